@@ -1,0 +1,64 @@
+"""The one tree of khung's errors. Every message says what is wrong and, where there is one, the cure.
+
+HTTP problems are made from these in khung.api.problems, exit codes in khung.cli; nothing else translates them.
+"""
+
+
+class KhungError(Exception):
+    """Anything khung raises on purpose. `cure` is a sentence or a command that helps; it may be empty."""
+
+    def __init__(self, message: str, *, cure: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.cure = cure
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.cure}".strip()
+
+
+class ConfigError(KhungError):
+    """A setting is wrong or two settings do not fit together."""
+
+
+class MediaError(KhungError):
+    """One video cannot be used. `reason` is a short stable code (`not_a_video`, `no_video_stream`, …) kept in the ledger."""
+
+    def __init__(self, reason: str, message: str, *, cure: str = "") -> None:
+        super().__init__(message, cure=cure)
+        self.reason = reason
+
+
+class ModelError(KhungError):
+    """A model cannot be loaded or failed on its input."""
+
+
+class ModelFileMissing(ModelError):
+    """A model file is not there, or its checksum is wrong."""
+
+
+class StoreError(KhungError):
+    """A store (archive, records, text index, cache) failed."""
+
+
+class NotFound(StoreError):
+    """What was asked for is not in the store."""
+
+
+class CorruptError(StoreError):
+    """A checksum, a count or a schema does not agree: refused before use."""
+
+
+class PublishConflict(StoreError):
+    """Another publisher moved the pointer first."""
+
+
+class QueryError(KhungError):
+    """The query cannot be understood or is beyond a limit. The searcher can mend it."""
+
+
+class SearchUnavailable(KhungError):
+    """No channel could answer: an outage, never an empty result."""
+
+
+class VectorSpaceMismatch(SearchUnavailable):
+    """The query encoder's fingerprint is not the one of the vectors."""

@@ -1,0 +1,88 @@
+"""Every setting of khung, read once from the environment (`KHUNG_…`) or a `.env` file. Units are in the names.
+
+A profile is a choice of stores and models; no other code asks which profile it is.
+"""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class MediaLimits(BaseSettings):
+    """What a stranger's file may cost. Beyond a limit the file gets a status and a reason."""
+
+    model_config = SettingsConfigDict(env_prefix="KHUNG_MEDIA_")
+
+    max_bytes: int = 64 * 2**30
+    max_pixels: int = 7680 * 4320
+    max_streams: int = 32
+    max_duration_s: float = 6 * 3600
+    memory_bytes: int = Field(3 * 2**30, description="address space of the decoding child")
+    cpu_s_per_video_s: float = Field(8.0, description="CPU seconds allowed per second of video, beside a base of 60")
+    wall_s_per_video_s: float = Field(30.0, description="wall seconds allowed per second of video, beside a base of 120")
+
+
+class ExtractionSettings(BaseSettings):
+    """Shots and keyframes. bench/README.md has the evidence for the defaults."""
+
+    model_config = SettingsConfigDict(env_prefix="KHUNG_EXTRACT_")
+
+    transnet_threshold: float = 0.5
+    content_threshold: float = 27.0
+    adaptive_threshold: float = 3.0
+    merge_within_s: float = 0.5
+    min_shot_s: float = 0.5
+    min_fps: float = 0.5
+    max_fps: float = 2.0
+    phash_hamming: int = 8
+    decode_workers: int = 2
+
+
+class Settings(BaseSettings):
+    """The whole configuration. `Settings()` reads the environment; tests pass values."""
+
+    model_config = SettingsConfigDict(env_prefix="KHUNG_", env_file=".env", extra="ignore")
+
+    profile: Literal["embedded", "cpu", "gpu"] = "embedded"
+    home: Path = Field(Path(".khung"), description="where the embedded profile keeps everything")
+    inbox: Path | None = Field(None, description="the folder that the sensor watches; default HOME/inbox")
+    models_dir: Path | None = Field(None, description="fetched model files; default HOME/models")
+
+    shard_count: int = Field(16, ge=1, le=1024)
+    keep_snapshots: int = Field(3, ge=1)
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+
+    media: MediaLimits = Field(default_factory=MediaLimits)
+    extraction: ExtractionSettings = Field(default_factory=ExtractionSettings)
+
+    @property
+    def inbox_dir(self) -> Path:
+        return self.inbox or self.home / "inbox"
+
+    @property
+    def models_path(self) -> Path:
+        return self.models_dir or self.home / "models"
+
+    @property
+    def archive_dir(self) -> Path:
+        return self.home / "archive"
+
+    @property
+    def ledger_path(self) -> Path:
+        return self.home / "ledger.sqlite"
+
+    @property
+    def shelf_dir(self) -> Path:
+        """Sealed shards, snapshots and the pointer."""
+        return self.home / "shelf"
+
+
+@lru_cache(maxsize=1)
+def settings() -> Settings:
+    """The process's settings, read once."""
+    return Settings()

@@ -1,0 +1,28 @@
+"""Fixtures that more than one room uses: the clips, a home of its own for each test, the model files."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+REPO = Path(__file__).parent.parent
+CLIPS = REPO / "tests" / "data"
+
+
+@pytest.fixture(scope="session")
+def clips() -> Path:
+    """The folder with the repository's own clips."""
+    return CLIPS
+
+
+@pytest.fixture(scope="session")
+def extra_clips() -> list[Path]:
+    """Clips outside the repository (KHUNG_TEST_CLIPS, or a `shared/videos` folder beside the checkout): extra cases, may be empty."""
+    folder = Path(os.environ.get("KHUNG_TEST_CLIPS") or REPO.parent / "shared" / "videos")
+    return sorted(p for p in folder.glob("*") if p.suffix in {".mp4", ".avi", ".mpg", ".mov"}) if folder.is_dir() else []
+
+
+@pytest.fixture(scope="session")
+def models_dir() -> Path:
+    """The fetched model files; `make models` puts them there."""
+    return Path(os.environ.get("KHUNG_MODELS_DIR") or REPO / ".khung" / "models")

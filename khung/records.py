@@ -37,24 +37,24 @@ class Video:
 
     video_id: str
     sha256: str
-    source_name: str                 # the file's name as it came, for people only
-    media_key: str                   # where the bytes lie in the Archive
+    source_name: str  # the file's name as it came, for people only
+    media_key: str  # where the bytes lie in the Archive
     size_bytes: int
     container: str
     codec: str
-    width: int                       # as displayed, after rotation
+    width: int  # as displayed, after rotation
     height: int
-    rotation: int                    # degrees clockwise: 0, 90, 180, 270
-    fps_num: int                     # average frame rate as a fraction
+    rotation: int  # degrees clockwise: 0, 90, 180, 270
+    fps_num: int  # average frame rate as a fraction
     fps_den: int
     vfr: bool
-    frame_count: int                 # frames decoded, not the container's promise
+    frame_count: int  # frames decoded, not the container's promise
     duration_ms: int
     has_audio: bool
-    sequence_hash: str = ""          # perceptual hashes at 1 fps, hex, 16 digits each
-    derived_from: str = ""           # video_id whose results are reused
-    derived_offset_ms: int = 0       # add to the other video's times to get this one's
-    warnings: tuple[str, ...] = ()   # e.g. "truncated_tail"
+    sequence_hash: str = ""  # perceptual hashes at 1 fps, hex, 16 digits each
+    derived_from: str = ""  # video_id whose results are reused
+    derived_offset_ms: int = 0  # add to the other video's times to get this one's
+    warnings: tuple[str, ...] = ()  # e.g. "truncated_tail"
 
     @property
     def fps(self) -> float:
@@ -71,10 +71,10 @@ class Shot:
     end_frame: int
     start_ms: int
     end_ms: int
-    opens_with: str = "start"                 # start | cut | gradual: the boundary before the first frame
-    detectors: tuple[str, ...] = ()           # who saw that boundary: transnet, content, adaptive
-    confidence: float = 1.0                   # of that boundary, in [0, 1]
-    transition_ms: tuple[int, int] | None = None   # the range of a gradual transition at the start
+    opens_with: str = "start"  # start | cut | gradual: the boundary before the first frame
+    detectors: tuple[str, ...] = ()  # who saw that boundary: transnet, content, adaptive
+    confidence: float = 1.0  # of that boundary, in [0, 1]
+    transition_ms: tuple[int, int] | None = None  # the range of a gradual transition at the start
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +89,8 @@ class Keyframe:
     motion: float
     scene_change: float
     sharpness: float
-    phash: int                                 # 64 bits
-    represents: tuple[int, ...] = ()           # frame indices of near-duplicates that were dropped for it
+    phash: int  # 64 bits
+    represents: tuple[int, ...] = ()  # frame indices of near-duplicates that were dropped for it
 
     @property
     def frame_id(self) -> str:
@@ -101,7 +101,7 @@ class Keyframe:
 class Region:
     """Something found in a frame. `box` is (left, top, right, bottom) as fractions of the frame, each in [0, 1]."""
 
-    label: str                                 # a word of a closed English vocabulary
+    label: str  # a word of a closed English vocabulary
     score: float
     box: tuple[float, float, float, float]
 
@@ -120,7 +120,7 @@ class Description:
     """What a Describer says of a frame. `origin` tells people where the sentences come from: `composed` from recognised
     labels, or `generated` by a language model."""
 
-    captions: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))   # language → sentence
+    captions: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))  # language → sentence
     origin: str = "composed"
     objects: tuple[Region, ...] = ()
     labels: tuple[tuple[str, float], ...] = ()  # image classes with probabilities
@@ -130,7 +130,7 @@ class Description:
     scene_type: str = "unknown"
     time_of_day: str = "unknown"
     weather: str = "unknown"
-    place: str = "unknown"                      # indoor | outdoor | unknown
+    place: str = "unknown"  # indoor | outdoor | unknown
     confidence: float | None = None
 
 
@@ -143,7 +143,9 @@ class FrameRecord:
     shot_end_ms: int
     description: Description = field(default_factory=Description)
     screen_text: tuple[TextLine, ...] = ()
-    models: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))     # embedder/describer/reader → fingerprint
+    models: Mapping[str, str] = field(
+        default_factory=lambda: MappingProxyType({})
+    )  # embedder/describer/reader → fingerprint
 
     @property
     def frame_id(self) -> str:
@@ -175,5 +177,5 @@ class Hit:
     record: FrameRecord
     score: float
     channels: Mapping[str, ChannelScore]
-    more_in_video: int = 0                     # hits of the same video that were collapsed into this page's cap
-    chain: tuple["Hit", ...] = ()              # the following steps of an "A then B" hit
+    more_in_video: int = 0  # hits of the same video that were collapsed into this page's cap
+    chain: tuple["Hit", ...] = ()  # the following steps of an "A then B" hit

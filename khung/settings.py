@@ -22,7 +22,9 @@ class MediaLimits(BaseSettings):
     max_duration_s: float = 6 * 3600
     memory_bytes: int = Field(3 * 2**30, description="address space of the decoding child")
     cpu_s_per_video_s: float = Field(8.0, description="CPU seconds allowed per second of video, beside a base of 60")
-    wall_s_per_video_s: float = Field(30.0, description="wall seconds allowed per second of video, beside a base of 120")
+    wall_s_per_video_s: float = Field(
+        30.0, description="wall seconds allowed per second of video, beside a base of 120"
+    )
 
 
 class ExtractionSettings(BaseSettings):

@@ -19,7 +19,9 @@ def clips() -> Path:
 def extra_clips() -> list[Path]:
     """Clips outside the repository (KHUNG_TEST_CLIPS, or a `shared/videos` folder beside the checkout): extra cases, may be empty."""
     folder = Path(os.environ.get("KHUNG_TEST_CLIPS") or REPO.parent / "shared" / "videos")
-    return sorted(p for p in folder.glob("*") if p.suffix in {".mp4", ".avi", ".mpg", ".mov"}) if folder.is_dir() else []
+    return (
+        sorted(p for p in folder.glob("*") if p.suffix in {".mp4", ".avi", ".mpg", ".mov"}) if folder.is_dir() else []
+    )
 
 
 @pytest.fixture(scope="session")

@@ -21,15 +21,19 @@ class Archive(Protocol):
     def get_bytes(self, key: str) -> bytes:
         """Raises NotFound."""
         ...
+
     def open(self, key: str, *, offset: int = 0) -> BinaryIO:
         """A stream from `offset` on. Raises NotFound."""
         ...
+
     def local_path(self, key: str) -> Path:
         """A local file with the bytes (the file itself, or a cached copy): read-only. Raises NotFound."""
         ...
+
     def size(self, key: str) -> int | None:
         """Bytes, or None when the key is not there."""
         ...
+
     def keys(self, prefix: str) -> Iterator[str]: ...
     def delete(self, key: str) -> None:
         """No error when it is not there."""
@@ -41,14 +45,14 @@ class LedgerEntry:
     """The state of one video at one stage."""
 
     video_id: str
-    stage: str                       # videos | shots | keyframes | gme_outputs | shard_indices
-    state: str                       # waiting | running | done | failed | linked
-    reason: str = ""                 # MediaError.reason or an error's class name
-    detail: str = ""                 # a sentence for people
+    stage: str  # videos | shots | keyframes | gme_outputs | shard_indices
+    state: str  # waiting | running | done | failed | linked
+    reason: str = ""  # MediaError.reason or an error's class name
+    detail: str = ""  # a sentence for people
     attempt: int = 0
     code_version: str = ""
-    fingerprint: str = ""            # of the stage's output: the sealed shards are compared by it
-    updated_at: str = ""             # ISO 8601, UTC
+    fingerprint: str = ""  # of the stage's output: the sealed shards are compared by it
+    updated_at: str = ""  # ISO 8601, UTC
 
 
 class Ledger(Protocol):
@@ -58,16 +62,20 @@ class Ledger(Protocol):
         """Register a file's content once. Returns `(video_id, linked_to)`: a content that is already known under another
         name is recorded as `linked` with the first one's id; a name that is taken by another content gets a suffix."""
         ...
+
     def put(self, entries: Iterable[LedgerEntry]) -> None:
         """Insert or replace by (video_id, stage); `updated_at` is set here."""
         ...
+
     def get(self, video_id: str) -> dict[str, LedgerEntry]:
         """By stage."""
         ...
+
     def find(self, *, stage: str | None = None, state: str | None = None) -> list[LedgerEntry]: ...
     def counts(self) -> dict[str, dict[str, int]]:
         """stage → state → videos."""
         ...
+
     def forget(self, video_id: str) -> None: ...
 
 
@@ -77,16 +85,21 @@ class FrameFilter:
 
     videos: tuple[str, ...] = ()
     not_videos: tuple[str, ...] = ()
-    from_ms: int | None = None       # pts_ms >= from_ms
-    to_ms: int | None = None         # pts_ms < to_ms
+    from_ms: int | None = None  # pts_ms >= from_ms
+    to_ms: int | None = None  # pts_ms < to_ms
     objects: tuple[str, ...] = ()
     not_objects: tuple[str, ...] = ()
-    facets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)   # field name of Description → values
+    facets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # field name of Description → values
 
     def __bool__(self) -> bool:
         return bool(
-            self.videos or self.not_videos or self.from_ms is not None or self.to_ms is not None
-            or self.objects or self.not_objects or self.facets
+            self.videos
+            or self.not_videos
+            or self.from_ms is not None
+            or self.to_ms is not None
+            or self.objects
+            or self.not_objects
+            or self.facets
         )
 
 
@@ -97,19 +110,24 @@ class RecordStore(Protocol):
     def frame(self, frame_id: str) -> FrameRecord:
         """Raises NotFound."""
         ...
+
     def frames(self, frame_ids: Sequence[str]) -> list[FrameRecord]:
         """In the order given; raises NotFound if one is missing."""
         ...
+
     def frames_of(self, video_id: str) -> list[FrameRecord]:
         """By time."""
         ...
+
     def videos(self) -> list[Video]: ...
     def video(self, video_id: str) -> Video:
         """Raises NotFound."""
         ...
+
     def allowed(self, where: FrameFilter) -> np.ndarray:
         """int64 vector ids of the frames that pass, in any order."""
         ...
+
     def facet_counts(self, vector_ids: np.ndarray | None = None) -> dict[str, dict[str, int]]:
         """field → value → frames, over all frames or those given."""
         ...
@@ -119,13 +137,15 @@ class RecordStore(Protocol):
 class TextHit:
     vector_id: int
     score: float
-    terms: tuple[str, ...] = ()      # the query's terms that this document matched
+    terms: tuple[str, ...] = ()  # the query's terms that this document matched
 
 
 class TextIndex(Protocol):
     """BM25 over pre-tokenised fields (khung.text.fields). Both engines get the same tokens, so ranking agrees."""
 
-    def search(self, clauses: Sequence["TextClause"], *, limit: int, allowed: np.ndarray | None = None) -> list[TextHit]:
+    def search(
+        self, clauses: Sequence["TextClause"], *, limit: int, allowed: np.ndarray | None = None
+    ) -> list[TextHit]:
         """Best first, ties by vector id. `allowed`: sorted int64 vector ids, or None for all."""
         ...
 
@@ -145,9 +165,12 @@ class VectorIndex(Protocol):
     dim: int
 
     def __len__(self) -> int: ...
-    def search(self, queries: np.ndarray, k: int, *, allowed: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    def search(
+        self, queries: np.ndarray, k: int, *, allowed: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """`(scores, ids)`, each `(n, k)`; missing places have id -1 and score -inf."""
         ...
+
     def reconstruct(self, vector_id: int) -> np.ndarray:
         """The stored vector `(dim,)` float32. Raises NotFound."""
         ...

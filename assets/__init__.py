@@ -1,0 +1,1 @@
+"""WHAT: the partitioned assets and their checks."""

@@ -1,0 +1,1 @@
+"""CHORES: what makes no new asset."""

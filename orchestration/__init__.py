@@ -1,0 +1,1 @@
+"""WHEN: definitions, jobs, schedules, sensors; the one place of assembly."""

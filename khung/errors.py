@@ -62,3 +62,11 @@ class SearchUnavailable(KhungError):
 
 class VectorSpaceMismatch(SearchUnavailable):
     """The query encoder's fingerprint is not the one of the vectors."""
+
+
+class Overloaded(KhungError):
+    """Too much is asked at once. Nothing was done; asking again after `retry_after_s` may succeed."""
+
+    def __init__(self, message: str, *, retry_after_s: int = 1, cure: str = "") -> None:
+        super().__init__(message, cure=cure)
+        self.retry_after_s = retry_after_s

@@ -43,6 +43,22 @@ class ExtractionSettings(BaseSettings):
     decode_workers: int = 2
 
 
+class ServeSettings(BaseSettings):
+    """The dining room: what one request may cost, and how much of it at once."""
+
+    model_config = SettingsConfigDict(env_prefix="KHUNG_SERVE_")
+
+    search_threads: int = Field(2, ge=1, description="searches that run at the same time")
+    queue_depth: int = Field(16, ge=0, description="searches that may wait; beyond, 503 with Retry-After")
+    search_timeout_s: float = Field(10.0, gt=0, description="a searcher waits no longer, queue included")
+    cache_entries: int = Field(512, ge=0, description="answers kept, by snapshot and question")
+    poll_s: float = Field(1.0, gt=0, description="how often the snapshot pointer is looked at")
+    max_image_bytes: int = 10 * 2**20
+    max_image_pixels: int = 50_000_000
+    max_upload_bytes: int = 4 * 2**30
+    api_docs: bool = Field(True, description="serve /v1/openapi.json and /api")
+
+
 class Settings(BaseSettings):
     """The whole configuration. `Settings()` reads the environment; tests pass values."""
 
@@ -61,6 +77,7 @@ class Settings(BaseSettings):
 
     media: MediaLimits = Field(default_factory=MediaLimits)
     extraction: ExtractionSettings = Field(default_factory=ExtractionSettings)
+    serve: ServeSettings = Field(default_factory=ServeSettings)
 
     @property
     def inbox_dir(self) -> Path:

@@ -1,0 +1,70 @@
+# Every command of the house. `make help` explains them.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV   := .venv
+BIN    := $(VENV)/bin
+SERVE  ?= 1
+CLIPS  := tests/data/googlework_short.mp4 tests/data/nasa_13013.mp4 tests/data/cockatoo_cc0.mp4
+
+# dagster.yaml stands here; everything Dagster writes goes below .dagster/
+export DAGSTER_HOME := $(CURDIR)
+export DAGSTER_DISABLE_TELEMETRY := yes
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test dev serve ingest lint format bench models locks system clean
+
+help:  ## explain every command
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  \033[1m%-8s\033[0m %s\n", $$1, $$2}'
+
+demo: $(VENV)/demo.done models  ## three bundled clips through the whole pipeline, three searches, then the web UI (SERVE=0: stop after the searches)
+	@scripts/demo.sh $(CLIPS)
+	@if [ "$(SERVE)" != 0 ]; then $(BIN)/khung serve; fi
+
+test: $(VENV)/test.done system models  ## everything: lint, import floors, unit, contract, fault, server and browser tests
+	@$(MAKE) --no-print-directory lint
+	$(BIN)/pytest $(PYTEST)
+
+dev: $(VENV)/demo.done models  ## the Dagster UI and daemon on http://127.0.0.1:3000, sensors included
+	$(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p 3000
+
+serve: $(VENV)/demo.done models  ## the search service and its web UI on http://127.0.0.1:8000
+	$(BIN)/khung serve
+
+lint: $(VENV)/test.done  ## ruff (style and errors) and import-linter (the floors of the house)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache
+
+format: $(VENV)/test.done  ## let ruff put the code in order
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/test.done system models  ## every benchmark, each against a reference in the same run; results in bench/out
+	$(BIN)/python -m bench
+
+models: $(VENV)/demo.done  ## fetch the pinned model files (hash-checked, resumable)
+	@$(BIN)/khung models pull
+
+locks: $(VENV)/test.done  ## remake requirements/*.lock from pyproject.toml
+	$(BIN)/uv pip compile pyproject.toml --extra pipeline --universal --python-version 3.11 --generate-hashes -q -o requirements/demo.lock
+	$(BIN)/uv pip compile pyproject.toml --extra pipeline --extra services --extra test --extra vlm --universal --python-version 3.11 --generate-hashes -q -o requirements/test.lock
+
+system: $(VENV)/test.done  # what no Python package carries: a browser, ffprobe, a Java runtime (apt, when it may)
+	@scripts/system.sh
+
+clean:  ## remove what the pipeline made (.khung, .dagster); the environment stays
+	rm -rf .khung .dagster
+
+$(BIN)/uv:
+	@scripts/venv.sh $(PYTHON) $(VENV)
+
+$(VENV)/demo.done: $(BIN)/uv requirements/demo.lock pyproject.toml
+	@test -f $(VENV)/test.done || $(BIN)/uv pip install -q --require-hashes -r requirements/demo.lock
+	@$(BIN)/uv pip install -q --no-deps -e .
+	@touch $@
+
+$(VENV)/test.done: $(BIN)/uv requirements/test.lock pyproject.toml
+	@$(BIN)/uv pip install -q --require-hashes -r requirements/test.lock
+	@scripts/torch.sh $(BIN)
+	@$(BIN)/uv pip install -q --no-deps -e .
+	@touch $@ $(VENV)/demo.done

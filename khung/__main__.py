@@ -1,0 +1,5 @@
+"""`python -m khung` is `khung`."""
+
+from khung.cli import main
+
+main()

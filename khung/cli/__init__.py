@@ -1,0 +1,48 @@
+"""The terminal's door: one command a file. This file gathers them and turns errors into exit codes.
+
+Exit codes: 0 well, 1 something failed and was reported, 2 a wrong call or setting, 130 interrupted.
+"""
+
+import sys
+
+import typer
+
+from khung import __version__
+from khung.cli import doctor, ingest, models, search, serve, status
+from khung.cli.show import errors
+from khung.errors import ConfigError, KhungError, QueryError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    help="Find the moment in a video library, asked in Vietnamese or English.\n\n"
+    'Begin with `khung ingest VIDEO…`, then `khung search "người đi bộ trên phố"` or `khung serve`.',
+)
+app.command("ingest")(ingest.ingest)
+app.command("search")(search.search)
+app.command("serve")(serve.serve)
+app.command("status")(status.status)
+app.command("doctor")(doctor.doctor)
+app.add_typer(models.app, name="models")
+
+
+@app.command("version")
+def version() -> None:
+    """Print the version."""
+    print(__version__)
+
+
+def main() -> None:
+    """The `khung` command."""
+    try:
+        app()
+    except (ConfigError, QueryError) as error:
+        errors.print(f"[bold red]✗[/] {error.message}", f"\n  {error.cure}" if error.cure else "")
+        sys.exit(2)
+    except KhungError as error:
+        errors.print(f"[bold red]✗[/] {error.message}", f"\n  {error.cure}" if error.cure else "")
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,143 @@
+"""`khung doctor`: looks at the machine and the library, says what is missing and the one command that cures it."""
+
+import importlib.util
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import typer
+
+from khung.cli.show import Json, out, print_json
+from khung.errors import KhungError
+from khung.settings import Settings, settings
+
+FREE_BYTES_WANTED = 5 * 2**30
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one look found. `state`: ok, note (works, but worth knowing) or missing."""
+
+    what: str
+    state: str
+    detail: str
+    cure: str = ""
+
+
+def doctor(json: Json = False) -> None:
+    """Check everything khung needs; exit code 1 if something is missing."""
+    config = settings()
+    findings = [finding for look in LOOKS for finding in look(config)]
+    if json:
+        print_json(findings)
+    else:
+        _show(findings)
+    if any(f.state == "missing" for f in findings):
+        raise typer.Exit(1)
+
+
+def _show(findings: list[Finding]) -> None:
+    marks = {"ok": "[green]✓[/]", "note": "[yellow]![/]", "missing": "[red]✗[/]"}
+    for f in findings:
+        out.print(f"{marks[f.state]} [bold]{f.what}[/]  {f.detail}")
+        if f.cure:
+            out.print(f"    → {f.cure}")
+
+
+def look_at_python(_: Settings) -> Iterator[Finding]:
+    version = ".".join(map(str, sys.version_info[:3]))
+    yield Finding("Python", "ok", f"{version} on {sys.platform}, {os.cpu_count()} cores")
+
+
+def look_at_packages(_: Settings) -> Iterator[Finding]:
+    needed = (
+        "av",
+        "cv2",
+        "openvino",
+        "faiss",
+        "tantivy",
+        "duckdb",
+        "pyarrow",
+        "scenedetect",
+        "tesserocr",
+        "rapidocr",
+        "tokenizers",
+    )
+    missing = [name for name in needed if importlib.util.find_spec(name) is None]
+    if missing:
+        yield Finding("packages", "missing", "not installed: " + ", ".join(missing), "pip install khung")
+    else:
+        yield Finding("packages", "ok", f"all {len(needed)} libraries are installed")
+    if importlib.util.find_spec("dagster") and importlib.util.find_spec("orchestration"):
+        yield Finding("pipeline", "ok", "Dagster and the kitchen are installed")
+    else:
+        yield Finding(
+            "pipeline",
+            "note",
+            "only search works here: Dagster or the kitchen's folders are missing",
+            "in a checkout: make demo SERVE=0",
+        )
+
+
+def look_at_models(config: Settings) -> Iterator[Finding]:
+    from khung.vision import files
+
+    missing = [f.name for f in files.FILES if not files.is_here(f.name, config.models_path)]
+    if missing:
+        yield Finding("models", "missing", f"not in {config.models_path}: {', '.join(missing)}", "khung models pull")
+    else:
+        yield Finding("models", "ok", f"{len(files.FILES)} files in {config.models_path}")
+
+
+def look_at_home(config: Settings) -> Iterator[Finding]:
+    parent = next(p for p in (config.home, *config.home.absolute().parents) if p.exists())
+    if not os.access(parent, os.W_OK):
+        yield Finding("home", "missing", f"{parent} cannot be written", "set KHUNG_HOME to a folder of yours")
+        return
+    free = shutil.disk_usage(parent).free
+    state = "ok" if free >= FREE_BYTES_WANTED else "note"
+    cure = "" if state == "ok" else "free some space, or set KHUNG_HOME to another disk"
+    yield Finding("home", state, f"{config.home.absolute()}, {free / 2**30:.1f} GiB free", cure)
+
+
+def look_at_library(config: Settings) -> Iterator[Finding]:
+    from khung.shards.snapshot import Snapshot, current
+    from khung.vision.load import load_embedder
+
+    snapshot_id = current(config.shelf_dir) if config.shelf_dir.exists() else None
+    if snapshot_id is None:
+        yield Finding("library", "note", "empty: nothing has been published", "khung ingest VIDEO…")
+        return
+    try:
+        snapshot = Snapshot.open(config.shelf_dir, snapshot_id)
+    except KhungError as error:
+        yield Finding("library", "missing", f"snapshot {snapshot_id} cannot be opened: {error.message}", error.cure)
+        return
+    frames, videos, fingerprint = len(snapshot.records), len(snapshot.records.videos()), snapshot.fingerprint
+    snapshot.close()
+    yield Finding("library", "ok", f"snapshot {snapshot_id}: {videos} videos, {frames} keyframes")
+    try:
+        mine = load_embedder(config).fingerprint
+    except KhungError as error:
+        yield Finding("query encoder", "missing", error.message, error.cure)
+        return
+    if frames and mine != fingerprint:
+        yield Finding(
+            "query encoder",
+            "missing",
+            f"{mine} cannot ask vectors of {fingerprint}",
+            "choose the library's model, or embed it again with this one",
+        )
+    else:
+        yield Finding("query encoder", "ok", mine)
+
+
+LOOKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
+    look_at_python,
+    look_at_packages,
+    look_at_models,
+    look_at_home,
+    look_at_library,
+)

@@ -1,0 +1,154 @@
+"""`khung search`: one question, answered in the terminal, with a picture of the answer on request."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from khung.cli.show import Json, errors, out, plain, print_json
+from khung.errors import ConfigError
+from khung.records import Hit
+from khung.settings import settings
+from khung.stores import FrameFilter
+from khung.timecode import format_ms, parse_ms
+
+
+def search(
+    text: Annotated[
+        str,
+        typer.Argument(
+            help="What to look for, in Vietnamese (with or without marks) or English. “A rồi B” and “A then B” find one after the other."
+        ),
+    ],
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=200, help="How many moments.")] = 10,
+    video: Annotated[list[str] | None, typer.Option(help="Only in this video; may be repeated.")] = None,
+    after: Annotated[str | None, typer.Option(help="Only from this time on, e.g. 1:30.")] = None,
+    before: Annotated[str | None, typer.Option(help="Only before this time, e.g. 2:00.")] = None,
+    object: Annotated[
+        list[str] | None,
+        typer.Option(help="Only frames with this object, e.g. car; may be repeated (all must be there)."),
+    ] = None,
+    image: Annotated[
+        Path | None, typer.Option(help="Also look for frames like this picture.", exists=True, dir_okay=False)
+    ] = None,
+    sheet: Annotated[Path | None, typer.Option(help="Write a contact sheet of the answers here (.webp).")] = None,
+    json: Json = False,
+) -> None:
+    """Find moments.
+
+    Examples: `khung search "người đi bộ trên phố"`, `khung search "nguoi di bo" -n 5`, `khung search "a bird" --sheet birds.webp`.
+    """
+    from khung.search.engine import SearchRequest
+
+    where = FrameFilter(
+        videos=tuple(video or ()),
+        from_ms=parse_ms(after) if after else None,
+        to_ms=parse_ms(before) if before else None,
+        objects=tuple(object or ()),
+    )
+    with _engine() as engine:
+        result = engine.search(
+            SearchRequest(text=text, image=_pixels(image) if image else None, where=where, limit=limit)
+        )
+    if sheet:
+        _write_sheet(result.hits, sheet)
+    if json:
+        return print_json(plain(result) | {"sheet": str(sheet) if sheet else None})
+    _show(result)
+    if sheet:
+        out.print(f"[dim]contact sheet:[/] {sheet}")
+
+
+def _engine() -> Any:
+    """The engine over the snapshot in service, as a context manager."""
+    from contextlib import contextmanager
+
+    @contextmanager
+    def opened() -> Any:
+        from khung.search.engine import Engine
+        from khung.shards.snapshot import Snapshot, current
+        from khung.vision.load import load_embedder
+
+        config = settings()
+        snapshot_id = current(config.shelf_dir)
+        if snapshot_id is None:
+            raise ConfigError(
+                "The library is empty: nothing has been published.", cure="Bring videos in first: khung ingest VIDEO…"
+            )
+        snapshot = Snapshot.open(config.shelf_dir, snapshot_id)
+        try:
+            yield Engine(snapshot, load_embedder(config))
+        finally:
+            snapshot.close()
+
+    return opened()
+
+
+def _show(result: Any) -> None:
+    table = Table(box=None, header_style="dim", padding=(0, 1), expand=True)
+    table.add_column("", justify="right", style="dim", no_wrap=True)
+    table.add_column("time", style="bold cyan", no_wrap=True, justify="right")
+    table.add_column("video", no_wrap=True)
+    table.add_column("score", no_wrap=True)
+    table.add_column("what was recognised", ratio=3)
+    table.add_column("why", ratio=2, style="dim")
+    for rank, hit in enumerate(result.hits, 1):
+        table.add_row(
+            str(rank),
+            format_ms(hit.record.pts_ms),
+            hit.record.video_id,
+            f"{hit.score:.2f} {_bar(hit.score)}",
+            _caption(hit),
+            _why(hit),
+        )
+        for step in hit.chain:
+            table.add_row("", "→ " + format_ms(step.record.pts_ms), "", "", _caption(step), _why(step))
+    if result.hits:
+        out.print(table)
+    else:
+        out.print("Nothing matches. Ask more widely, or drop a filter.")
+    out.print(
+        f"[dim]{len(result.hits)} of {result.total} moments · {result.took_ms:.0f} ms · snapshot {result.snapshot_id}[/]"
+    )
+    for fault in result.degraded:
+        errors.print(f"[yellow]![/] answered without {fault.channel}: {fault.reason}")
+
+
+def _bar(score: float) -> str:
+    filled = round(max(0.0, min(1.0, score)) * 8)
+    return f"[cyan]{'━' * filled}[/][dim]{'━' * (8 - filled)}[/]"
+
+
+def _caption(hit: Hit) -> str:
+    captions = hit.record.description.captions
+    return captions.get("vi") or captions.get("en") or ""
+
+
+def _why(hit: Hit) -> str:
+    return "; ".join(score.why for score in hit.channels.values() if score.why)
+
+
+def _pixels(path: Path) -> Any:
+    import numpy as np
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as picture:
+            return np.asarray(picture.convert("RGB"))
+    except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
+        raise ConfigError(
+            f"{path} is not a picture that can be read.", cure="Give a JPEG, PNG, WebP or AVIF file."
+        ) from error
+
+
+def _write_sheet(hits: list[Hit], path: Path) -> None:
+    from khung.keyframes.sheet import contact_sheet
+    from khung.stores.archive_local import LocalArchive
+    from khung.stores.library import Library
+
+    library = Library(LocalArchive(settings().archive_dir))
+    keyframes = [hit.record.keyframe for hit in hits]
+    images = [library.archive.get_bytes(library.image_key(k.video_id, k.frame_index, "thumb.webp")) for k in keyframes]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(contact_sheet(images, [f"{k.video_id}  {format_ms(k.pts_ms)}" for k in keyframes]))

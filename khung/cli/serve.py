@@ -1,0 +1,46 @@
+"""`khung serve`: the search service and its web UI on one port."""
+
+from typing import Annotated
+
+import typer
+
+from khung.cli.show import out
+from khung.errors import ConfigError
+from khung.settings import settings
+
+
+def serve(
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on; 0.0.0.0 for every network (put a proxy in front).")
+    ] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
+) -> None:
+    """Serve the search API and the web UI.
+
+    The page is at `/`, the documented API at `/docs`. A new snapshot is picked up without a restart.
+    """
+    import uvicorn
+
+    from khung.api.app import create_app
+
+    config = settings()
+    host, port = host or config.host, port or config.port
+    _refuse_taken_port(host, port)
+    out.print(
+        f"[bold]khung[/] is at [bold cyan]http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}[/]  (Ctrl-C stops it)"
+    )
+    uvicorn.run(create_app(config), host=host, port=port, log_level="warning", timeout_graceful_shutdown=20)
+
+
+def _refuse_taken_port(host: str, port: int) -> None:
+    import socket
+
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise ConfigError(
+                f"Port {port} on {host} cannot be used: {error.strerror}.",
+                cure="Choose another: khung serve --port 8001",
+            ) from error

@@ -1,0 +1,67 @@
+"""`khung status`: every video, how far it got, and why it stopped."""
+
+from collections import Counter
+from typing import Any
+
+from rich.table import Table
+
+from khung.cli.show import Json, out, print_json
+from khung.settings import settings
+from khung.stores import LedgerEntry
+
+STAGES = ("videos", "shots", "keyframes", "gme_outputs", "shard_indices")
+MARKS = {
+    "done": "[green]✓[/]",
+    "linked": "[blue]↪[/]",
+    "running": "[cyan]…[/]",
+    "waiting": "[dim]·[/]",
+    "failed": "[red]✗[/]",
+}
+
+
+def status(json: Json = False) -> None:
+    """Show every video's state at every stage, with reasons, and the snapshot in service."""
+    from khung.shards.snapshot import current
+    from khung.stores.ledger_sqlite import SqliteLedger
+
+    config = settings()
+    entries = SqliteLedger(config.ledger_path).find() if config.ledger_path.exists() else []
+    snapshot = current(config.shelf_dir) if config.shelf_dir.exists() else None
+    if json:
+        return print_json({"snapshot": snapshot, "videos": entries})
+    if not entries:
+        out.print("No video has come in yet. Bring some: [bold]khung ingest VIDEO…[/]")
+        return
+    _show(entries, snapshot)
+
+
+def _show(entries: list[LedgerEntry], snapshot: str | None) -> None:
+    by_video: dict[str, dict[str, LedgerEntry]] = {}
+    for entry in entries:
+        by_video.setdefault(entry.video_id, {})[entry.stage] = entry
+    table = Table("video", *STAGES, "reason", box=None, header_style="dim")
+    for video_id, stages in sorted(by_video.items()):
+        table.add_row(video_id, *(_mark(stages.get(stage)) for stage in STAGES), _reason(stages))
+    out.print(table)
+    out.print(
+        f"[dim]{_summary(by_video)} · snapshot {snapshot or 'none yet'} · {' '.join(f'{m} {s}' for s, m in MARKS.items())}[/]"
+    )
+
+
+def _mark(entry: LedgerEntry | None) -> str:
+    return MARKS.get(entry.state, entry.state) if entry else ""
+
+
+def _reason(stages: dict[str, LedgerEntry]) -> str:
+    told = [e for e in stages.values() if e.state in {"failed", "linked"}]
+    return "; ".join(f"[bold]{e.reason}[/] {e.detail}".strip() for e in told)
+
+
+def _summary(by_video: dict[str, dict[str, Any]]) -> str:
+    worst = Counter(_state(stages) for stages in by_video.values())
+    return f"{len(by_video)} videos: " + ", ".join(f"{n} {state}" for state, n in worst.most_common())
+
+
+def _state(stages: dict[str, LedgerEntry]) -> str:
+    states = {entry.state for entry in stages.values()}
+    return next((s for s in ("failed", "linked", "running", "waiting") if s in states), "done")

@@ -1,0 +1,49 @@
+"""The pre-tokenised fields of a frame: what both text engines index, with a whitespace analyser and nothing else.
+
+| field | holds |
+|---|---|
+| `vi_key`, `vi_fold` | words of the Vietnamese caption by key and by fold |
+| `vi_key_sh`, `vi_fold_sh` | their bigrams `a_b`, which stand for compounds |
+| `en` | words of the English caption, folded, singular |
+| `ocr_key`, `ocr_fold` | words of the on-screen text; plates and numbers also written together |
+| `ocr_ngram` | character trigrams of `ocr_fold`, for text that was misread |
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from khung.text.forms import english, fold, key
+from khung.text.tokens import compact, tokens
+
+TEXT_VERSION = "1"
+"""Raise it with any change of a form, a token or a field: sealed postings of another version are not searched."""
+
+FIELDS = ("vi_key", "vi_fold", "vi_key_sh", "vi_fold_sh", "en", "ocr_key", "ocr_fold", "ocr_ngram")
+
+
+def fields(vi: str, en: str, screen_text: str) -> dict[str, str]:
+    """Field → words joined by a space, for one frame."""
+    spoken, shown = tokens(vi), tokens(screen_text)
+    keys, folds = [key(t) for t in spoken], [fold(t) for t in spoken]
+    shown_folds = [fold(t) for t in shown] + compact(screen_text)
+    columns = (
+        keys,
+        folds,
+        shingles(keys),
+        shingles(folds),
+        [english(t) for t in tokens(en)],
+        [key(t) for t in shown],
+        shown_folds,
+        [gram for word in shown_folds for gram in ngrams(word)],
+    )
+    return {name: " ".join(words) for name, words in zip(FIELDS, columns, strict=True)}
+
+
+def shingles(words: Sequence[str]) -> list[str]:
+    """Neighbouring words joined: `a b c` → `a_b b_c`."""
+    return [f"{a}_{b}" for a, b in pairwise(words)]
+
+
+def ngrams(word: str, n: int = 3) -> list[str]:
+    """The character n-grams of a word; a shorter word is its own gram."""
+    return [word[i : i + n] for i in range(len(word) - n + 1)] or [word]

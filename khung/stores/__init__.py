@@ -103,6 +103,20 @@ class FrameFilter:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """The frames of one snapshot as columns, by position: what ranking needs of a frame without reading its record."""
+
+    vector_ids: np.ndarray  # int64 (n,)
+    video_index: np.ndarray  # int32 (n,), into `videos`; ascending
+    frame_index: np.ndarray  # int32 (n,), ascending within a video
+    pts_ms: np.ndarray  # int32 (n,)
+    shot_index: np.ndarray  # int32 (n,)
+    phash: np.ndarray  # uint64 (n,)
+    videos: tuple[str, ...]  # video ids, sorted
+    duration_ms: np.ndarray  # int32 (len(videos),)
+
+
 class RecordStore(Protocol):
     """The frames' records of one snapshot, read-only. Frames have dense positions `0..n-1`, the order of (video_id, frame_index)."""
 
@@ -128,6 +142,10 @@ class RecordStore(Protocol):
         """int64 vector ids of the frames that pass, in any order."""
         ...
 
+    def timeline(self) -> Timeline:
+        """All frames as columns; read once and kept by the caller."""
+        ...
+
     def facet_counts(self, vector_ids: np.ndarray | None = None) -> dict[str, dict[str, int]]:
         """field → value → frames, over all frames or those given."""
         ...
@@ -141,7 +159,17 @@ class TextHit:
 
 
 class TextIndex(Protocol):
-    """BM25 over pre-tokenised fields (khung.text.fields). Both engines get the same tokens, so ranking agrees."""
+    """BM25 (k1 = 1.2, b = .75, with the factor k1 + 1) over pre-tokenised fields (khung.text.fields). Both engines get the
+    same tokens, so ranking agrees. Document counts are those of the whole snapshot: a score never depends on how frames
+    fell into shards (a part's own idf is put right through the clause's boost)."""
+
+    def __len__(self) -> int:
+        """Documents, deleted ones not counted."""
+        ...
+
+    def document_counts(self, clauses: Sequence["TextClause"]) -> list[int]:
+        """In how many documents each clause's term stands, over the whole snapshot."""
+        ...
 
     def search(
         self, clauses: Sequence["TextClause"], *, limit: int, allowed: np.ndarray | None = None

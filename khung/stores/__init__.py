@@ -40,12 +40,16 @@ class Archive(Protocol):
         ...
 
 
+STAGES = ("videos", "shots", "keyframes", "embeddings", "descriptions", "shard_indices")
+"""What the ledger knows of a video, in the order of work; embeddings and descriptions do not wait for one another."""
+
+
 @dataclass(frozen=True, slots=True)
 class LedgerEntry:
     """The state of one video at one stage."""
 
     video_id: str
-    stage: str  # videos | shots | keyframes | gme_outputs | shard_indices
+    stage: str  # one of STAGES
     state: str  # waiting | running | done | failed | linked
     reason: str = ""  # MediaError.reason or an error's class name
     detail: str = ""  # a sentence for people

@@ -17,7 +17,7 @@ VIDEO_ID = re.compile(r"^[A-Za-z0-9_-]{1,120}$")
 
 def check_video_id(video_id: str) -> str:
     """The id, if it may be a partition key and a folder name; else MediaError `bad_name`."""
-    if not VIDEO_ID.match(video_id):
+    if not VIDEO_ID.fullmatch(video_id):  # `match` would let a final newline pass
         raise MediaError("bad_name", f"“{video_id}” is not a video id.", cure="Use letters, digits, “_” and “-”.")
     return video_id
 

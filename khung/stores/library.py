@@ -1,0 +1,203 @@
+"""The per-video files of the archive: their names and codecs in one place, and nothing else.
+
+Everything before the seal is kept here, so that thresholds can be re-tuned and shards rebuilt without decoding a video again.
+"""
+
+import hashlib
+import io
+import re
+import shutil
+import stat
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from khung.errors import CorruptError, NotFound, StoreError
+from khung.records import Description, Keyframe, Shot, TextLine, Video, check_video_id
+from khung.stores import Archive, tables
+
+IMAGE_TYPES = {
+    "master.jpg": "image/jpeg",
+    "display.webp": "image/webp",
+    "display.avif": "image/avif",
+    "thumb.webp": "image/webp",
+}
+"""The pictures of a keyframe and their media types."""
+
+_EXTENSION = re.compile(r"\.[a-z0-9]{1,8}")
+
+
+@dataclass(frozen=True, slots=True)
+class FrameNotes:
+    """What the describer and the reader of text said of one frame."""
+
+    frame_index: int
+    description: Description
+    screen_text: tuple[TextLine, ...] = ()
+
+
+def image_key(video_id: str, frame_index: int, variant: str) -> str:
+    """The archive key of a keyframe's picture; `variant` is one of IMAGE_TYPES. Raises NotFound."""
+    if variant not in IMAGE_TYPES:
+        raise NotFound(f"There is no picture “{variant[:40]}”; there are {', '.join(IMAGE_TYPES)}.")
+    return f"frames/{video_id}/{frame_index:08d}/{variant}"
+
+
+def sheet_key(video_id: str) -> str:
+    """The archive key of a video's contact sheet."""
+    return f"videos/{video_id}/sheet.webp"
+
+
+class Library:
+    """Typed access to an Archive. Every getter raises NotFound for what was not put, CorruptError for what cannot be read."""
+
+    image_key = staticmethod(image_key)
+    sheet_key = staticmethod(sheet_key)
+
+    def __init__(self, archive: Archive) -> None:
+        self.archive = archive
+
+    # -- the video itself
+
+    def put_video(self, video: Video) -> None:
+        self._put(check_video_id(video.video_id), "video.json", tables.to_json(video), "application/json")
+
+    def video(self, video_id: str) -> Video:
+        return tables.from_json(self._get(video_id, "video.json"), Video)
+
+    def video_ids(self) -> list[str]:
+        parts = (key.split("/") for key in self.archive.keys("videos/"))
+        return sorted(p[1] for p in parts if p[2:] == ["video.json"])
+
+    def put_media(self, video_id: str, path: Path) -> str:
+        """Copies the file in and returns its key."""
+        extension = path.suffix.lower() if _EXTENSION.fullmatch(path.suffix.lower()) else ".bin"
+        key = f"media/{check_video_id(video_id)}{extension}"
+        self.archive.put_file(key, path)
+        return key
+
+    def delete_video(self, video_id: str) -> None:
+        """Every trace of the video in the archive."""
+        check_video_id(video_id)
+        for prefix in (f"media/{video_id}.", f"frames/{video_id}/", f"videos/{video_id}/"):
+            for key in list(self.archive.keys(prefix)):
+                self.archive.delete(key)
+
+    # -- shots and keyframes
+
+    def put_signals(self, video_id: str, signals: Mapping[str, np.ndarray]) -> None:
+        self._put_arrays(video_id, "signals.npz", signals)
+
+    def signals(self, video_id: str) -> dict[str, np.ndarray]:
+        return self._arrays(video_id, "signals.npz")
+
+    def put_candidates(self, video_id: str, folder: Path) -> None:
+        """The plain files of a folder, as one zip (stored: they are JPEGs already)."""
+        with tempfile.TemporaryFile() as aside:
+            with zipfile.ZipFile(aside, "w", zipfile.ZIP_STORED) as packed:
+                for path in sorted(p for p in folder.iterdir() if p.is_file()):
+                    packed.write(path, path.name)
+            aside.seek(0)
+            self._put(video_id, "candidates.zip", aside.read(), "application/zip")
+
+    @contextmanager
+    def candidates_dir(self, video_id: str) -> Iterator[Path]:
+        """`with library.candidates_dir(id) as folder:` the files that were put, read-only, until the block ends."""
+        packed = self.archive.local_path(f"videos/{video_id}/candidates.zip")
+        with tempfile.TemporaryDirectory(prefix="khung-candidates-") as name:
+            _unpack(packed, Path(name))
+            yield Path(name)
+
+    def put_shots(self, video_id: str, shots: Sequence[Shot]) -> None:
+        self._put(video_id, "shots.parquet", tables.to_parquet(shots, Shot))
+
+    def shots(self, video_id: str) -> list[Shot]:
+        return tables.from_parquet(self._get(video_id, "shots.parquet"), Shot)
+
+    def put_keyframes(self, video_id: str, keyframes: Sequence[Keyframe]) -> None:
+        self._put(video_id, "keyframes.parquet", tables.to_parquet(keyframes, Keyframe))
+
+    def keyframes(self, video_id: str) -> list[Keyframe]:
+        return tables.from_parquet(self._get(video_id, "keyframes.parquet"), Keyframe)
+
+    def put_image(self, video_id: str, frame_index: int, variant: str, data: bytes) -> str:
+        key = image_key(check_video_id(video_id), frame_index, variant)
+        self.archive.put_bytes(key, data, content_type=IMAGE_TYPES[variant])
+        return key
+
+    def put_sheet(self, video_id: str, data: bytes) -> str:
+        self.archive.put_bytes(sheet_key(check_video_id(video_id)), data, content_type="image/webp")
+        return sheet_key(video_id)
+
+    # -- what the models gave
+
+    def put_embeddings(
+        self, video_id: str, fingerprint: str, frame_indices: Sequence[int] | np.ndarray, vectors: np.ndarray
+    ) -> None:
+        """`frame_indices` (n,) and `vectors` (n, d), one row a frame. Raises StoreError when they do not fit together."""
+        frames, rows = np.asarray(frame_indices, np.int64), np.asarray(vectors, np.float32)
+        if frames.ndim != 1 or rows.ndim != 2 or len(frames) != len(rows) or not np.isfinite(rows).all():
+            raise StoreError(f"{video_id}: {rows.shape} vectors for {frames.shape} frames, or not all finite.")
+        self._put_arrays(video_id, _by_model("embeddings", fingerprint, "npz"), {"frames": frames, "vectors": rows})
+
+    def embeddings(self, video_id: str, fingerprint: str) -> tuple[np.ndarray, np.ndarray]:
+        """Frame indices int64 (n,) and vectors float32 (n, d)."""
+        arrays = self._arrays(video_id, _by_model("embeddings", fingerprint, "npz"))
+        return arrays["frames"], arrays["vectors"]
+
+    def put_notes(self, video_id: str, fingerprint: str, notes: Sequence[FrameNotes]) -> None:
+        self._put(video_id, _by_model("notes", fingerprint, "parquet"), tables.to_parquet(notes, FrameNotes))
+
+    def notes(self, video_id: str, fingerprint: str) -> list[FrameNotes]:
+        return tables.from_parquet(self._get(video_id, _by_model("notes", fingerprint, "parquet")), FrameNotes)
+
+    # -- bytes
+
+    def _put(self, video_id: str, name: str, data: bytes, content_type: str = "application/octet-stream") -> None:
+        self.archive.put_bytes(f"videos/{check_video_id(video_id)}/{name}", data, content_type=content_type)
+
+    def _get(self, video_id: str, name: str) -> bytes:
+        return self.archive.get_bytes(f"videos/{video_id}/{name}")
+
+    def _put_arrays(self, video_id: str, name: str, arrays: Mapping[str, np.ndarray]) -> None:
+        out = io.BytesIO()
+        np.savez(out, **arrays)
+        self._put(video_id, name, out.getvalue())
+
+    def _arrays(self, video_id: str, name: str) -> dict[str, np.ndarray]:
+        def load(data: bytes) -> dict[str, np.ndarray]:
+            with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+                return dict(arrays)
+
+        return _decode(f"{video_id}/{name}", load, self._get(video_id, name))
+
+
+def _by_model(stem: str, fingerprint: str, extension: str) -> str:
+    return f"{stem}-{hashlib.sha256(fingerprint.encode()).hexdigest()[:16]}.{extension}"
+
+
+def _decode(name: str, load: Callable[[bytes], dict[str, np.ndarray]], data: bytes) -> dict[str, np.ndarray]:
+    try:
+        return load(data)
+    except (ValueError, EOFError, KeyError, OSError, zipfile.BadZipFile) as error:
+        raise CorruptError(f"{name} cannot be read: {error}.", cure="Run its stage again.") from error
+
+
+def _unpack(packed: Path, folder: Path) -> None:
+    """Plain names only: a zip may hold paths that lead elsewhere."""
+    try:
+        with zipfile.ZipFile(packed) as source:
+            for info in source.infolist():
+                if Path(info.filename).name != info.filename or info.is_dir():
+                    raise CorruptError(f"{packed.name} holds the path “{info.filename}”.")
+                target = folder / info.filename
+                with source.open(info) as data, open(target, "wb") as out:
+                    shutil.copyfileobj(data, out)
+                target.chmod(stat.S_IRUSR)
+    except zipfile.BadZipFile as error:
+        raise CorruptError(f"{packed} cannot be read: {error}.", cure="Run the shots stage again.") from error

@@ -1,0 +1,70 @@
+"""What is particular to the local folder: links, left-overs, a full disk."""
+
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from khung.errors import NotFound
+from khung.stores.archive_local import ASIDE, LocalArchive
+
+
+def test_links_out_of_the_archive_are_not_followed(tmp_path: Path) -> None:
+    archive = LocalArchive(tmp_path / "archive")
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "secret").write_bytes(b"secret")
+    (archive.root / "videos").symlink_to(outside)
+    (archive.root / "media").mkdir()
+    (archive.root / "media" / "v.mp4").symlink_to(outside / "secret")
+    for key in ("videos/secret", "media/v.mp4"):
+        with pytest.raises(NotFound):
+            archive.get_bytes(key)
+        with pytest.raises(NotFound):
+            archive.put_bytes(key, b"x")
+        with pytest.raises(NotFound):
+            archive.delete(key)
+    assert list(archive.keys("")) == []
+    assert (outside / "secret").read_bytes() == b"secret"
+
+
+def test_the_archive_may_itself_be_a_link(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "archive").symlink_to(tmp_path / "disk")
+    LocalArchive(tmp_path / "archive").put_bytes("a/b", b"x")
+    assert (tmp_path / "disk" / "a" / "b").read_bytes() == b"x"
+
+
+def test_deleting_leaves_no_empty_folders(tmp_path: Path) -> None:
+    archive = LocalArchive(tmp_path)
+    archive.put_bytes("frames/v/00000001/thumb.webp", b"x")
+    archive.delete("frames/v/00000001/thumb.webp")
+    assert [p.name for p in tmp_path.iterdir()] == [ASIDE]
+
+
+FULL_DISK = """
+import resource, sys
+from pathlib import Path
+from khung.errors import StoreError
+from khung.stores.archive_local import LocalArchive
+archive = LocalArchive(Path(sys.argv[1]))
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))  # the kernel refuses the write, as a full disk does
+try:
+    archive.put_bytes("a/b", b"x" * 200_000)
+except StoreError as error:
+    print(error)
+    sys.exit(3)
+"""
+
+
+def test_a_full_disk_leaves_the_old_value(tmp_path: Path) -> None:
+    archive = LocalArchive(tmp_path)
+    archive.put_bytes("a/b", b"old")
+    assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] == resource.RLIM_INFINITY
+    child = subprocess.run([sys.executable, "-c", FULL_DISK, tmp_path], capture_output=True, text=True, check=False)
+    assert child.returncode == 3, child.stderr
+    assert "Is the disk full?" in child.stdout
+    assert archive.get_bytes("a/b") == b"old"
+    assert list((tmp_path / ASIDE).iterdir()) == []

@@ -84,7 +84,7 @@ def look_at_packages(_: Settings) -> Iterator[Finding]:
 def look_at_models(config: Settings) -> Iterator[Finding]:
     from khung.vision import files
 
-    missing = [f.name for f in files.FILES if not files.is_here(f.name, config.models_path)]
+    missing = [status.file.name for status in files.check(config.models_path) if status.state != "ok"]
     if missing:
         yield Finding("models", "missing", f"not in {config.models_path}: {', '.join(missing)}", "khung models pull")
     else:

@@ -7,9 +7,8 @@ from rich.table import Table
 
 from khung.cli.show import Json, out, print_json
 from khung.settings import settings
-from khung.stores import LedgerEntry
+from khung.stores import STAGES, LedgerEntry
 
-STAGES = ("videos", "shots", "keyframes", "gme_outputs", "shard_indices")
 MARKS = {
     "done": "[green]✓[/]",
     "linked": "[blue]↪[/]",

@@ -1,7 +1,10 @@
-"""Files that survive a crash: written aside, synced, renamed. Both the archive and the shelf stand on this."""
+"""Files that survive a crash: written aside, synced, renamed, under a lock. The archive, the ledger and the shelf stand on this."""
 
+import fcntl
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -35,3 +38,11 @@ def replace_file(path: Path, data: bytes) -> None:
     finally:
         aside.unlink(missing_ok=True)
     sync_folder(path.parent)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """One process (and one thread) at a time inside the block. The kernel lets go of the lock when its holder dies."""
+    with open(path, "ab") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield

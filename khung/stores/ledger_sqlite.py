@@ -13,6 +13,7 @@ from pathlib import Path
 
 from khung.errors import StoreError
 from khung.stores import LedgerEntry
+from khung.stores.durable import locked
 
 _VERSION = 1
 _SCHEMA = """
@@ -59,7 +60,8 @@ class SqliteLedger:
         self.path = Path(path)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._local = threading.local()
-        self._create()
+        with locked(self.path.with_name(self.path.name + ".lock")):
+            self._create()
 
     def claim(self, sha256: str, source_name: str, video_id: str) -> tuple[str, str]:
         with self._write() as db:
@@ -135,6 +137,9 @@ class SqliteLedger:
         )
 
     def _create(self) -> None:
+        self._connection().execute(
+            "PRAGMA journal_mode = WAL"
+        )  # stays in the file; two at once would fail, hence the lock
         with self._write() as db:
             (version,) = db.execute("PRAGMA user_version").fetchone()
             if version > _VERSION:
@@ -147,7 +152,6 @@ class SqliteLedger:
     def _connection(self) -> sqlite3.Connection:
         if getattr(self._local, "pid", None) != os.getpid():
             db = sqlite3.connect(self.path, timeout=60, isolation_level=None)
-            db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA synchronous = NORMAL")  # WAL: a power cut may lose the last states, never the file
             self._local.db, self._local.pid = db, os.getpid()
         return self._local.db

@@ -1,0 +1,57 @@
+"""TransNetV2 (Souček & Lokoč 2020) over the 48×27 pictures of a whole video, by OpenVINO on one or two cores.
+
+The network looks at 100 frames and answers for the 50 in the middle, so windows start every 50 frames; before the first and after the
+last frame, that frame is repeated, as the authors do. Two answers a frame: `one_hot`, is a transition's middle here, and
+`many_hot`, is this frame part of a transition. What to make of them is decided in boundaries.py.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from khung.errors import ModelError
+
+WINDOW, STRIDE, CONTEXT = 100, 50, 25
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """Probabilities float32 `(frames,)`. A peak at frame i means: the cut lies between i and i + 1."""
+
+    one_hot: np.ndarray
+    many_hot: np.ndarray
+
+
+class TransNet:
+    """The network, compiled once. The file is the ONNX form of the authors' weights (khung.vision.files, `transnetv2`)."""
+
+    def __init__(self, model_path: Path, *, threads: int = 1) -> None:
+        import openvino
+
+        try:
+            self._network = openvino.compile_model(
+                str(model_path), "CPU", {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32"}
+            )
+        except RuntimeError as error:
+            raise ModelError(
+                f"TransNetV2 cannot be loaded from {model_path}.", cure="Run khung models pull."
+            ) from error
+
+    def predict(self, frames: np.ndarray, progress: Callable[[int], None] | None = None) -> Prediction:
+        """`frames`: RGB uint8 (n, 27, 48, 3), memory-mapped or not. `progress` gets the number of frames done."""
+        count = len(frames)
+        scores = np.zeros((2, count), np.float32)
+        for start in range(0, count, STRIDE):
+            window = frames[np.clip(np.arange(start - CONTEXT, start - CONTEXT + WINDOW), 0, count - 1)]
+            end = min(start + STRIDE, count)
+            scores[:, start:end] = self._scores(window)[:, : end - start]
+            if progress:
+                progress(end)
+        return Prediction(one_hot=scores[0], many_hot=scores[1])
+
+    def _scores(self, window: np.ndarray) -> np.ndarray:
+        """(2, 50) of one window. The file wants the frames side by side: (1, 3, 27, 100 · 48), values in [0, 1]."""
+        packed = window.transpose(3, 1, 0, 2).reshape(1, 3, window.shape[1], -1).astype(np.float32) / 255
+        return self._network([packed])[0][0, :2, 0]

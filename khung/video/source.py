@@ -1,0 +1,122 @@
+"""Opens one stranger's file and gives its pictures with their times. Runs in the sandboxed child only.
+
+Frames come in display order, numbered from 0; a frame's time is in milliseconds from the first frame's display time. What is
+damaged is stepped over and remembered in `warnings`; what cannot be used at all is a MediaError.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from khung.errors import MediaError
+from khung.video.formats import CODECS, CONTAINER_OPTIONS
+from khung.video.timing import Clock
+
+if TYPE_CHECKING:
+    import av
+
+PROBE_OPTIONS = {"probesize": "5000000", "analyzeduration": "5000000"}
+
+
+@dataclass(slots=True)
+class Source:
+    """An open file: its container and the one video stream that is read."""
+
+    container: "av.container.InputContainer"
+    stream: "av.video.stream.VideoStream"
+    limits: dict
+    warnings: set[str] = field(default_factory=set)
+
+    @property
+    def codec(self) -> str:
+        return self.stream.codec_context.codec.name
+
+    def packets(self) -> Iterator["av.packet.Packet"]:
+        """The stream's packets; a demuxer that stumbles ends them with a warning."""
+        import av
+
+        try:
+            yield from self.container.demux(self.stream)
+        except av.error.FFmpegError:
+            self.warnings.add("truncated_tail")
+
+    def frames(self) -> Iterator[tuple[int, "av.VideoFrame"]]:
+        """`(pts_ms, frame)` in display order. Raises MediaError `too_many_pixels` and `too_long`."""
+        import av
+
+        clock = Clock(self.stream.time_base, self.stream.guessed_rate)
+        for packet in self.packets():
+            try:
+                decoded = packet.decode()
+            except av.error.MemoryError:
+                raise
+            except av.error.FFmpegError:
+                self.warnings.add("damaged_frames")
+                continue
+            for frame in decoded:
+                check_size(frame.width, frame.height, self.limits)
+                pts_ms = clock.read(frame.pts, frame.duration)
+                check_duration(pts_ms / 1000, self.limits)
+                yield pts_ms, frame
+        if clock.repaired:
+            self.warnings.add("repaired_times")
+
+
+@contextmanager
+def open_source(path: Path, demuxer: str, limits: dict) -> Iterator[Source]:
+    """The file, opened by that demuxer alone. Raises MediaError `unreadable`, `no_video_stream`, `unsupported_codec`,
+    `too_many_streams`, `too_many_pixels`."""
+    import av
+
+    try:
+        container = av.open(
+            str(path), format=demuxer, options={**CONTAINER_OPTIONS, **PROBE_OPTIONS}, metadata_errors="replace"
+        )
+    except av.error.MemoryError:
+        raise
+    except (av.error.FFmpegError, OSError) as error:
+        raise MediaError(
+            "unreadable",
+            f"The {demuxer} container cannot be read: {getattr(error, 'strerror', None) or error}.",
+            cure="The upload may be incomplete, or the file damaged.",
+        ) from error
+    with container:
+        yield Source(container, _pick(container, limits), limits)
+
+
+def _pick(container: "av.container.InputContainer", limits: dict) -> "av.video.stream.VideoStream":
+    """The first video stream that is no cover picture, ready to decode on one thread."""
+    import av
+
+    if len(container.streams) > limits["max_streams"]:
+        raise MediaError("too_many_streams", f"The file has {len(container.streams)} streams.")
+    covers = av.stream.Disposition.attached_pic
+    streams = [stream for stream in container.streams.video if not stream.disposition & covers]
+    if not streams:
+        raise MediaError("no_video_stream", "The file has no video stream, perhaps sound alone.")
+    stream = streams[0]
+    if stream.codec_context is None or stream.codec_context.codec.name not in CODECS:
+        name = stream.codec_context.codec.name if stream.codec_context else "unknown"
+        raise MediaError(
+            "unsupported_codec", f"The codec “{name}” is not decoded.", cure="Re-encode it, e.g. to H.264."
+        )
+    check_size(stream.codec_context.width, stream.codec_context.height, limits)
+    stream.codec_context.thread_type = "NONE"  # one worker a core: threads inside cost more than they bring
+    stream.codec_context.options = {"max_pixels": str(limits["max_pixels"])}
+    return stream
+
+
+def check_size(width: int, height: int, limits: dict) -> None:
+    if width * height > limits["max_pixels"]:
+        raise MediaError("too_many_pixels", f"A picture of {width}×{height} is beyond the limit.")
+
+
+def check_duration(duration_s: float, limits: dict) -> None:
+    if duration_s > limits["max_duration_s"]:
+        raise MediaError(
+            "too_long",
+            f"The video runs longer than {limits['max_duration_s'] / 3600:g} h.",
+            cure="Cut it, or raise KHUNG_MEDIA_MAX_DURATION_S.",
+        )

@@ -1,0 +1,16 @@
+"""Writes the 48×27 pictures that TransNetV2 reads, one after another, as raw RGB bytes: a file to be memory-mapped."""
+
+from pathlib import Path
+
+from khung.video.views import Picture
+
+
+class SmallTap:
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("wb")
+
+    def see(self, picture: Picture) -> None:
+        self._file.write(picture.small.data)
+
+    def close(self) -> None:
+        self._file.close()

@@ -1,0 +1,127 @@
+"""What the sandboxed child does with a file: `inspect` for probe, `decode_all` and `fetch_frames` for extract.
+
+Each task takes a JSON request and gives a JSON answer; arrays and pictures go to files in the request's folder.
+"""
+
+import time
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import numpy as np
+
+from khung.errors import MediaError
+from khung.video.candidates import read_candidates, write_candidates
+from khung.video.child import Tell
+from khung.video.decode import decode, pictures
+from khung.video.identity import to_hex
+from khung.video.source import Source, check_duration, open_source
+from khung.video.taps.candidates import CandidateTap, write_candidate
+from khung.video.taps.content import ContentTap
+from khung.video.taps.motion import MotionTap
+from khung.video.taps.quality import QualityTap
+from khung.video.taps.sequence import SequenceTap
+from khung.video.taps.small import SmallTap
+from khung.video.timing import duration_ms, frame_rate
+
+MAX_FRAMES = 5_000_000  # six hours at 230 frames a second
+TAIL_MS = 500  # a stream that ends so much before its header says has lost its tail
+
+
+def inspect(request: dict, tell: Tell) -> dict:
+    """The fields of Probe but `size_bytes` and `network`."""
+    with _open(request) as source:
+        first = next(iter(pictures(source)))
+        found = {
+            "width": first.size[0],
+            "height": first.size[1],
+            "container": source.container.format.name.split(",")[0],
+            "codec": source.codec,
+            "rotation": first.turns * 90,
+            "pixel_format": first.frame.format.name,
+            "has_audio": bool(source.container.streams.audio),
+        }
+    with _open(request) as source:
+        times = _packet_times(source)
+        length = _length(source, times)
+    check_duration(length["duration_ms"] / 1000, request["limits"])
+    return {**found, **length, "warnings": sorted(source.warnings)}
+
+
+def decode_all(request: dict, tell: Tell) -> dict:
+    """One pass, all taps. The fields of Extraction that the parent does not know."""
+    folder = Path(request["folder"])
+    sequence = SequenceTap()
+    candidates = CandidateTap(folder / "candidates", request["max_fps"])
+    taps = [SmallTap(folder / "small.rgb"), ContentTap(), MotionTap(), QualityTap(), sequence, candidates]
+    with _open(request) as source:
+        signals = decode(source, taps, lambda frames, ms: tell({"frames": frames, "pts_ms": ms}))
+        answer = _length(source, signals.arrays()["pts_ms"])
+    np.savez(folder / "signals.npz", **signals.arrays())
+    write_candidates(folder / "candidates", candidates.kept)
+    return {
+        **answer,
+        "width": signals.size[0],
+        "height": signals.size[1],
+        "sequence_hash": to_hex(np.array(sequence.hashes, np.uint64)),
+        "warnings": sorted(source.warnings),
+        "cpu_s": round(time.process_time(), 3),
+    }
+
+
+def fetch_frames(request: dict, tell: Tell) -> dict:
+    """Make candidates of the frames asked for, beside those that are there."""
+    folder = Path(request["folder"]) / "candidates"
+    wanted, quality = set(request["frames"]), QualityTap()
+    added = []
+    with _open(request) as source:
+        for picture in pictures(source):
+            if picture.index in wanted:
+                quality.see(picture)
+                added.append(write_candidate(picture, folder))
+            if len(added) == len(wanted):
+                break
+    known = {candidate.frame_index: candidate for candidate in [*read_candidates(folder), *added]}
+    write_candidates(folder, known.values())
+    return {"added": len(added)}
+
+
+def _open(request: dict) -> AbstractContextManager[Source]:
+    return open_source(Path(request["path"]), request["demuxer"], request["limits"])
+
+
+def _packet_times(source: Source) -> np.ndarray:
+    """Sorted times of all packets that will be shown, in ms from the first; missing ones spread evenly."""
+    ticks = []
+    for packet in source.packets():
+        if packet.size and not packet.is_discard:
+            ticks.append(packet.pts if packet.pts is not None else packet.dts)
+        if len(ticks) > MAX_FRAMES:
+            raise MediaError("too_long", f"The video has more than {MAX_FRAMES:,} frames.")
+    if any(tick is None for tick in ticks):
+        step = 1000 / float(source.stream.guessed_rate or 25)
+        return np.round(np.arange(len(ticks)) * step).astype(np.int64)
+    known = np.sort(np.array(ticks, np.int64))
+    return np.round((known - known[:1]) * float(source.stream.time_base) * 1000).astype(np.int64)
+
+
+def _length(source: Source, pts_ms: np.ndarray) -> dict:
+    """Count, rate and duration of the frames at these times; warns when the header promised more."""
+    rate, vfr = frame_rate(pts_ms, source.stream.guessed_rate)
+    length_ms = duration_ms(pts_ms, rate)
+    if length_ms < _promised_ms(source) - TAIL_MS:
+        source.warnings.add("truncated_tail")
+    return {
+        "frame_count": len(pts_ms),
+        "duration_ms": length_ms,
+        "fps_num": rate.numerator,
+        "fps_den": rate.denominator,
+        "vfr": vfr,
+    }
+
+
+def _promised_ms(source: Source) -> float:
+    """The stream's length by its header; the container's only where it has no other stream that might be longer."""
+    if source.stream.duration:
+        return float(source.stream.duration * source.stream.time_base * 1000)
+    alone = len(source.container.streams) == 1
+    return (source.container.duration or 0) / 1000 if alone else 0.0

@@ -1,0 +1,99 @@
+"""The assembly of the service: what is opened at the start, what runs beside the requests, which routes there are."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any
+
+import anyio
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from fastapi.staticfiles import StaticFiles
+
+import khung
+from khung.api import logs, problems
+from khung.api.guard import Guard
+from khung.api.routes import library, media, pages, search, system
+from khung.api.service import Service
+from khung.errors import ModelError
+from khung.settings import Settings
+from khung.web.render import STATIC
+
+if TYPE_CHECKING:
+    from khung.vision import Embedder
+
+log = logging.getLogger("khung.api")
+
+
+def create_app(settings: Settings, *, embedder: "Embedder | None" = None) -> FastAPI:
+    """The ASGI application. `embedder` takes the place of the one that the settings name; it is otherwise loaded at start."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        logs.configure()
+        service = app.state.service = Service.of(settings, embedder or await anyio.to_thread.run_sync(_load, settings))
+        await anyio.to_thread.run_sync(service.serving.refresh)
+        watcher = asyncio.create_task(_watch(service))
+        try:
+            yield
+        finally:
+            watcher.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await watcher
+            service.serving.close()
+
+    app = FastAPI(
+        title="khung",
+        summary="Find the moment in a video library, asked in Vietnamese or English.",
+        version=khung.__version__,
+        lifespan=lifespan,
+        docs_url=None,  # FastAPI's own pages load scripts from elsewhere; ours is at /docs
+        redoc_url=None,
+        openapi_url="/v1/openapi.json" if settings.serve.api_docs else None,
+        max_body_size=settings.serve.max_upload_bytes + 2**20,
+        separate_input_output_schemas=False,
+    )
+    problems.install(app)
+    for router in (search.router, library.router, media.router, system.router, pages.router):
+        app.include_router(router)
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    app.add_middleware(Guard)
+    app.state.error_page = pages.problem_page
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    return app
+
+
+def _load(settings: Settings) -> "Embedder | None":
+    """The query encoder. Without it the text channels still answer, and every answer says that `vector` is missing."""
+    from khung.vision.load import load_embedder
+
+    try:
+        return load_embedder(settings)
+    except ModelError as error:
+        log.error("embedder_missing", extra={"reason": str(error)})
+        return None
+
+
+async def _watch(service: Service) -> None:
+    """Follow the snapshot pointer."""
+    while True:
+        await asyncio.sleep(service.settings.serve.poll_s)
+        await anyio.to_thread.run_sync(service.serving.refresh)
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    """FastAPI's description with the Problem schema that every error answer points to."""
+    if app.openapi_schema is None:
+        app.openapi_schema = get_openapi(
+            title=app.title,
+            version=app.version,
+            summary=app.summary,
+            routes=app.routes,
+            separate_input_output_schemas=False,
+        )
+        schemas = app.openapi_schema.setdefault("components", {}).setdefault("schemas", {})
+        schemas["FieldProblem"] = problems.FieldProblem.model_json_schema()
+        schemas["Problem"] = problems.Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas["Problem"].pop("$defs", None)
+    return app.openapi_schema

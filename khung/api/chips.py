@@ -1,0 +1,131 @@
+"""How a question was understood, as removable chips; and the facets of an answer, as links that add or remove a filter.
+
+What lives here: the words and links around a result. What does not: the result, the templates.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from khung.api.pagestate import PageState
+from khung.api.schemas import FACET_FIELDS
+from khung.search.parsed import ParsedQuery
+from khung.web.strings import Words
+
+SHOWN_FACETS = ("object", "place", "scene_type", "time_of_day", "weather", "color", "emotion", "action")
+_UNTOLD = frozenset({"command"})  # pieces that mean nothing to the answer
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    label: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chip:
+    kind: str
+    title: str
+    label: str
+    remove_url: str = ""
+    image: str = ""
+    alternatives: tuple[Link, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FacetValue:
+    label: str
+    count: int
+    url: str
+    chosen: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FacetGroup:
+    title: str
+    values: list[FacetValue] = field(default_factory=list)
+
+
+def chips_of(state: PageState, parsed: ParsedQuery | None, t: Words) -> list[Chip]:
+    """The pieces of the text first, then what the address adds."""
+    return [*_pieces(state, parsed, t), *_pictures(state, t), *_feedback(state, t), *_filters(state, t)]
+
+
+def facets_of(state: PageState, counts: Mapping[str, Mapping[str, int]], t: Words) -> list[FacetGroup]:
+    """The facets with a value to choose, most frequent first; chosen values stay even when nothing is left of them."""
+    groups = []
+    for name in SHOWN_FACETS:
+        field_name = FACET_FIELDS[name]
+        values = {value: count for value, count in counts.get(field_name, {}).items() if value and value != "unknown"}
+        values |= {value: values.get(value, 0) for value in getattr(state, name)}
+        ordered = sorted(values, key=lambda value: (value not in getattr(state, name), -values[value], value))
+        shown = [
+            FacetValue(word(value, t), values[value], state.toggling(name, value), value in getattr(state, name))
+            for value in ordered
+        ]
+        if shown:
+            groups.append(FacetGroup(t(f"facet_{field_name}"), shown))
+    return groups
+
+
+def word(value: str, t: Words) -> str:
+    """A value of a closed vocabulary in the interface's language, when it has a word for it."""
+    return t.maybe(f"value_{value}", value.replace("_", " "))
+
+
+def _pieces(state: PageState, parsed: ParsedQuery | None, t: Words) -> list[Chip]:
+    """Only what was interpreted: plain words stand in the box already."""
+    if parsed is None:
+        return []
+    told = [piece for piece in parsed.pieces if piece.kind not in _UNTOLD]
+    alternatives = tuple(Link(one.label, state.url(q=one.text)) for one in parsed.alternatives)
+    chips = []
+    for piece in told:
+        title = t.maybe(
+            f"facet_{FACET_FIELDS.get(piece.field, piece.field)}", t.maybe(f"chip_{piece.kind}", piece.kind)
+        )
+        label = (
+            ", ".join(word(value, t) for value in piece.values)
+            if piece.kind == "facet" and piece.values
+            else piece.label
+        )
+        last = alternatives if piece is told[-1] else ()
+        chips.append(Chip(piece.kind, title, label, state.url(q=parsed.without_piece(piece)), "", last))
+    return chips
+
+
+def _pictures(state: PageState, t: Words) -> list[Chip]:
+    chips = []
+    if state.like:
+        chips.append(Chip("like", "", t("like_query", frame=state.like), state.url(like=""), thumb_url(state.like)))
+    if state.image:
+        chips.append(Chip("image", "", t("image_query"), state.url(image=""), f"/v1/query-images/{state.image}"))
+    return chips
+
+
+def _feedback(state: PageState, t: Words) -> list[Chip]:
+    pairs = [("more", one) for one in state.more] + [("less", one) for one in state.less]
+    return [Chip(kind, t(f"chip_{kind}"), one, state.removing(kind, one), thumb_url(one)) for kind, one in pairs]
+
+
+def _filters(state: PageState, t: Words) -> list[Chip]:
+    chips = [
+        Chip("filter", t(f"chip_{name}"), word(value, t), state.removing(name, value))
+        for name in ("video", "not_video", "object", "not_object")
+        for value in getattr(state, name)
+    ]
+    chips += [
+        Chip("filter", t(f"facet_{FACET_FIELDS[name]}"), word(value, t), state.removing(name, value))
+        for name in SHOWN_FACETS[1:]
+        for value in getattr(state, name)
+    ]
+    times = [("from", "time_from"), ("to", "time_to")]
+    chips += [
+        Chip("time", t(f"chip_{title}"), getattr(state, name), state.url(**{name: ""}))
+        for title, name in times
+        if getattr(state, name).strip()
+    ]
+    return chips
+
+
+def thumb_url(frame_id: str) -> str:
+    return f"/v1/images/{frame_id}/thumb.webp"

@@ -1,0 +1,105 @@
+"""khung's errors as RFC 9457 problems: the one place where an error becomes an HTTP answer.
+
+What lives here: the table error → status, the handlers, the documented answers for OpenAPI. What does not: any decision
+about what is an error; that is khung.errors and the rooms below.
+"""
+
+import http
+import logging
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+
+from khung import errors
+
+log = logging.getLogger("khung.api")
+
+MEDIA_TYPE = "application/problem+json"
+
+TABLE: tuple[tuple[type[errors.KhungError], int, str], ...] = (  # the most specific first
+    (errors.QueryError, 422, "Query not understood"),
+    (errors.MediaError, 422, "Media refused"),
+    (errors.NotFound, 404, "Not found"),
+    (errors.PublishConflict, 409, "Conflict"),
+    (errors.Overloaded, 503, "Too busy"),
+    (errors.SearchUnavailable, 503, "Search unavailable"),
+    (errors.ModelError, 503, "Model unavailable"),
+    (errors.StoreError, 503, "Store unavailable"),
+    (errors.KhungError, 500, "Internal error"),
+)
+
+
+class FieldProblem(BaseModel):
+    """One part of the request that was refused."""
+
+    where: str = Field(description="the place, e.g. `query.limit`", examples=["query.limit"])
+    message: str = Field(examples=["Input should be less than or equal to 200"])
+
+
+class Problem(BaseModel):
+    """RFC 9457. `cure` says what helps; `errors` names the refused parts of the request."""
+
+    type: str = Field(examples=["urn:khung:problem:not-found"])
+    title: str = Field(examples=["Not found"])
+    status: int = Field(examples=[404])
+    detail: str = Field("", examples=["There is no frame L21_V001/42."])
+    cure: str = Field("", examples=["Ask /v1/videos for what there is."])
+    errors: list[FieldProblem] = []
+
+
+def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """OpenAPI's `responses` for these statuses: every one a Problem."""
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {status: {"description": http.HTTPStatus(status).phrase, "content": content} for status in statuses}
+
+
+def problem_of(error: Exception) -> Problem:
+    """The Problem that an exception stands for. An unknown one tells nothing of its insides."""
+    if isinstance(error, errors.KhungError):
+        status, title = next((status, title) for kind, status, title in TABLE if isinstance(error, kind))
+        return _problem(status, title, error.message, error.cure)
+    if isinstance(error, RequestValidationError):
+        fields = [FieldProblem(where=".".join(map(str, e["loc"])), message=e["msg"]) for e in error.errors()]
+        return _problem(422, "Request refused", "; ".join(f"{f.where}: {f.message}" for f in fields[:3]), fields=fields)
+    if isinstance(error, HTTPException):
+        return _problem(error.status_code, http.HTTPStatus(error.status_code).phrase, str(error.detail))
+    return _problem(500, "Internal error", "khung failed on this request; the log has the reason.")
+
+
+def response_of(error: Exception) -> Response:
+    """The whole answer: the problem, its status and the headers that belong to it."""
+    problem = problem_of(error)
+    headers = dict(getattr(error, "headers", None) or {})
+    if isinstance(error, errors.Overloaded):
+        headers["Retry-After"] = str(error.retry_after_s)
+    headers["Cache-Control"] = "no-store"
+    return Response(problem.model_dump_json(), problem.status, headers, MEDIA_TYPE)
+
+
+def install(app: FastAPI) -> None:
+    """Every error of `app` leaves as a problem: JSON for programs, a page for people."""
+    for kind in (errors.KhungError, RequestValidationError, HTTPException, Exception):
+        app.add_exception_handler(kind, _handle)
+
+
+async def _handle(request: Request, error: Exception) -> Response:
+    if not isinstance(error, errors.KhungError | RequestValidationError | HTTPException):
+        log.error("request_failed", exc_info=error, extra={"error": type(error).__name__})
+    page = getattr(request.app.state, "error_page", None)
+    if page and not request.url.path.startswith("/v1/") and "text/html" in request.headers.get("accept", ""):
+        return page(request, problem_of(error))
+    return response_of(error)
+
+
+def _problem(status: int, title: str, detail: str, cure: str = "", fields: list[FieldProblem] | None = None) -> Problem:
+    kind = f"urn:khung:problem:{title.lower().replace(' ', '-')}"
+    return Problem(type=kind, title=title, status=status, detail=_plain(detail), cure=_plain(cure), errors=fields or [])
+
+
+def _plain(text: str) -> str:
+    """Text that any JSON reader takes: lone surrogates replaced."""
+    return text.encode("utf-8", "replace").decode()

@@ -1,0 +1,97 @@
+"""What is there: frames, their neighbours, videos; and the state of every file on its way in."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Query, Request
+
+from khung.api import present
+from khung.api.library import library_videos
+from khung.api.problems import documented
+from khung.api.schemas import (
+    VIDEO_ID,
+    FrameOut,
+    LibraryOut,
+    NeighboursOut,
+    UploadOut,
+    VideoDetailOut,
+    VideosOut,
+)
+from khung.api.service import Service, service_of
+from khung.records import frame_id
+
+router = APIRouter(prefix="/v1", tags=["library"])
+Asked = Annotated[Service, Depends(service_of)]
+InPath = Annotated[str, Path(pattern=VIDEO_ID)]
+Index = Annotated[int, Path(ge=0, le=2**31 - 1)]
+_ANSWERS = documented(404, 422, 503)
+
+
+@router.get("/frames/{video_id}/{frame_index}", responses=_ANSWERS)
+def frame(video_id: InPath, frame_index: Index, service: Asked) -> FrameOut:
+    """A keyframe and all that is known of it; its id is `{video_id}/{frame_index}`."""
+    with service.serving.borrow() as here:
+        return present.frame(here.snapshot.records.frame(frame_id(video_id, frame_index)))
+
+
+@router.get("/frames/{video_id}/{frame_index}/neighbours", responses=_ANSWERS)
+def neighbours(
+    video_id: InPath, frame_index: Index, service: Asked, span: Annotated[int, Query(ge=1, le=50)] = 5
+) -> NeighboursOut:
+    """The keyframes before and after one, across shots."""
+    with service.serving.borrow() as here:
+        frames = here.snapshot.records.frames_of(video_id)
+        return present.neighbours(frames, frame_id(video_id, frame_index), span)
+
+
+@router.get("/videos", responses=_ANSWERS)
+def videos(
+    service: Asked, limit: Annotated[int, Query(ge=1, le=1000)] = 100, offset: Annotated[int, Query(ge=0, le=10**6)] = 0
+) -> VideosOut:
+    """The searchable videos, by id."""
+    with service.serving.borrow() as here:
+        every = here.snapshot.records.videos()
+        page = [present.video(one, here.gist(one.video_id)) for one in every[offset : offset + limit]]
+        return VideosOut(videos=page, total=len(every), snapshot=here.snapshot.id)
+
+
+@router.get("/videos/{video_id}", responses=_ANSWERS)
+def video(
+    video_id: InPath,
+    service: Asked,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 200,
+    offset: Annotated[int, Query(ge=0, le=10**6)] = 0,
+) -> VideoDetailOut:
+    """A video and its keyframes, by time."""
+    with service.serving.borrow() as here:
+        of = here.snapshot.records.video(video_id)
+        frames = here.snapshot.records.frames_of(video_id)
+        return VideoDetailOut(
+            video=present.video(of, here.gist(video_id)),
+            frames=[present.frame(record) for record in frames[offset : offset + limit]],
+            total_frames=len(frames),
+            snapshot=here.snapshot.id,
+        )
+
+
+@router.get("/library", responses=documented(422, 503))
+def library(service: Asked) -> LibraryOut:
+    """Every file that was given to khung: where it stands, and why it failed if it did."""
+    return LibraryOut(videos=library_videos(service), inbox=service.inbox.waiting())
+
+
+@router.post(
+    "/uploads",
+    status_code=201,
+    responses=documented(413, 422, 503),
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+        }
+    },
+)
+async def upload(
+    request: Request, service: Asked, name: Annotated[str, Query(min_length=1, max_length=300, examples=["Phố cổ.mp4"])]
+) -> UploadOut:
+    """Put a video into the inbox: the body is the file. Its way from there is told by `/v1/library`."""
+    return UploadOut(name=await service.inbox.receive(name, request.stream()))

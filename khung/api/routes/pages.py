@@ -1,0 +1,233 @@
+"""The screens for people. Whole pages, rendered on the server; the scripts only put their parts in place without a reload."""
+
+from itertools import groupby
+from typing import Annotated, Any
+
+import anyio
+from fastapi import APIRouter, Depends, Path, Query, Request, UploadFile
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+
+from khung.api import present
+from khung.api.chips import chips_of, facets_of, word
+from khung.api.library import library_videos
+from khung.api.pagestate import PAGE_SIZE, PageState
+from khung.api.problems import Problem
+from khung.api.routes.search import keep_query_image
+from khung.api.schemas import FACET_FIELDS, MAX_DEPTH, VIDEO_ID, FrameOut, HitOut, SearchOut
+from khung.api.service import Service, service_of
+from khung.errors import SearchUnavailable
+from khung.records import FrameRecord, frame_id
+from khung.search.engine import SearchResult
+from khung.search.query import parse
+from khung.text import fold, tokens
+from khung.web.render import render
+from khung.web.strings import Words, choose_language
+
+router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+Asked = Annotated[Service, Depends(service_of)]
+InPath = Annotated[str, Path(pattern=VIDEO_ID)]
+State = Annotated[PageState, Query()]
+
+EXAMPLES = (
+    {"q": "người đi bộ trên phố", "then": [], "lang": "vi"},
+    {"q": "van phong", "then": [], "lang": "vi"},
+    {"q": "a bird on a branch", "then": [], "lang": "en"},
+    {"q": "đường phố", "then": ["người trong văn phòng"], "lang": "vi"},
+)
+
+
+@router.get("/")
+async def search_page(request: Request, state: State, service: Asked) -> Response:
+    """The search screen: the question's answer, or the way in when nothing is asked."""
+    if not state.asks:
+        videos = await anyio.to_thread.run_sync(_reel, service)
+        return page(request, "search.html", state=state, here="search", videos=videos, examples=EXAMPLES)
+    result = await service.search(state.question())
+    return page(request, "search.html", state=state, here="search", **_answer(state, result, words_of(request)))
+
+
+@router.get("/frame/{video_id}/{frame_index}")
+def frame_page(
+    request: Request,
+    video_id: InPath,
+    frame_index: Annotated[int, Path(ge=0, le=2**31 - 1)],
+    state: State,
+    service: Asked,
+) -> Response:
+    """One frame, looked at closely; shown as a page of its own or in the panel beside the results."""
+    with service.serving.borrow() as here:
+        frames = here.snapshot.records.frames_of(video_id)
+        around = present.neighbours(frames, frame_id(video_id, frame_index), 12)
+        video = present.video(here.snapshot.records.video(video_id), here.gist(video_id))
+    frame, t = around.frame, words_of(request)
+    strip = [*around.before, frame, *around.after]
+    terms = _terms(state)
+    values = {"frame": frame, "video": video, "around": strip, "terms": terms, "known": _known(frame, state, t)}
+    return page(request, "frame.html", state=state, here="search", **values)
+
+
+@router.get("/video/{video_id}")
+def video_page(request: Request, video_id: InPath, state: State, service: Asked) -> Response:
+    """A video's shots and keyframes."""
+    with service.serving.borrow() as here:
+        frames = here.snapshot.records.frames_of(video_id)
+        video = present.video(here.snapshot.records.video(video_id), here.gist(video_id))
+    inside = state.model_copy(update={"video": [video_id]})
+    return page(request, "video.html", state=inside, here="library", video=video, shots=_shots(frames))
+
+
+@router.get("/library")
+def library_page(request: Request, service: Asked) -> Response:
+    """Every file that was given, with its state."""
+    names = {}
+    try:
+        with service.serving.borrow() as here:
+            for video in here.snapshot.records.videos():
+                names[video.video_id] = present.video(video, here.gist(video.video_id))
+    except SearchUnavailable:
+        pass  # nothing published yet: the table still tells what is under way
+    entries = library_videos(service)
+    return page(request, "library.html", here="library", entries=entries, known=names, inbox=service.inbox.waiting())
+
+
+@router.post("/library")
+async def upload_by_form(service: Asked, files: list[UploadFile]) -> Response:
+    """Uploading without scripts."""
+    for file in files:
+        await service.inbox.receive(file.filename or "", _chunks(file))
+    return RedirectResponse("/library", 303)
+
+
+@router.post("/by-image")
+async def search_by_image(service: Asked, picture: UploadFile) -> Response:
+    """Searching by image without scripts."""
+    kept = await keep_query_image(picture, service)
+    return RedirectResponse(f"/?image={kept.image}", 303)
+
+
+@router.get("/docs")
+def api_page(request: Request) -> Response:
+    """The HTTP API, from its own OpenAPI description."""
+    return page(request, "api.html", here="api", api=request.app.openapi())
+
+
+def page(
+    request: Request, template: str, *, state: PageState | None = None, here: str = "", **values: Any
+) -> HTMLResponse:
+    """A rendered page in the asker's language and colours. `ui=` in the address is remembered in a cookie."""
+    t = words_of(request)
+    theme = request.cookies.get("theme")
+    other = "en" if t.language == "vi" else "vi"
+    html = render(
+        template,
+        t=t,
+        state=state or PageState(),
+        here=here,
+        theme=theme if theme in ("light", "dark") else "",
+        home_url="/",
+        contest=False,
+        other_language=other,
+        other_language_url=str(request.url.include_query_params(ui=other).replace(scheme="", netloc="")),
+        **values,
+    )
+    answer = HTMLResponse(html, headers={"Cache-Control": "private, no-store", "Vary": "Cookie, Accept-Language"})
+    if request.query_params.get("ui") == t.language:
+        answer.set_cookie("ui", t.language, max_age=31536000, samesite="lax")
+    return answer
+
+
+def problem_page(request: Request, problem: Problem) -> HTMLResponse:
+    """A problem as a page."""
+    answer = page(request, "problem.html", problem=problem)
+    answer.status_code = problem.status
+    return answer
+
+
+def words_of(request: Request) -> Words:
+    asked, kept = request.query_params.get("ui"), request.cookies.get("ui")
+    return Words(choose_language(asked, kept, request.headers.get("accept-language", "")))
+
+
+def _answer(state: PageState, result: SearchResult, t: Words) -> dict[str, Any]:
+    shown: SearchOut = present.search(result)
+    missing = ", ".join(t.maybe(f"channel_{one.channel}", one.channel) for one in shown.degraded)
+    more = shown.total > state.page * PAGE_SIZE and len(shown.hits) == PAGE_SIZE and state.page * PAGE_SIZE <= MAX_DEPTH
+    return {
+        "hits": shown.hits,
+        "groups": _groups(shown.hits, state.group),
+        "video_count": len({hit.frame.video_id for hit in shown.hits}),
+        "total": shown.total,
+        "chips": chips_of(state, result.parsed if state.q else None, t),
+        "facets": facets_of(state, shown.facets, t),
+        "terms": _terms(state),
+        "degraded": missing,
+        "suggestion": None,
+        "snapshot": shown.snapshot,
+        "took_ms": shown.took_ms,
+        "next_url": state.url(page=state.page + 1) if more else "",
+        "previous_url": state.url(page=state.page - 1) if state.page > 1 else "",
+    }
+
+
+def _groups(hits: list[HitOut], by: str) -> list[dict[str, Any]]:
+    """All hits in one group, or one group a video in the order of its best hit."""
+    if not by:
+        return [{"video": "", "hits": hits, "first": True}]
+    videos = list(dict.fromkeys(hit.frame.video_id for hit in hits))
+    return [
+        {"video": name, "hits": [hit for hit in hits if hit.frame.video_id == name], "first": name == videos[0]}
+        for name in videos
+    ]
+
+
+def _terms(state: PageState) -> frozenset[str]:
+    """The folds of the asked words, for highlighting. One-letter words would light up everything."""
+    asked = " ".join([state.q, *state.then])
+    parsed = parse(asked)
+    seen = [event.text for event in parsed.events] + [text for event in parsed.events for text in event.screen_text]
+    return frozenset(fold(word) for text in seen for word in tokens(text) if len(word) > 1)
+
+
+def _known(frame: FrameOut, state: PageState, t: Words) -> list[Any]:
+    """What was recognised, each a link to more of it."""
+    found = [("object", label) for label in dict.fromkeys(region.label for region in frame.objects)]
+    for name in ("place", "scene_type", "time_of_day", "weather"):
+        found.append((name, getattr(frame, name)))
+    found += [("color", value) for value in frame.colors] + [("emotion", value) for value in frame.emotions]
+    found += [("action", value) for value in frame.actions]
+    return [_known_chip(name, value, state, t) for name, value in found if value and value != "unknown"]
+
+
+def _known_chip(name: str, value: str, state: PageState, t: Words) -> dict[str, str]:
+    return {"title": t(f"facet_{FACET_FIELDS[name]}"), "label": word(value, t), "url": state.adding(name, value)}
+
+
+def _shots(frames: list[FrameRecord]) -> list[dict[str, Any]]:
+    shots = groupby((present.frame(record) for record in frames), key=lambda frame: frame.shot.index)
+    return [_shot(list(group)) for _, group in shots]
+
+
+def _shot(frames: list[FrameOut]) -> dict[str, Any]:
+    first = frames[0].shot
+    return {"index": first.index, "start_ms": first.start_ms, "end_ms": first.end_ms, "frames": frames}
+
+
+def _reel(service: Service) -> list[dict[str, Any]]:
+    """The searchable videos, each with three of its frames; empty before the first snapshot."""
+    try:
+        with service.serving.borrow() as here:
+            return [_preview(here, video) for video in here.snapshot.records.videos()[:24]]
+    except SearchUnavailable:
+        return []
+
+
+def _preview(here: Any, video: Any) -> dict[str, Any]:
+    frames = here.snapshot.records.frames_of(video.video_id)
+    best = sorted(frames, key=lambda record: -record.keyframe.importance)[:3]
+    shown = [present.frame(record) for record in sorted(best, key=lambda record: record.pts_ms)]
+    return {"video": present.video(video, here.gist(video.video_id)), "frames": shown}
+
+
+async def _chunks(file: UploadFile):
+    while chunk := await file.read(1 << 20):
+        yield chunk

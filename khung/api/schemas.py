@@ -1,0 +1,272 @@
+"""What crosses the HTTP door: questions and answers as pydantic models, with their limits and examples.
+
+Unknown fields are refused. Turning records into these is khung.api.present; nothing here computes.
+"""
+
+import unicodedata
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+MAX_QUERY = 512
+MAX_STEPS = 5  # after the first: six events in all
+MAX_LIMIT = 200
+MAX_DEPTH = 1000
+MAX_MS = 2**40
+
+FACET_FIELDS = {  # the door's name → the field of Description
+    "object": "objects",
+    "action": "actions",
+    "place": "place",
+    "scene_type": "scene_type",
+    "time_of_day": "time_of_day",
+    "weather": "weather",
+    "color": "colors",
+    "emotion": "emotions",
+}
+
+VIDEO_ID = r"^[A-Za-z0-9_-]{1,120}$"
+FRAME_ID = r"^[A-Za-z0-9_-]{1,120}/[0-9]{1,9}$"
+IMAGE_ID = r"^[0-9a-f]{32}$"
+
+
+def clean(text: str) -> str:
+    """NFC, control characters as spaces, no blanks at the ends."""
+    text = unicodedata.normalize("NFC", text)
+    return "".join(" " if unicodedata.category(c) in ("Cc", "Cs") else c for c in text).strip()
+
+
+Words = Annotated[str, Field(max_length=MAX_QUERY), AfterValidator(clean)]
+VideoId = Annotated[str, Field(pattern=VIDEO_ID, examples=["googlework_short"])]
+FrameId = Annotated[str, Field(pattern=FRAME_ID, examples=["googlework_short/120"])]
+FrameIndex = Annotated[int, Field(ge=0, le=2**31 - 1, examples=[120])]
+Label = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(clean)]
+Millis = Annotated[int, Field(ge=0, le=MAX_MS)]
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class SearchIn(Strict):
+    """A question. At least one of `q`, `like` and `image` is asked for; the rest narrows it down."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {"q": "người đi bộ trên phố", "limit": 20},
+                {"q": "a street at night", "then": ["people in an office"], "per_video": 3},
+                {"like": "googlework_short/120", "not_video": ["nasa_13013"]},
+            ]
+        },
+    )
+
+    q: Words = Field("", description="Vietnamese, with or without marks, or English", examples=["người đi bộ trên phố"])
+    then: list[Words] = Field([], max_length=MAX_STEPS, description="what follows later in the same video, in order")
+    like: FrameId | Literal[""] = Field("", description="frames that look like this one")
+    image: Annotated[str, Field(pattern=IMAGE_ID)] | Literal[""] = Field(
+        "", description="an image sent to /v1/query-images"
+    )
+    more: list[FrameId] = Field([], max_length=20, description="feedback: more like these frames")
+    less: list[FrameId] = Field([], max_length=20, description="feedback: less like these frames")
+    video: list[VideoId] = Field([], max_length=200, description="only these videos")
+    not_video: list[VideoId] = Field([], max_length=200, description="never these videos")
+    from_ms: Millis | None = Field(None, description="at or after this time of the video")
+    to_ms: Millis | None = Field(None, description="before this time of the video")
+    object: list[Label] = Field([], max_length=20, description="all of these were recognised", examples=[["person"]])
+    not_object: list[Label] = Field([], max_length=20, description="none of these was recognised")
+    action: list[Label] = Field([], max_length=20)
+    place: list[Label] = Field([], max_length=20)
+    scene_type: list[Label] = Field([], max_length=20)
+    time_of_day: list[Label] = Field([], max_length=20)
+    weather: list[Label] = Field([], max_length=20)
+    color: list[Label] = Field([], max_length=20)
+    emotion: list[Label] = Field([], max_length=20)
+    limit: int = Field(50, ge=1, le=MAX_LIMIT)
+    offset: int = Field(0, ge=0, le=MAX_DEPTH)
+    per_video: int | None = Field(None, ge=1, le=MAX_LIMIT, description="at most so many hits of one video")
+
+    @model_validator(mode="after")
+    def _asks_something(self) -> "SearchIn":
+        if not (self.q or self.like or self.image or self.more):
+            raise ValueError("Ask with words (q), a frame (like), an image (image) or feedback (more).")
+        if self.from_ms is not None and self.to_ms is not None and self.from_ms >= self.to_ms:
+            raise ValueError("from_ms must be before to_ms.")
+        return self
+
+
+class RegionOut(BaseModel):
+    label: str = Field(examples=["person"])
+    score: float = Field(examples=[0.91])
+    box: tuple[float, float, float, float] = Field(description="left, top, right, bottom as fractions of the frame")
+
+
+class TextLineOut(BaseModel):
+    text: str = Field(examples=["THỜI SỰ"])
+    score: float
+    box: tuple[float, float, float, float]
+
+
+class ShotOut(BaseModel):
+    index: int
+    start_ms: int
+    end_ms: int
+
+
+class ImagesOut(BaseModel):
+    """Addresses of the frame's pictures; they never change their bytes."""
+
+    thumb: str = Field(examples=["/v1/images/googlework_short/120/thumb.webp?v=8f0c"])
+    display: str
+    avif: str
+
+
+class FrameOut(BaseModel):
+    """A keyframe and all that is known of it."""
+
+    id: str = Field(examples=["googlework_short/120"])
+    video_id: str = Field(examples=["googlework_short"])
+    frame_index: int = Field(examples=[120])
+    pts_ms: int = Field(description="milliseconds from the start of the video", examples=[5005])
+    timecode: str = Field(examples=["0:05.005"])
+    shot: ShotOut
+    captions: dict[str, str] = Field(description="language → sentence", examples=[{"vi": "Người đi bộ trên phố."}])
+    caption_origin: str = Field(description="`composed` from recognised things or `generated` by a language model")
+    objects: list[RegionOut]
+    actions: list[str]
+    emotions: list[str]
+    colors: list[str]
+    scene_type: str
+    time_of_day: str
+    weather: str
+    place: str
+    screen_text: list[TextLineOut]
+    importance: float
+    images: ImagesOut
+    media: str = Field(description="the video at this moment", examples=["/v1/videos/googlework_short/media#t=5.005"])
+
+
+class ChannelOut(BaseModel):
+    """What one channel gave a hit."""
+
+    raw: float
+    normalised: float = Field(description="in [0, 1]")
+    share: float = Field(description="its part of the hit's score")
+    why: str
+
+
+class HitOut(BaseModel):
+    frame: FrameOut
+    score: float = Field(description="in [0, 1]")
+    channels: dict[str, ChannelOut]
+    more_in_video: int = Field(description="hits of the same video beyond per_video")
+    chain: list["HitOut"] = Field([], description="the following THEN-steps")
+
+
+class DegradedOut(BaseModel):
+    """A channel that could not answer; the result is without it."""
+
+    channel: str = Field(examples=["vector"])
+    reason: str
+
+
+class SearchOut(BaseModel):
+    hits: list[HitOut]
+    total: int = Field(description="frames that matched, as far as the channels looked")
+    facets: dict[str, dict[str, int]] = Field(description="field → value → frames")
+    parsed: dict[str, object] = Field(description="how the question was understood")
+    degraded: list[DegradedOut]
+    snapshot: str
+    took_ms: float
+
+
+class NeighboursOut(BaseModel):
+    """The keyframes around one, by time."""
+
+    before: list[FrameOut]
+    frame: FrameOut
+    after: list[FrameOut]
+
+
+class VideoOut(BaseModel):
+    id: str = Field(examples=["googlework_short"])
+    source_name: str = Field(examples=["Google at work.mp4"])
+    duration_ms: int
+    width: int
+    height: int
+    fps: float
+    codec: str
+    container: str
+    has_audio: bool
+    playable: bool = Field(description="whether browsers commonly play this container and codec")
+    frame_count: int
+    keyframes: int
+    poster: str = Field(description="the thumbnail of a keyframe in its middle")
+    derived_from: str
+    warnings: list[str]
+    media: str
+
+
+class VideosOut(BaseModel):
+    videos: list[VideoOut]
+    total: int
+    snapshot: str
+
+
+class VideoDetailOut(BaseModel):
+    video: VideoOut
+    frames: list[FrameOut]
+    total_frames: int
+    snapshot: str
+
+
+class QueryImageOut(BaseModel):
+    image: str = Field(description="give it to /v1/search as `image`", examples=["0123456789abcdef0123456789abcdef"])
+    width: int
+    height: int
+
+
+class StageOut(BaseModel):
+    """One video at one stage of the pipeline."""
+
+    stage: str
+    state: str = Field(examples=["done"])
+    reason: str
+    detail: str
+    updated_at: str
+
+
+class LibraryVideoOut(BaseModel):
+    video_id: str
+    state: str = Field(description="searchable | running | waiting | failed | linked")
+    stages: list[StageOut]
+
+
+class LibraryOut(BaseModel):
+    videos: list[LibraryVideoOut]
+    inbox: list[str] = Field(description="files that wait to be taken")
+
+
+class UploadOut(BaseModel):
+    name: str = Field(description="the file's name in the inbox", examples=["Phố cổ.mp4"])
+
+
+class StatusOut(BaseModel):
+    """What the kitchen has done and what is in service."""
+
+    snapshot: str | None
+    videos: int
+    frames: int
+    stages: dict[str, dict[str, int]] = Field(description="stage → state → videos")
+    rejected: str = Field("", description="why the newest snapshot was refused, when it was")
+    embedder: str = Field(description="fingerprint of the query encoder; empty when it could not be loaded")
+
+
+class HealthOut(BaseModel):
+    status: Literal["ok"] = "ok"
+
+
+class ReadyOut(BaseModel):
+    status: Literal["ready"] = "ready"
+    snapshot: str

@@ -1,0 +1,103 @@
+"""Everything that a request may need, put together once: the snapshot in service, the archive, the ledger, the desk.
+
+What lives here: from a checked question to the engine's answer. What does not: HTTP, templates, ranking.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from khung.api.desk import Desk
+from khung.api.images import QueryImages
+from khung.api.inbox import Inbox
+from khung.api.schemas import FACET_FIELDS, SearchIn
+from khung.api.serving import Serving
+from khung.search.engine import SearchRequest, SearchResult
+from khung.settings import Settings
+from khung.stores import FrameFilter, Ledger
+from khung.stores.archive_local import LocalArchive
+from khung.stores.ledger_sqlite import SqliteLedger
+from khung.stores.library import Library
+
+if TYPE_CHECKING:
+    from fastapi import Request
+
+    from khung.vision import Embedder
+
+
+@dataclass
+class Service:
+    """One per application; handed to routes by `service_of`."""
+
+    settings: Settings
+    serving: Serving
+    library: Library
+    desk: Desk
+    images: QueryImages
+    inbox: Inbox
+
+    @classmethod
+    def of(cls, settings: Settings, embedder: "Embedder | None") -> "Service":
+        return cls(
+            settings=settings,
+            serving=Serving(settings.shelf_dir, embedder),
+            library=Library(LocalArchive(settings.archive_dir)),
+            desk=Desk(settings.serve),
+            images=QueryImages(settings.home / "query-images", settings.serve),
+            inbox=Inbox(settings.inbox_dir, settings.serve.max_upload_bytes),
+        )
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        return SqliteLedger(self.settings.ledger_path)
+
+    async def search(self, asked: SearchIn) -> SearchResult:
+        """The engine's answer from the snapshot in service. Raises QueryError, NotFound, Overloaded, SearchUnavailable."""
+        snapshot_id = self.serving.snapshot_id
+
+        def answer() -> SearchResult:
+            with self.serving.borrow() as resident:
+                return resident.engine.search(self._request(asked))
+
+        def keep(result: SearchResult) -> bool:  # the snapshot may have been swapped since the key was made
+            return not result.degraded and result.snapshot_id == snapshot_id
+
+        key = hashlib.sha256(f"{snapshot_id}\n{asked.model_dump_json()}".encode()).digest()
+        return await self.desk.ask(key, answer, keep=keep)
+
+    def _request(self, asked: SearchIn) -> SearchRequest:
+        return SearchRequest(
+            text=asked.q,
+            image=self._pixels(asked.image),
+            like=asked.like,
+            where=where(asked),
+            limit=asked.limit,
+            offset=asked.offset,
+            per_video=asked.per_video,
+            then=tuple(asked.then),
+        )
+
+    def _pixels(self, image_id: str) -> np.ndarray | None:
+        return self.images.pixels(image_id) if image_id else None
+
+
+def where(asked: SearchIn) -> FrameFilter:
+    """The hard conditions of a question."""
+    facets = {field: tuple(getattr(asked, name)) for name, field in FACET_FIELDS.items() if name != "object"}
+    return FrameFilter(
+        videos=tuple(asked.video),
+        not_videos=tuple(asked.not_video),
+        from_ms=asked.from_ms,
+        to_ms=asked.to_ms,
+        objects=tuple(asked.object),
+        not_objects=tuple(asked.not_object),
+        facets={field: values for field, values in facets.items() if values},
+    )
+
+
+def service_of(request: "Request") -> Service:
+    """For `Depends`."""
+    return request.app.state.service

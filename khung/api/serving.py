@@ -1,0 +1,160 @@
+"""The snapshot in service: opened beside the old one, swapped by one reference, closed when its last request has ended.
+
+What lives here: the pointer poll and the counting of readers. What does not: searching, HTTP, publishing.
+"""
+
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from khung.errors import KhungError, NotFound, SearchUnavailable
+from khung.metrics import INDEXED, SNAPSHOT
+from khung.search.engine import Engine
+from khung.shards.snapshot import Snapshot, current
+from khung.stores import Timeline
+
+if TYPE_CHECKING:
+    from khung.vision import Embedder
+
+log = logging.getLogger("khung.api")
+
+RETRY_S = 30.0  # until a refused snapshot is tried again
+
+
+@dataclass(eq=False, slots=True)
+class Resident:
+    """An open snapshot with its engine and the number of requests that read it."""
+
+    snapshot: Snapshot
+    engine: Engine
+    readers: int = 0
+    retired: bool = False
+    _gists: dict[str, "Gist"] = field(default_factory=dict)
+
+    def gist(self, video_id: str) -> "Gist":
+        """Raises NotFound."""
+        if not self._gists:
+            self._gists.update(_gists(self.snapshot.records.timeline()))
+        try:
+            return self._gists[video_id]
+        except KeyError:
+            raise NotFound(f"There is no video {video_id}.") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Gist:
+    """What a list of videos shows of one: how many keyframes, and the one in the middle."""
+
+    keyframes: int
+    frame_index: int
+    phash: int
+
+
+def _gists(timeline: Timeline) -> Iterator[tuple[str, Gist]]:
+    starts = np.searchsorted(timeline.video_index, np.arange(len(timeline.videos) + 1))
+    for at, video_id in enumerate(timeline.videos):
+        first, stop = int(starts[at]), int(starts[at + 1])
+        if stop > first:
+            middle = (first + stop) // 2
+            yield video_id, Gist(stop - first, int(timeline.frame_index[middle]), int(timeline.phash[middle]))
+
+
+class Serving:
+    """Thread-safe. `refresh` may be called from any thread, `borrow` from all of them."""
+
+    def __init__(self, shelf: Path, embedder: "Embedder | None") -> None:
+        self.embedder = embedder
+        self.rejected = ""
+        self._shelf = shelf
+        self._lock = threading.Lock()
+        self._resident: Resident | None = None
+        self._refused: tuple[str | None, float] = (None, 0.0)
+
+    @property
+    def snapshot_id(self) -> str | None:
+        resident = self._resident
+        return resident.snapshot.id if resident else None
+
+    @contextlib.contextmanager
+    def borrow(self) -> Iterator[Resident]:
+        """The snapshot in service, kept open until the block ends. Raises SearchUnavailable."""
+        with self._lock:
+            resident = self._resident
+            if resident is None:
+                raise SearchUnavailable(
+                    self.rejected or "No snapshot is published yet.", cure="Ingest videos: khung ingest FILE…"
+                )
+            resident.readers += 1
+        try:
+            yield resident
+        finally:
+            with self._lock:
+                resident.readers -= 1
+            self._close_if_idle(resident)
+
+    def refresh(self) -> bool:
+        """Look at the pointer; open and swap when it moved. True when a new snapshot went into service.
+
+        A snapshot that cannot be opened is refused, with the reason kept, and tried again after a while; the old one
+        goes on serving.
+        """
+        wanted = None
+        try:
+            wanted = current(self._shelf)
+            if wanted is None or wanted == self.snapshot_id or self._lately_refused(wanted):
+                return False
+            self._swap(self._open(wanted))
+        except KhungError as error:
+            self._refuse(wanted, error)
+            return False
+        return True
+
+    def close(self) -> None:
+        """Take the snapshot out of service; running requests keep theirs."""
+        self._swap(None)
+
+    def _open(self, snapshot_id: str) -> Resident:
+        snapshot = Snapshot.open(self._shelf, snapshot_id)
+        return Resident(snapshot, Engine(snapshot, self.embedder))
+
+    def _swap(self, new: Resident | None) -> None:
+        with self._lock:
+            old, self._resident = self._resident, new
+            if old:
+                old.retired = True
+        if old:
+            self._close_if_idle(old)
+        if new:
+            self._announce(old, new)
+
+    def _announce(self, old: Resident | None, new: Resident) -> None:
+        self.rejected = ""
+        if old:
+            SNAPSHOT.remove(old.snapshot.id)
+        SNAPSHOT.labels(new.snapshot.id).set(1)
+        INDEXED.set(len(new.snapshot.records))
+        log.info("snapshot_in_service", extra={"snapshot": new.snapshot.id})
+
+    def _refuse(self, snapshot_id: str | None, error: KhungError) -> None:
+        if self.rejected != str(error):
+            log.error("snapshot_refused", extra={"snapshot": snapshot_id, "reason": str(error)})
+        self.rejected, self._refused = str(error), (snapshot_id, time.monotonic())
+
+    def _lately_refused(self, snapshot_id: str) -> bool:
+        refused_id, at = self._refused
+        return snapshot_id == refused_id and time.monotonic() - at < RETRY_S
+
+    def _close_if_idle(self, resident: Resident) -> None:
+        """Close exactly once, when retired and nobody reads."""
+        with self._lock:
+            if not resident.retired or resident.readers:
+                return
+            resident.readers = -1
+        resident.snapshot.close()

@@ -1,0 +1,72 @@
+"""Templates into pages: the environment and the few filters that templates need. Autoescape is always on."""
+
+import hashlib
+import re
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from markupsafe import Markup, escape
+
+from khung.text import fold, norm
+from khung.timecode import format_ms
+
+HERE = Path(__file__).parent
+STATIC = HERE / "static"
+_WORD = re.compile(r"\w[\w\u0300-\u036f]*")
+
+
+@lru_cache(maxsize=1)
+def environment() -> jinja2.Environment:
+    env = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE / "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    env.filters |= {"marked": marked, "short_time": short_time, "clock": clock, "shares": shares}
+    env.globals["static"] = static
+    return env
+
+
+def render(template: str, **values: Any) -> str:
+    return environment().get_template(template).render(**values)
+
+
+@lru_cache(maxsize=64)
+def static(name: str) -> str:
+    """The address of a static file; it changes with the content."""
+    digest = hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:12]
+    return f"/static/{name}?v={digest}"
+
+
+def marked(text: str, terms: frozenset[str]) -> Markup:
+    """The text, escaped, with the words whose fold is one of `terms` in <mark>."""
+    text, out, at = str(text), [], 0
+    for match in _WORD.finditer(text):
+        if fold(norm(match[0])) in terms:
+            out += [escape(text[at : match.start()]), Markup("<mark>"), escape(match[0]), Markup("</mark>")]
+            at = match.end()
+    return Markup("").join([*out, escape(text[at:])])
+
+
+def short_time(timecode: str) -> str:
+    """`0:05.250` → `0:05`: enough on a thumbnail."""
+    return timecode.partition(".")[0]
+
+
+def clock(ms: int) -> str:
+    return short_time(format_ms(ms))
+
+
+def shares(hit: Any) -> list[tuple[str, float, float]]:
+    """`(channel, left, width)` in percent of the card: the parts that the channels gave, together as long as the score."""
+    bars, left = [], 0.0
+    total = sum(max(channel.share, 0.0) for channel in hit.channels.values())
+    for name, channel in hit.channels.items():
+        width = round(100 * hit.score * max(channel.share, 0.0) / total, 1) if total else 0.0
+        bars.append((name, round(left, 1), width))
+        left += width
+    return bars

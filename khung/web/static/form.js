@@ -1,0 +1,36 @@
+// The question: "then" boxes, and the last questions asked in this browser.
+const KEPT = 20;
+
+export function setUpForm() {
+  const steps = [...document.querySelectorAll("#steps .step")];
+  steps.forEach((step) => (step.hidden = !step.querySelector("input").value));
+  remember();
+}
+
+export function addStep() {
+  const next = [...document.querySelectorAll("#steps .step")].find((step) => step.hidden);
+  if (!next) return;
+  next.hidden = false;
+  next.querySelector("input").focus();
+}
+
+export function removeStep(button) {
+  const step = button.closest(".step");
+  step.querySelector("input").value = "";
+  step.hidden = true;
+  document.querySelector("#ask input[name=q]").focus();
+}
+
+function remember() {
+  const asked = new URLSearchParams(location.search).get("q")?.trim();
+  let kept = [];
+  try {
+    kept = JSON.parse(localStorage.getItem("asked") ?? "[]").filter((text) => typeof text === "string");
+    if (asked) kept = [asked, ...kept.filter((text) => text !== asked)].slice(0, KEPT);
+    localStorage.setItem("asked", JSON.stringify(kept));
+  } catch {
+    // storage is off: no history, nothing else is lost
+  }
+  const list = document.getElementById("history");
+  list?.replaceChildren(...kept.map((text) => Object.assign(document.createElement("option"), { value: text })));
+}

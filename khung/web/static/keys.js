@@ -1,0 +1,84 @@
+// The keyboard, from query to answer. A key means nothing while someone types, and nothing with Ctrl, Alt or Meta.
+import { addStep } from "./form.js";
+import { current, neighbourCard, setCurrent } from "./grid.js";
+import { visit } from "./navigate.js";
+import { closePanel, copyTimecode, isOpen, openedFrame, openFrame } from "./panel.js";
+import { step, togglePlay } from "./player.js";
+
+const WAIT = 130; // ms: holding an arrow key passes over frames without opening each
+let opening;
+
+const KEYS = {
+  "/": () => focusQuery(),
+  "?": () => document.getElementById("help").showModal(),
+  "t": () => addStep(),
+  "s": () => act("similar"),
+  "x": () => act("exclude"),
+  "+": () => act("more"),
+  "=": () => act("more"),
+  "-": () => act("less"),
+  "c": () => openedFrame() && copyTimecode(),
+  "[": () => step(-1),
+  "]": () => step(1),
+  " ": () => play(),
+};
+
+export function onKey(event) {
+  if (event.key === "Escape") return escape(event);
+  if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+  if (typing(event.target)) return leaveByArrow(event);
+  const done = event.key.startsWith("Arrow") ? move(event.key) : press(event);
+  if (done !== false) event.preventDefault();
+}
+
+function press(event) {
+  const action = KEYS[event.key.length === 1 ? event.key.toLowerCase() : event.key];
+  if (!action || (event.key === " " && event.target.closest("button, summary, video"))) return false;
+  return action();
+}
+
+const typing = (target) => target.closest?.("input:not([type=file]), textarea, select") != null;
+
+// Down from the query box: into the results.
+function leaveByArrow(event) {
+  if (event.key !== "ArrowDown" || !event.target.closest("#ask") || !neighbourCard("ArrowRight")) return;
+  event.preventDefault();
+  setCurrent(current() ?? neighbourCard("ArrowRight"));
+}
+
+function escape(event) {
+  if (document.querySelector("dialog[open]")) return;
+  if (typing(event.target)) event.target.blur();
+  else closePanel();
+}
+
+function move(key) {
+  const card = neighbourCard(key);
+  if (!card) return document.querySelector("#main .card") ? undefined : false;
+  setCurrent(card);
+  clearTimeout(opening);
+  if (isOpen()) opening = setTimeout(() => openFrame(card.querySelector(".shot").href), WAIT);
+}
+
+function play() {
+  if (togglePlay()) return;
+  const link = current()?.querySelector(".shot");
+  if (!link) return false;
+  openFrame(link.href, { play: true });
+}
+
+function act(name) {
+  const link = openedFrame()?.querySelector(`[data-act=${name}]`);
+  if (link) return void visit(link.href);
+  const [similar, exclude] = current()?.querySelectorAll(".quick a") ?? [];
+  const quick = { similar, exclude }[name];
+  if (!quick) return false;
+  visit(quick.href);
+}
+
+function focusQuery() {
+  const box = document.querySelector("#ask input[name=q]");
+  if (!box) return false;
+  box.focus();
+  box.select();
+}

@@ -1,0 +1,96 @@
+// Looking closer: a frame's page, shown beside the results. Its address is the search's with `frame=` added.
+import { cards, current, setCurrent } from "./grid.js";
+import { fetchPage } from "./navigate.js";
+import { setUpPlayer } from "./player.js";
+import { toast, words } from "./words.js";
+
+let running;
+
+const panel = () => document.getElementById("panel");
+const desk = () => panel().parentElement;
+export const isOpen = () => panel() && !panel().hidden;
+export const openedFrame = () => document.getElementById("frame");
+
+export async function openFrame(href, { push = true, play = false } = {}) {
+  running?.abort();
+  const mine = (running = new AbortController());
+  try {
+    const page = await fetchPage(href, mine.signal);
+    show(page.getElementById("frame"), push);
+    if (play) panel().querySelector("video")?.play();
+  } catch (error) {
+    if (error.name !== "AbortError") toast(words("offline"));
+  }
+}
+
+export function closePanel() {
+  if (!isOpen()) return;
+  panel().hidden = true;
+  panel().replaceChildren();
+  desk().classList.remove("looking");
+  remember(null, true);
+  (current()?.querySelector(".shot") ?? document.getElementById("main")).focus({ preventScroll: true });
+}
+
+export function openFromAddress() {
+  const id = new URLSearchParams(location.search).get("frame");
+  if (!id || !panel()) return;
+  const query = new URLSearchParams(location.search);
+  query.delete("frame");
+  openFrame(`/frame/${id}?${query}`, { push: false });
+}
+
+export async function copyTimecode() {
+  const { timecode } = openedFrame().dataset;
+  const now = openedFrame().querySelector("[data-now]");
+  await copy(now ? now.textContent : timecode);
+}
+
+export const copyLink = (button) => copy(new URL(button.dataset.link, location.href).href);
+
+async function copy(text) {
+  await navigator.clipboard.writeText(text);
+  toast(`${words("copied")}: ${text}`);
+}
+
+function show(frame, push) {
+  if (!frame) return toast(words("problem_title"));
+  const firstTime = panel().hidden;
+  panel().replaceChildren(document.adoptNode(frame));
+  panel().hidden = false;
+  panel().scrollTop = 0;
+  desk().classList.add("looking");
+  remember(frame.dataset.frame, push);
+  const card = cards().find((one) => one.dataset.frame === frame.dataset.frame);
+  if (card) setCurrent(card, { focus: !innerNarrow() });
+  explain(frame, card);
+  centre(frame.querySelector(".strip [aria-current]"));
+  setUpPlayer(frame);
+  if (firstTime && innerNarrow()) frame.querySelector("[data-do=close-panel]").focus();
+}
+
+const innerNarrow = () => matchMedia("(max-width: 1000px)").matches;
+
+// The card already carries why it was found.
+function explain(frame, card) {
+  const why = card?.querySelector(".why");
+  const place = frame.querySelector("[data-why-here]");
+  if (!why || !place) return;
+  place.append(why.cloneNode(true));
+  place.hidden = false;
+}
+
+function centre(link) {
+  const strip = link?.closest(".strip");
+  if (strip) strip.scrollLeft = link.parentElement.offsetLeft - strip.offsetLeft - (strip.clientWidth - link.clientWidth) / 2;
+}
+
+function remember(id, push) {
+  const url = new URL(location.href);
+  if (id) url.searchParams.set("frame", id);
+  else url.searchParams.delete("frame");
+  if (url.href === location.href) return;
+  const had = new URLSearchParams(location.search).has("frame");
+  if (push && !had) history.pushState(null, "", url);
+  else history.replaceState(null, "", url);
+}

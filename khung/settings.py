@@ -32,11 +32,11 @@ class ExtractionSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="KHUNG_EXTRACT_")
 
-    transnet_threshold: float = 0.5
+    transnet_threshold: float = 0.33
     content_threshold: float = 27.0
     adaptive_threshold: float = 3.0
     merge_within_s: float = 0.5
-    min_shot_s: float = 0.5
+    min_shot_s: float = 0.3
     min_fps: float = 0.5
     max_fps: float = 2.0
     phash_hamming: int = 8

@@ -70,3 +70,35 @@ class Overloaded(KhungError):
     def __init__(self, message: str, *, retry_after_s: int = 1, cure: str = "") -> None:
         super().__init__(message, cure=cure)
         self.retry_after_s = retry_after_s
+
+
+class ContestError(KhungError):
+    """The contest's server refused. `status` is its HTTP status, 0 when the refusal is khung's own. For the browser: 502."""
+
+    def __init__(self, message: str, *, status: int = 0, cure: str = "") -> None:
+        super().__init__(message, cure=cure)
+        self.status = status
+
+
+class ContestLoginNeeded(ContestError):
+    """No session, an expired one, or a wrong name or password. For the browser: 401."""
+
+
+class SubmissionRejected(ContestError):
+    """A submission was refused before it could count (a rule of the task, no running task, an unknown item). 409."""
+
+
+class AlreadySent(SubmissionRejected):
+    """The team has sent this answer in this task, or is sending it now. 409; it can be sent again on purpose."""
+
+
+class ContestUnavailable(ContestError):
+    """The contest's server is down, slow, or answers what nobody understands. 502."""
+
+
+class DeliveryUnknown(ContestUnavailable):
+    """A submission left and no verdict came back: it may have counted. It is never sent again by itself. 502."""
+
+
+class AnswerError(KhungError):
+    """An answer or an answer file can never be right as it is. The operator can mend it. For the browser: 422."""

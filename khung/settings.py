@@ -59,6 +59,17 @@ class ServeSettings(BaseSettings):
     api_docs: bool = Field(True, description="serve /v1/openapi.json and /api")
 
 
+class ContestSettings(BaseSettings):
+    """The contest's door. The server is fixed here and never by a browser: khung calls no address a stranger names."""
+
+    model_config = SettingsConfigDict(env_prefix="KHUNG_CONTEST_")
+
+    server: str = Field("", description="DRES's address, e.g. https://vbs.example.org; empty: no contest pages")
+    rules: Literal["vbs", "aic"] = Field("vbs", description="how a QA answer is written, and whether there is TRAKE")
+    collection: str = Field("", description="DRES's name of the media collection, when item names are not unique")
+    timeout_s: float = Field(8.0, gt=0, description="how long one request to the server may take")
+
+
 class Settings(BaseSettings):
     """The whole configuration. `Settings()` reads the environment; tests pass values."""
 
@@ -78,6 +89,7 @@ class Settings(BaseSettings):
     media: MediaLimits = Field(default_factory=MediaLimits)
     extraction: ExtractionSettings = Field(default_factory=ExtractionSettings)
     serve: ServeSettings = Field(default_factory=ServeSettings)
+    contest: ContestSettings = Field(default_factory=ContestSettings)
 
     @property
     def inbox_dir(self) -> Path:
@@ -94,6 +106,11 @@ class Settings(BaseSettings):
     @property
     def ledger_path(self) -> Path:
         return self.home / "ledger.sqlite"
+
+    @property
+    def contest_path(self) -> Path:
+        """The team's answer list and the operators' sessions."""
+        return self.home / "contest.sqlite"
 
     @property
     def shelf_dir(self) -> Path:

@@ -56,14 +56,18 @@ def timeline(
     image_of: ImageOf,
     *,
     width: int = 1480,
+    marks: str = "keyframes",
 ) -> bytes:
-    """Shots as bars along the time, cuts and gradual transitions, keyframes as marks, motion as a curve, pictures above. WebP."""
+    """Shots as bars along the time, cuts and gradual transitions, keyframes as marks, motion as a curve, pictures above. WebP.
+
+    Before there are keyframes, candidates serve as well (`marks="candidates"`): only `pts_ms` is read.
+    """
     from PIL import Image, ImageDraw
 
     sheet = Image.new("RGB", (width, 330), PAPER)
     draw = ImageDraw.Draw(sheet)
     axis = _Axis(MARGIN, width - MARGIN, max(shots[-1].end_ms if shots else 1, 1))
-    _heading(draw, title, f"{len(shots)} shots, {len(keyframes)} keyframes, {format_ms(axis.end_ms)}", width)
+    _heading(draw, title, f"{len(shots)} shots, {len(keyframes)} {marks}, {format_ms(axis.end_ms)}", width)
     _film(sheet, axis, keyframes, image_of, top=64)
     _bars(draw, axis, shots, top=166, bottom=206)
     for keyframe in keyframes:

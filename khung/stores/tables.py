@@ -9,6 +9,7 @@ import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -59,6 +60,19 @@ def from_table(table: Any, cls: type[T]) -> list[T]:
 
     _check(pa.struct(list(table.schema)), pa.struct(list(schema_of(cls))), cls.__name__)
     return [from_plain(row, cls) for row in table.to_pylist()]
+
+
+def check_file(path: Path, cls: type) -> None:
+    """Raises CorruptError unless the Parquet file has exactly the schema of `cls`."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        schema = pq.read_schema(path)
+    except (pa.ArrowException, OSError) as error:
+        raise CorruptError(f"{path} is not a readable Parquet file: {error}.", cure=_CURE) from error
+    if not schema.equals(schema_of(cls)):
+        raise CorruptError(f"{path} has not the columns of {cls.__name__}.", cure=_CURE)
 
 
 def to_json(value: Any) -> bytes:

@@ -1,0 +1,280 @@
+"""Sealed records: DuckDB over flat Parquet for conditions and counts, mapped JSON lines for whole records.
+
+A part holds `frames.parquet` (one flat row a frame: what conditions ask for), `records.jsonl` with `record_offsets.npy` (the records
+themselves, fetched by place: a page of fifty needs no column of a million), `videos.parquet` and `shots.parquet`. Vectors and
+text are elsewhere.
+"""
+
+import mmap
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from khung.errors import CorruptError, NotFound, QueryError
+from khung.records import FrameRecord, Shot, Video, vector_id
+from khung.stores import FrameFilter, Timeline, tables
+
+FRAMES, RECORDS, OFFSETS = "frames.parquet", "records.jsonl", "record_offsets.npy"
+VIDEOS, SHOTS = "videos.parquet", "shots.parquet"
+LISTS = ("objects", "labels", "actions", "emotions", "colors")
+SCALARS = ("scene_type", "time_of_day", "weather", "place")
+
+
+@dataclass(frozen=True, slots=True)
+class FrameRow:
+    """The flat row of a frame: its place in time and every word that a condition may ask for."""
+
+    vector_id: int
+    video_id: str
+    frame_index: int
+    pts_ms: int
+    shot_index: int
+    phash: int
+    importance: float
+    objects: tuple[str, ...]
+    labels: tuple[str, ...]
+    actions: tuple[str, ...]
+    emotions: tuple[str, ...]
+    colors: tuple[str, ...]
+    scene_type: str
+    time_of_day: str
+    weather: str
+    place: str
+
+
+def row_of(record: FrameRecord) -> FrameRow:
+    k, d = record.keyframe, record.description
+    return FrameRow(
+        vector_id=vector_id(record.frame_id),
+        video_id=k.video_id,
+        frame_index=k.frame_index,
+        pts_ms=k.pts_ms,
+        shot_index=k.shot_index,
+        phash=k.phash,
+        importance=k.importance,
+        objects=_words(r.label for r in d.objects),
+        labels=_words(label for label, _ in d.labels),
+        actions=_words(d.actions),
+        emotions=_words(d.emotions),
+        colors=_words(d.colors),
+        scene_type=d.scene_type,
+        time_of_day=d.time_of_day,
+        weather=d.weather,
+        place=d.place,
+    )
+
+
+def _words(words: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(words))
+
+
+def write_part(folder: Path, videos: Sequence[Video], shots: Sequence[Shot], records: Sequence[FrameRecord]) -> None:
+    """Write one part into an empty folder. `records` in the order of (video_id, frame_index)."""
+    lines = [tables.to_json(record) + b"\n" for record in records]
+    (folder / RECORDS).write_bytes(b"".join(lines))
+    np.save(folder / OFFSETS, np.cumsum([0, *map(len, lines)], dtype=np.int64))
+    (folder / FRAMES).write_bytes(tables.to_parquet([row_of(r) for r in records], FrameRow))
+    (folder / VIDEOS).write_bytes(tables.to_parquet(videos, Video))
+    (folder / SHOTS).write_bytes(tables.to_parquet(shots, Shot))
+
+
+class RecordFile:
+    """The records of one part by row. Raises CorruptError."""
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            self._offsets = np.load(folder / OFFSETS, allow_pickle=False)
+            self._data = _mapped(folder / RECORDS)
+        except (OSError, ValueError, EOFError) as error:
+            raise CorruptError(f"The records in {folder} cannot be read: {error}") from error
+        if len(self._data) != self._offsets[-1]:
+            raise CorruptError(f"{folder / RECORDS} is not as long as its offsets say.")
+
+    def __len__(self) -> int:
+        return len(self._offsets) - 1
+
+    def __getitem__(self, row: int) -> FrameRecord:
+        start, end = self._offsets[row : row + 2]
+        return tables.from_json(self._data[start:end], FrameRecord)
+
+
+def _mapped(path: Path) -> mmap.mmap | bytes:
+    with open(path, "rb") as handle:
+        if path.stat().st_size == 0:  # an empty file cannot be mapped
+            return b""
+        return mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ)
+
+
+class DuckRecords:
+    """A RecordStore over the parts in `folders`. Thread-safe: each question has a cursor of its own."""
+
+    def __init__(self, folders: Sequence[Path]) -> None:
+        import duckdb
+
+        self._records = [RecordFile(Path(folder)) for folder in folders]
+        self._db = duckdb.connect(config={"threads": 1})  # many requests, each on one thread
+        try:
+            self._load([Path(folder) for folder in folders])
+        except duckdb.Error as error:
+            raise CorruptError(f"The frames' table cannot be read: {error}") from error
+        self._videos = _by_video(VIDEOS, Video, folders)
+        self._shots = _by_video(SHOTS, Shot, folders)
+        self._timeline, self._part, self._row = self._read_timeline()
+        self._starts = np.searchsorted(self._timeline.video_index, np.arange(len(self._timeline.videos) + 1))
+        self._video_number = {name: number for number, name in enumerate(self._timeline.videos)}
+        self._all_facets: dict[str, dict[str, int]] | None = None
+
+    def __len__(self) -> int:
+        return len(self._row)
+
+    def close(self) -> None:
+        self._db.close()
+
+    # -- records
+
+    def frame(self, frame_id: str) -> FrameRecord:
+        return self._at(self._position(frame_id))
+
+    def frames(self, frame_ids: Sequence[str]) -> list[FrameRecord]:
+        return [self.frame(frame_id) for frame_id in frame_ids]
+
+    def frames_of(self, video_id: str) -> list[FrameRecord]:
+        if video_id not in self._videos:
+            return []
+        number = self._video_number[video_id]
+        return [self._at(position) for position in range(self._starts[number], self._starts[number + 1])]
+
+    def videos(self) -> list[Video]:
+        return [self._videos[name][0] for name in self._timeline.videos]
+
+    def video(self, video_id: str) -> Video:
+        if video_id not in self._videos:
+            raise NotFound(f"There is no video {video_id[:120]} in this snapshot.")
+        return self._videos[video_id][0]
+
+    def shots(self, video_id: str) -> list[Shot]:
+        return self._shots.get(video_id, [])
+
+    def timeline(self) -> Timeline:
+        return self._timeline
+
+    def _at(self, position: int) -> FrameRecord:
+        return self._records[self._part[position]][self._row[position]]
+
+    def _position(self, frame_id: str) -> int:
+        video_id, _, index = frame_id.rpartition("/")
+        number = self._video_number.get(video_id, -1)
+        if number >= 0 and index.isascii() and index.isdigit() and len(index) < 10:
+            start, end = self._starts[number : number + 2]
+            position = start + int(np.searchsorted(self._timeline.frame_index[start:end], int(index)))
+            if position < end and f"{video_id}/{self._timeline.frame_index[position]}" == frame_id:
+                return position
+        raise NotFound(f"There is no frame {frame_id[:140]} in this snapshot.")
+
+    # -- conditions and counts
+
+    def allowed(self, where: FrameFilter) -> np.ndarray:
+        """Ascending."""
+        conditions, values = conditions_of(where)
+        sql = "SELECT vector_id FROM frames" + (f" WHERE {' AND '.join(conditions)}" if conditions else "")
+        return np.sort(self._columns(sql, values)["vector_id"])
+
+    def facet_counts(self, vector_ids: np.ndarray | None = None) -> dict[str, dict[str, int]]:
+        """The most frequent value first; `unknown` is no value."""
+        if vector_ids is not None:
+            return self._count_facets(
+                "WHERE vector_id IN (SELECT unnest($ids))", {"ids": np.asarray(vector_ids).tolist()}
+            )
+        if self._all_facets is None:
+            self._all_facets = self._count_facets("", {})
+        return {name: dict(values) for name, values in self._all_facets.items()}
+
+    def _count_facets(self, condition: str, values: dict[str, Any]) -> dict[str, dict[str, int]]:
+        chosen = f"WITH chosen AS MATERIALIZED (SELECT * FROM frames {condition})"
+        each = [f"SELECT '{name}' AS field, unnest({name}) AS word FROM chosen" for name in LISTS]
+        each += [f"SELECT '{name}', {name} FROM chosen WHERE {name} NOT IN ('unknown', '')" for name in SCALARS]
+        sql = f"{chosen} SELECT field, word, count(*) AS n FROM ({' UNION ALL '.join(each)}) GROUP BY ALL ORDER BY n DESC, word"
+        counts: dict[str, dict[str, int]] = {name: {} for name in (*LISTS, *SCALARS)}
+        with self._db.cursor() as cursor:
+            for name, word, number in cursor.execute(sql, values or None).fetchall():
+                counts[name][word] = number
+        return counts
+
+    # -- opening
+
+    def _load(self, folders: Sequence[Path]) -> None:
+        empty = tables.to_table([], FrameRow)
+        self._db.register("empty", empty)
+        self._db.execute("CREATE TABLE frames AS SELECT 0::INTEGER AS part, 0::BIGINT AS row, * FROM empty")
+        self._db.unregister("empty")
+        for number, folder in enumerate(folders):
+            tables.check_file(folder / FRAMES, FrameRow)
+            self._db.execute(
+                "INSERT INTO frames BY NAME SELECT $part AS part, file_row_number AS row, * EXCLUDE (file_row_number) "
+                "FROM read_parquet($path, file_row_number = true)",
+                {"part": number, "path": str(folder / FRAMES)},
+            )
+
+    def _read_timeline(self) -> tuple[Timeline, np.ndarray, np.ndarray]:
+        rows = self._columns(
+            "SELECT part, row, vector_id, video_id, frame_index, pts_ms, shot_index, phash FROM frames ORDER BY video_id, frame_index"
+        )
+        names = tuple(sorted(self._videos))
+        if extra := set(rows["video_id"]) - set(names):
+            raise CorruptError(f"Frames of {min(extra)}, which is not among the videos.")
+        timeline = Timeline(
+            vector_ids=rows["vector_id"].astype(np.int64),
+            video_index=np.searchsorted(np.array(names, str), rows["video_id"].astype(str)).astype(np.int32),
+            frame_index=rows["frame_index"].astype(np.int32),
+            pts_ms=rows["pts_ms"].astype(np.int32),
+            shot_index=rows["shot_index"].astype(np.int32),
+            phash=rows["phash"].astype(np.uint64),
+            videos=names,
+            duration_ms=np.array([self._videos[name][0].duration_ms for name in names], np.int32),
+        )
+        return timeline, rows["part"].astype(np.int64), rows["row"].astype(np.int64)
+
+    def _columns(self, sql: str, values: dict[str, Any] | None = None) -> dict[str, np.ndarray]:
+        with self._db.cursor() as cursor:
+            return cursor.execute(sql, values or None).fetchnumpy()
+
+
+def conditions_of(where: FrameFilter) -> tuple[list[str], dict[str, Any]]:
+    """SQL conditions and their values. Raises QueryError for a field that has no facet."""
+    found: list[tuple[str, Any]] = []
+    if where.videos:
+        found.append(("list_contains({}, video_id)", list(where.videos)))
+    if where.not_videos:
+        found.append(("NOT list_contains({}, video_id)", list(where.not_videos)))
+    if where.from_ms is not None:
+        found.append(("pts_ms >= {}", where.from_ms))
+    if where.to_ms is not None:
+        found.append(("pts_ms < {}", where.to_ms))
+    if where.objects:
+        found.append(("list_has_all(objects, {})", list(where.objects)))
+    if where.not_objects:
+        found.append(("NOT list_has_any(objects, {})", list(where.not_objects)))
+    for name, words in where.facets.items():
+        found.append((_facet_condition(name), list(words)))
+    keys = [f"v{number}" for number in range(len(found))]
+    conditions = [sql.format("$" + key) for key, (sql, _) in zip(keys, found, strict=True)]
+    return conditions, {key: value for key, (_, value) in zip(keys, found, strict=True)}
+
+
+def _facet_condition(name: str) -> str:
+    if name in LISTS:
+        return f"list_has_any({name}, {{}})"
+    if name in SCALARS:
+        return f"list_contains({{}}, {name})"
+    raise QueryError(f"There is no facet “{name[:40]}”.", cure=f"Use one of {', '.join((*LISTS, *SCALARS))}.")
+
+
+def _by_video(name: str, cls: type, folders: Sequence[Path]) -> dict[str, list]:
+    found: dict[str, list] = {}
+    for folder in folders:
+        for row in tables.from_parquet((Path(folder) / name).read_bytes(), cls):
+            found.setdefault(row.video_id, []).append(row)
+    return found

@@ -1,0 +1,165 @@
+"""BM25 in tantivy: sealed indexes of pre-tokenised fields, many parts searched as one.
+
+The whitespace analyser and nothing else stands in the engine; words come from khung.text.fields. A part counts documents for
+itself, so each clause's boost is put right to the counts of the whole. Average field lengths stay those of the part.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from math import log
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from khung.errors import CorruptError, StoreError
+from khung.stores import TextClause, TextHit
+from khung.text.fields import FIELDS
+
+ID = "vector_id"
+_MAX_HEAP, _MIN_HEAP = 2_000_000_000, 20_000_000
+_SET_UP_TO = 2_000  # allowed ids that are cheaper as a term set than as a filter on the hits
+
+
+def _schema() -> Any:
+    import tantivy
+
+    builder = tantivy.SchemaBuilder()
+    builder.add_integer_field(ID, stored=True, indexed=True, fast=True)
+    for name in FIELDS:
+        builder.add_text_field(name, stored=True, tokenizer_name="whitespace", index_option="freq")
+    return builder.build()
+
+
+def write_part(folder: Path, documents: Iterable[tuple[int, Mapping[str, str]]]) -> int:
+    """Write one part into an empty folder from `(vector id, field → words)`; returns the number of documents.
+
+    Documents are laid down by id in one segment, so that equal scores come out by id.
+    """
+    import tantivy
+
+    rows = sorted(documents)
+    index = tantivy.Index(_schema(), path=str(folder))
+    size = sum(len(words) for _, fields in rows for words in fields.values())
+    writer = index.writer(max(_MIN_HEAP, min(_MAX_HEAP, 20 * size)), num_threads=1)
+    for vector_id, fields in rows:
+        document = tantivy.Document()
+        document.add_integer(ID, vector_id)
+        for name in FIELDS:
+            if words := fields.get(name):
+                document.add_text(name, words)
+        writer.add_document(document)
+    writer.commit()
+    writer.wait_merging_threads()
+    return len(rows)
+
+
+def idf(documents: int, with_term: int) -> float:
+    """Robertson and Sparck Jones's weight as Lucene and tantivy compute it: never negative."""
+    return log(1 + (documents - with_term + 0.5) / (with_term + 0.5))
+
+
+class _Part:
+    def __init__(self, folder: Path) -> None:
+        import tantivy
+
+        try:
+            index = tantivy.Index.open(str(folder))
+            index.config_reader("manual")  # sealed: nothing to watch for
+            self.schema = index.schema
+            self.searcher = index.searcher()
+        except (ValueError, OSError) as error:
+            raise CorruptError(f"The text index in {folder} cannot be opened: {error}") from error
+
+    def count(self, clause: TextClause) -> int:
+        return self.searcher.doc_freq(clause.field, clause.term)
+
+    def query(self, clauses: Sequence[TextClause], counts: Sequence[int], documents: int) -> Any | None:
+        """The clauses joined by OR, each weighted as if this part knew the whole."""
+        from tantivy import Occur, Query
+
+        parts = []
+        for clause, count in zip(clauses, counts, strict=True):
+            if here := self.count(clause):
+                boost = clause.boost * idf(documents, count) / idf(self.searcher.num_docs, here)
+                term = Query.term_query(self.schema, clause.field, clause.term, "freq")
+                parts.append((Occur.Should, Query.boost_query(term, boost)))
+        return Query.boolean_query(parts) if parts else None
+
+    def search(self, query: Any, limit: int, allowed: np.ndarray | None) -> list[tuple[float, int, Any]]:
+        """`(score, id, address)`, best first."""
+        from tantivy import Occur, Query
+
+        if allowed is None:
+            return self._hits(query, limit)
+        if len(allowed) <= _SET_UP_TO:
+            members = Query.const_score_query(Query.term_set_query(self.schema, ID, allowed.tolist()), 0.0)
+            return self._hits(Query.boolean_query([(Occur.Must, query), (Occur.Must, members)]), limit)
+        return self._filtered(query, limit, allowed)
+
+    def _hits(self, query: Any, limit: int) -> list[tuple[float, int, Any]]:
+        hits = self.searcher.search(query, limit, count=False).hits
+        ids = self.searcher.fast_field_values(ID, [address for _, address in hits])
+        return [(score, vector_id, address) for (score, address), vector_id in zip(hits, ids, strict=True)]
+
+    def _filtered(self, query: Any, limit: int, allowed: np.ndarray) -> list[tuple[float, int, Any]]:
+        """Deepen until `limit` allowed hits are found or there are no more: as exact as a filter inside, and cheaper for many ids."""
+        depth = 4 * limit
+        while True:
+            hits = self._hits(query, depth)
+            inside = _is_in(np.array([h[1] for h in hits], np.int64), allowed)
+            kept = [hit for hit, ok in zip(hits, inside, strict=True) if ok]
+            if len(kept) >= limit or len(hits) < depth:
+                return kept[:limit]
+            depth *= 4
+
+    def terms(self, address: Any, clauses: Sequence[TextClause]) -> tuple[str, ...]:
+        document = self.searcher.doc(address)
+        words = {name: set((document.get_first(name) or "").split(" ")) for name in {c.field for c in clauses}}
+        return tuple(dict.fromkeys(c.term for c in clauses if c.term in words[c.field]))
+
+
+class TantivyText:
+    """A TextIndex over the parts in `folders`. Thread-safe: nothing changes after opening."""
+
+    def __init__(self, folders: Sequence[Path]) -> None:
+        self._parts = [_Part(Path(folder)) for folder in folders]
+
+    def __len__(self) -> int:
+        return sum(part.searcher.num_docs for part in self._parts)
+
+    def document_counts(self, clauses: Sequence[TextClause]) -> list[int]:
+        _check(clauses)
+        return [sum(part.count(clause) for part in self._parts) for clause in clauses]
+
+    def search(self, clauses: Sequence[TextClause], *, limit: int, allowed: np.ndarray | None = None) -> list[TextHit]:
+        counts, documents = self.document_counts(clauses), len(self)
+        found = []
+        for part in self._parts:
+            query = part.query(clauses, counts, documents)
+            if query is not None and limit > 0:
+                hits = part.search(query, limit, allowed)
+                found += [(-_rounded(score), vector_id, address, part) for score, vector_id, address in hits]
+        found.sort(key=lambda hit: hit[:2])
+        return [
+            TextHit(vector_id, -negative, part.terms(address, clauses))
+            for negative, vector_id, address, part in found[:limit]
+        ]
+
+
+def _rounded(score: float) -> float:
+    """Five digits: the parts' weights agree to float32's rounding only, and equal documents shall have equal scores."""
+    return float(f"{score:.5g}")
+
+
+def _check(clauses: Sequence[TextClause]) -> None:
+    for clause in clauses:
+        if clause.field not in FIELDS or not clause.boost > 0:
+            raise StoreError(f"No text field “{clause.field}”, or a boost that is not positive.")
+
+
+def _is_in(values: np.ndarray, allowed: np.ndarray) -> np.ndarray:
+    """Membership in a sorted array."""
+    if not len(allowed):
+        return np.zeros(len(values), bool)
+    places = np.minimum(np.searchsorted(allowed, values), len(allowed) - 1)
+    return allowed[places] == values

@@ -1,0 +1,168 @@
+"""What every TextIndex promises, in one part or many."""
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from math import log
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from khung.errors import StoreError
+from khung.stores import TextClause, TextIndex
+from khung.stores.text_tantivy import TantivyText, write_part
+
+Documents = Sequence[tuple[int, Mapping[str, str]]]
+MakeIndex = Callable[..., TextIndex]
+
+
+@pytest.fixture(params=["tantivy"])
+def make_index(request: pytest.FixtureRequest, tmp_path: Path) -> MakeIndex:
+    """`make_index(documents, parts=1)`."""
+
+    def make(documents: Documents, parts: int = 1) -> TextIndex:
+        folders = [tmp_path / f"part{i}" for i in range(parts)]
+        for number, folder in enumerate(folders):
+            folder.mkdir()
+            write_part(folder, documents[number::parts])
+        return TantivyText(folders)
+
+    return make
+
+
+def keys(*lines: str) -> Documents:
+    return [(10 * (i + 1), {"vi_key": line}) for i, line in enumerate(lines)]
+
+
+def clause(term: str, boost: float = 1.0, field: str = "vi_key") -> TextClause:
+    return TextClause(field, term, boost)
+
+
+def bm25(boost: float, documents: int, with_term: int, tf: int, length: int, mean: float) -> float:
+    """Robertson's formula with k1 = 1.2, b = 0.75 and the factor k1 + 1."""
+    weight = log(1 + (documents - with_term + 0.5) / (with_term + 0.5))
+    return boost * weight * 2.2 * tf / (tf + 1.2 * (0.25 + 0.75 * length / mean))
+
+
+def test_scores_are_bm25(make_index: MakeIndex) -> None:
+    index = make_index(keys("ao3 đo3", "ao3 ao3 xanh", "xe đo3 đo3 đo3", "pho3"))
+    hits = index.search([clause("đo3", 2.0), clause("xanh")], limit=10)
+    mean = (2 + 3 + 4 + 1) / 4
+    expected = {
+        10: bm25(2, 4, 2, 1, 2, mean),
+        20: bm25(1, 4, 1, 1, 3, mean),
+        30: bm25(2, 4, 2, 3, 4, mean),
+    }
+    assert {h.vector_id: pytest.approx(h.score, rel=1e-4) for h in hits} == expected
+    assert [h.vector_id for h in hits] == sorted(expected, key=expected.get, reverse=True)
+
+
+def test_matched_terms_are_told(make_index: MakeIndex) -> None:
+    index = make_index([(1, {"vi_key": "ao3 đo3", "vi_fold": "ao do"}), (2, {"vi_fold": "do"})])
+    clauses = [clause("ao3"), clause("nothing"), clause("do", 0.3, "vi_fold"), clause("ao", 0.3, "vi_fold")]
+    hits = {h.vector_id: h.terms for h in index.search(clauses, limit=10)}
+    assert hits == {1: ("ao3", "do", "ao"), 2: ("do",)}
+
+
+def test_only_whole_words_of_the_right_field(make_index: MakeIndex) -> None:
+    index = make_index([(1, {"vi_key": "đương2 pho4"}), (2, {"en": "street", "ocr_key": "pho4"})])
+    assert [h.vector_id for h in index.search([clause("pho4")], limit=5)] == [1]
+    assert [h.vector_id for h in index.search([clause("pho4", field="ocr_key")], limit=5)] == [2]
+    for term in ("đương", "pho", "Pho4", "đương2 pho4", "street"):
+        assert index.search([clause(term)], limit=5) == []
+
+
+def test_words_with_marks_joins_and_digits_stay_whole(make_index: MakeIndex) -> None:
+    words = ["hoa2", "thuy3_điên6", "30b12345", "c++", "a_b", "đ", "'", "\u200b", "日本"]
+    index = make_index(keys(*words))
+    for number, word in enumerate(words):
+        assert [h.vector_id for h in index.search([clause(word)], limit=5)] == [10 * (number + 1)]
+
+
+def test_a_very_long_word_is_found(make_index: MakeIndex) -> None:
+    word = "x" * 2000
+    assert len(make_index(keys(word)).search([clause(word)], limit=1)) == 1
+
+
+@pytest.mark.parametrize("parts", [1, 4])
+def test_the_parts_weigh_a_term_alike(make_index: MakeIndex, parts: int) -> None:
+    """A rare word of the whole is rare in each part, wherever its documents fell. (All lines are of one length.)"""
+    lines = ["chung rieng" if i % 10 == 0 else "chung khac" for i in range(40)]
+    index = make_index(keys(*lines), parts)
+    hits = index.search([clause("rieng"), clause("chung")], limit=40)
+    assert len(index) == 40
+    assert index.document_counts([clause("rieng"), clause("chung"), clause("none")]) == [4, 40, 0]
+    expected = bm25(1, 40, 4, 1, 2, 2) + bm25(1, 40, 40, 1, 2, 2)
+    assert [h.vector_id for h in hits[:4]] == [10, 110, 210, 310]
+    assert all(h.score == pytest.approx(expected, rel=1e-4) for h in hits[:4])
+
+
+@pytest.mark.parametrize("parts", [1, 3])
+def test_equal_scores_come_by_id(make_index: MakeIndex, parts: int) -> None:
+    documents = keys(*["mot hai"] * 200)
+    index = make_index(list(reversed(documents)), parts)
+    assert [h.vector_id for h in index.search([clause("mot")], limit=30)] == [10 * (i + 1) for i in range(30)]
+
+
+@pytest.mark.parametrize("parts", [1, 3])
+@pytest.mark.parametrize("size", [0, 1, 50, 2500, 5900])
+def test_the_filter_is_inside(make_index: MakeIndex, parts: int, size: int) -> None:
+    """As if the others were not asked for: the same hits, scores and order, by whichever way it is done."""
+    lines = ["chung " * (1 + i % 7) + ("dau" if i < 3000 else "") for i in range(6000)]
+    index = make_index(keys(*lines), parts)
+    allowed = np.sort(np.random.default_rng(size).choice(60_000, size, replace=False) // 10 * 10)
+    clauses = [clause("chung"), clause("dau", 3.0)]
+    everything = index.search(clauses, limit=6000)
+    inside = set(allowed.tolist())
+    expected = [h for h in everything if h.vector_id in inside][:20]
+    assert index.search(clauses, limit=20, allowed=allowed) == expected
+
+
+def test_a_filter_far_from_the_best(make_index: MakeIndex) -> None:
+    """Three thousand better documents stand before the first allowed one."""
+    index = make_index(keys(*["tot tot"] * 3000, *["tot kem"] * 3000))
+    allowed = np.arange(30_010, 60_001, 10)
+    hits = index.search([clause("tot")], limit=5, allowed=allowed)
+    assert [h.vector_id for h in hits] == [30_010, 30_020, 30_030, 30_040, 30_050]
+
+
+def test_nothing_asked_nothing_there(make_index: MakeIndex) -> None:
+    assert make_index([]).search([clause("ao3")], limit=5) == []
+    assert make_index([], parts=0).search([clause("ao3")], limit=5) == []
+
+
+def test_no_clauses_no_hits(make_index: MakeIndex) -> None:
+    index = make_index([(1, {"vi_key": "ao3"}), (2, {}), (3, {"vi_key": ""})])
+    assert len(index) == 3
+    assert index.search([], limit=5) == []
+    assert index.search([clause("ao3")], limit=0) == []
+    assert index.search([clause("")], limit=5) == []
+
+
+@pytest.mark.parametrize(
+    "bad", [clause("a", field="title"), clause("a", field="vector_id"), clause("a", 0.0), clause("a", -1.0)]
+)
+def test_a_wrong_clause_is_refused(make_index: MakeIndex, bad: TextClause) -> None:
+    with pytest.raises(StoreError):
+        make_index(keys("a")).search([bad], limit=5)
+
+
+def test_query_syntax_is_only_text(make_index: MakeIndex) -> None:
+    index = make_index(keys("a b"))
+    for term in ("vi_key:a", "a OR b", "*", "a*", '"a b"', "(a", "+a -b", "a~2", "a^9", "\0"):
+        assert index.search([clause(term)], limit=5) == []
+
+
+def test_the_largest_ids(make_index: MakeIndex) -> None:
+    ids = [0, 2**62, 2**63 - 1]
+    index = make_index([(i, {"vi_key": "a"}) for i in ids])
+    assert [h.vector_id for h in index.search([clause("a")], limit=5)] == ids
+    assert [h.vector_id for h in index.search([clause("a")], limit=5, allowed=np.array(ids[1:]))] == ids[1:]
+
+
+def test_many_threads_get_the_same_answers(make_index: MakeIndex) -> None:
+    index = make_index(keys(*(f"w{i % 7} w{i % 11} w{i % 13}" for i in range(2000))), 3)
+    clauses = [clause("w1"), clause("w5", 2.0)]
+    expected = index.search(clauses, limit=50)
+    with ThreadPoolExecutor(8) as pool:
+        assert all(hits == expected for hits in pool.map(lambda _: index.search(clauses, limit=50), range(40)))

@@ -1,0 +1,152 @@
+"""What every VectorIndex promises, whatever its kind and however many parts it has."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sample_frames import DIM, make_vectors
+
+from khung.errors import KhungError, NotFound, StoreError
+from khung.stores import VectorIndex
+from khung.stores.vectors_faiss import FaissVectors, IndexPolicy, write_part
+
+MakeIndex = Callable[..., VectorIndex]
+POLICIES = {
+    "faiss-exact": IndexPolicy(),
+    "faiss-sq8": IndexPolicy(exact_up_to=50, sq8_up_to=10**9),
+    "faiss-ivf": IndexPolicy(exact_up_to=50, sq8_up_to=50),
+}
+
+
+@pytest.fixture(params=POLICIES)
+def make_index(request: pytest.FixtureRequest, tmp_path: Path) -> MakeIndex:
+    """`make_index((ids, vectors), …)`: one part an argument."""
+
+    def make(*parts: tuple[np.ndarray, np.ndarray], dim: int = DIM) -> VectorIndex:
+        folders = [tmp_path / f"part{i}" for i in range(len(parts))]
+        for folder, (ids, vectors) in zip(folders, parts, strict=True):
+            folder.mkdir()
+            write_part(folder, np.asarray(ids, np.int64), vectors, POLICIES[request.param])
+        return FaissVectors(folders, dim)
+
+    return make
+
+
+def some_ids(count: int, seed: int = 1) -> np.ndarray:
+    """Distinct ids of the whole 63-bit range, in no order."""
+    return np.random.default_rng(seed).choice(2**63 - 1, count, replace=False)
+
+
+def split(ids: np.ndarray, vectors: np.ndarray, parts: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    return [(ids[i::parts], vectors[i::parts]) for i in range(parts)]
+
+
+def exact_ids(queries: np.ndarray, ids: np.ndarray, vectors: np.ndarray, k: int) -> np.ndarray:
+    return ids[np.argsort(-(queries @ vectors.T), axis=1)[:, :k]]
+
+
+@pytest.mark.parametrize("parts", [1, 3])
+def test_it_finds_what_exact_search_finds(make_index: MakeIndex, parts: int) -> None:
+    ids, vectors = some_ids(900), make_vectors(900, clusters=20)
+    index = make_index(*split(ids, vectors, parts))
+    queries = make_vectors(40, seed=7, clusters=20)
+    scores, found = index.search(queries, 10)
+    assert len(index) == 900 and found.shape == scores.shape == (40, 10) and found.dtype == np.int64
+    recall = np.mean(
+        [len(set(a) & set(b)) / 10 for a, b in zip(found, exact_ids(queries, ids, vectors, 10), strict=True)]
+    )
+    assert recall >= 0.9
+    assert (np.diff(scores, axis=1) <= 0).all()
+    by_id = dict(zip(ids.tolist(), vectors, strict=True))
+    true = np.array([[q @ by_id[i] for i in row] for q, row in zip(queries, found.tolist(), strict=True)])
+    assert np.abs(true - scores).max() < 0.02
+
+
+def test_a_vector_finds_itself_and_comes_back(make_index: MakeIndex) -> None:
+    ids, vectors = some_ids(300), make_vectors(300)
+    index = make_index(*split(ids, vectors, 2))
+    scores, found = index.search(vectors[:50], 1)
+    assert (found[:, 0] == ids[:50]).all()
+    assert np.abs(scores - 1).max() < 0.02
+    assert np.abs(index.reconstruct(int(ids[7])) - vectors[7]).max() < 1e-3
+    with pytest.raises(NotFound):
+        index.reconstruct(12345)
+
+
+def test_missing_places(make_index: MakeIndex) -> None:
+    ids, vectors = some_ids(3), make_vectors(3)
+    scores, found = make_index((ids, vectors)).search(vectors[:1], 5)
+    assert sorted(found[0, :3]) == sorted(ids) and (found[0, 3:] == -1).all()
+    assert np.isinf(scores[0, 3:]).all() and (scores[0, 3:] < 0).all()
+
+
+def test_nothing_in_it(make_index: MakeIndex) -> None:
+    empty = (np.zeros(0, np.int64), np.zeros((0, DIM), np.float32))
+    for index in (make_index(), make_index(empty, empty)):
+        assert len(index) == 0
+        scores, found = index.search(make_vectors(2), 3)
+        assert found.tolist() == [[-1] * 3] * 2 and np.isinf(scores).all()
+
+
+@pytest.mark.parametrize("share", [0.005, 0.05, 0.5, 1.0])
+def test_the_filter_is_inside(make_index: MakeIndex, share: float) -> None:
+    """Exactly the best allowed ones, however far down they would stand without the filter."""
+    ids, vectors = some_ids(1000), make_vectors(1000)
+    index = make_index(*split(ids, vectors, 3))
+    allowed = np.sort(ids[: int(1000 * share)])
+    queries = make_vectors(10, seed=3)
+    _, found = index.search(queries, 5, allowed=allowed)
+    assert set(found.ravel()) <= set(allowed)
+    inside = np.isin(ids, allowed)
+    best = exact_ids(queries, ids[inside], vectors[inside], 5)
+    overlap = np.mean([len(set(a) & set(b)) / 5 for a, b in zip(found, best, strict=True)])
+    assert overlap == 1 if share <= 0.05 else overlap >= 0.9
+
+
+def test_a_filter_that_matches_nothing_or_strangers(make_index: MakeIndex) -> None:
+    index = make_index((some_ids(100), make_vectors(100)))
+    for allowed in (np.zeros(0, np.int64), np.array([1, 2, 3], np.int64)):
+        assert (index.search(make_vectors(1), 4, allowed=allowed)[1] == -1).all()
+
+
+def test_equal_scores_come_by_id(make_index: MakeIndex) -> None:
+    """Ten thousand copies of one vector: the same answer always, the smallest ids."""
+    ids = some_ids(10_000)
+    vectors = np.repeat(make_vectors(1), 10_000, axis=0)
+    index = make_index(*split(ids, vectors, 2))
+    _, found = index.search(vectors[:1], 20)
+    assert found[0].tolist() == sorted(ids.tolist())[:20]
+
+
+@pytest.mark.parametrize(
+    "bad", [np.full((1, DIM), np.nan), np.full((1, DIM), np.inf), np.ones((1, DIM + 1)), np.ones(DIM)]
+)
+def test_a_bad_query_is_refused(make_index: MakeIndex, bad: np.ndarray) -> None:
+    index = make_index((some_ids(100), make_vectors(100)))
+    with pytest.raises(StoreError):
+        index.search(bad, 3)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 0.0, 7.0])
+def test_a_bad_vector_is_refused(make_index: MakeIndex, bad: float) -> None:
+    vectors = make_vectors(100)
+    vectors[42] = bad
+    with pytest.raises(StoreError, match="1 vectors"):
+        make_index((some_ids(100), vectors))
+
+
+def test_one_id_twice_is_refused(make_index: MakeIndex) -> None:
+    with pytest.raises(KhungError):
+        make_index((np.array([5, 6, 5]), make_vectors(3)))
+
+
+def test_many_threads_get_the_same_answers(make_index: MakeIndex) -> None:
+    ids, vectors = some_ids(600), make_vectors(600)
+    index = make_index(*split(ids, vectors, 2))
+    queries = make_vectors(20, seed=9)
+    expected = index.search(queries, 10)[1]
+    with ThreadPoolExecutor(8) as pool:
+        for found in pool.map(lambda _: index.search(queries, 10)[1], range(40)):
+            assert (found == expected).all()

@@ -1,0 +1,96 @@
+"""Kinds by size, the recall gate, memory maps and damaged files."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sample_frames import DIM, make_vectors
+
+from khung.errors import ConfigError, CorruptError
+from khung.stores import vectors_faiss
+from khung.stores.vectors_faiss import FaissVectors, Fast, IndexPolicy, write_part
+
+
+def write(folder: Path, count: int, policy: IndexPolicy, **options: int) -> Fast:
+    folder.mkdir()
+    return write_part(folder, np.arange(count), make_vectors(count, **options), policy)
+
+
+@pytest.mark.parametrize(("count", "kind"), [(50, "none"), (300, "sq8"), (1200, "ivf")])
+def test_the_kind_follows_the_size(tmp_path: Path, count: int, kind: str) -> None:
+    fast = write(tmp_path / "p", count, IndexPolicy(exact_up_to=100, sq8_up_to=1000), clusters=30)
+    assert fast.kind == kind
+    assert fast.recall_at_10 >= 0.98
+    assert FaissVectors([tmp_path / "p"], DIM).kinds == [fast]
+
+
+def test_a_kind_that_misses_the_gate_is_not_kept(tmp_path: Path) -> None:
+    """A gate that nothing approximate reaches leaves the exact index."""
+    fast = write(tmp_path / "p", 2000, IndexPolicy(exact_up_to=100, sq8_up_to=500, recall_at_10=1.01))
+    assert fast == Fast()
+    assert not (tmp_path / "p" / vectors_faiss.FAST).exists()
+
+
+def test_more_lists_are_probed_until_the_gate_is_reached(tmp_path: Path) -> None:
+    low = write(tmp_path / "low", 4000, IndexPolicy(exact_up_to=1, sq8_up_to=1, recall_at_10=0.3))
+    high = write(tmp_path / "high", 4000, IndexPolicy(exact_up_to=1, sq8_up_to=1, recall_at_10=0.98))
+    assert low.nprobe < high.nprobe
+    assert low.recall_at_10 < high.recall_at_10
+
+
+def test_the_gate_sees_a_bad_index(tmp_path: Path) -> None:
+    """The measured recall is that of the index: one list of many finds little of evenly spread vectors."""
+    import faiss
+
+    vectors = make_vectors(3000)
+    exact = faiss.IndexScalarQuantizer(DIM, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
+    exact.add(vectors)
+    ivf = faiss.index_factory(DIM, "IVF128,SQ8", faiss.METRIC_INNER_PRODUCT)
+    ivf.train(vectors)
+    ivf.add(vectors)
+    queries = vectors_faiss.sample_queries(vectors, 32)
+    assert vectors_faiss.recall_at_10(exact, ivf, Fast("ivf", 128, 1), queries) < 0.6
+    assert vectors_faiss.recall_at_10(exact, ivf, Fast("ivf", 128, 128), queries) > 0.9
+    assert vectors_faiss.recall_at_10(exact, exact, Fast(), queries) == 1
+
+
+def test_everything_can_be_taken_out_again_without_loss(tmp_path: Path) -> None:
+    write(tmp_path / "p", 700, IndexPolicy(exact_up_to=100))
+    ids, vectors = FaissVectors([tmp_path / "p"], DIM).all_vectors()
+    (tmp_path / "q").mkdir()
+    write_part(tmp_path / "q", ids, vectors, IndexPolicy(exact_up_to=100))
+    for name in (vectors_faiss.IDS, vectors_faiss.EXACT, vectors_faiss.FAST):
+        assert (tmp_path / "p" / name).read_bytes() == (tmp_path / "q" / name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    "name", [vectors_faiss.IDS, vectors_faiss.EXACT, vectors_faiss.FAST, vectors_faiss.FAST_PARAMETERS]
+)
+def test_a_truncated_or_missing_file_is_refused(tmp_path: Path, name: str) -> None:
+    write(tmp_path / "p", 300, IndexPolicy(exact_up_to=100))
+    path = tmp_path / "p" / name
+    whole = path.read_bytes()
+    for length in (0, 10, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:length])
+        with pytest.raises(CorruptError):
+            FaissVectors([tmp_path / "p"], DIM)
+    path.unlink()
+    with pytest.raises(CorruptError):
+        FaissVectors([tmp_path / "p"], DIM)
+
+
+def test_parts_that_disagree_are_refused(tmp_path: Path) -> None:
+    write(tmp_path / "p", 30, IndexPolicy())
+    write(tmp_path / "q", 30, IndexPolicy(), dim=8)
+    with pytest.raises(CorruptError, match="8 dimensions, not 16"):
+        FaissVectors([tmp_path / "p", tmp_path / "q"], DIM)
+    np.save(tmp_path / "p" / vectors_faiss.IDS, np.arange(29))
+    with pytest.raises(CorruptError, match="disagree"):
+        FaissVectors([tmp_path / "p"], DIM)
+    assert json.loads((tmp_path / "q" / vectors_faiss.FAST_PARAMETERS).read_bytes())["kind"] == "none"
+
+
+def test_k_is_checked(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError):
+        FaissVectors([], DIM).search(make_vectors(1), 0)

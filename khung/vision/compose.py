@@ -1,10 +1,11 @@
 """The embedded Describer: Vietnamese and English sentences composed from what was recognised, and said to be so.
 
-A sentence states counted objects, offers the image's likely subject and scene as a possibility, and ends with faces.
+A sentence counts the sure objects, offers the image's likely subject and scene as a possibility, and ends with faces.
 A frame where nothing was recognised is told by its colours. Nothing is invented.
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from types import MappingProxyType
 
@@ -12,11 +13,12 @@ from khung.records import Description
 from khung.vision import Image
 from khung.vision import recognise as rules
 from khung.vision.recognise import Recogniser, Recognition
-from khung.vision.vocabulary import image_classes, objects, scenes, vietnamese
+from khung.vision.vocabulary import image_classes, objects, scenes, words
 
 CODE_VERSION = 1
 MOST_OBJECTS = 4  # kinds of objects named in a sentence
-SURE = 0.5  # score from which an object, and probability from which a class, is stated
+SURE_OBJECT = 0.55  # score from which an object is stated
+SURE = 0.5  # probability from which an image class is stated, not offered
 _VI_NUMBERS = ("", "một", "hai", "ba", "bốn", "năm", "sáu", "bảy", "tám", "chín", "mười")
 _EN_NUMBERS = ("", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
@@ -26,7 +28,8 @@ class ComposedDescriber:
 
     def __init__(self, recogniser: Recogniser, *, weights: Sequence[str]) -> None:
         self._recogniser = recogniser
-        parts = [*weights, str(CODE_VERSION), str(rules.CODE_VERSION), repr(scenes()), repr(vietnamese())]
+        tables = [repr(table()) for table in (scenes, words, objects, image_classes)]
+        parts = [*weights, f"{CODE_VERSION} {rules.CODE_VERSION}", *tables]
         self.fingerprint = f"composed/{hashlib.sha256(chr(10).join(parts).encode()).hexdigest()[:16]}"
 
     def describe(self, images: Sequence[Image]) -> list[Description]:
@@ -50,81 +53,83 @@ def describe(found: Recognition) -> Description:
 
 
 def caption_vi(found: Recognition) -> str:
-    words = vietnamese()
-    parts = [_listed([_counted_vi(label, count) for label, count in _stated(found)], " và ")]
+    """E.g. “Hai người và một chiếc ô tô; có thể là đường phố, ban ngày.”"""
+    parts = [_listed([_counted_vi(*pair) for pair in _stated(found)], "và")]
     if subject := _subject(found):
-        parts.append(("có " if subject[1] >= SURE else "có thể là ") + _subject_vi(subject[0], words))
-    if found.scene != "unknown":
-        parts.append(
-            "có thể là " + ", ".join(filter(None, [_scene_vi(found.scene), words.get(("time", found.time_of_day), "")]))
-        )
+        word, probability = subject
+        parts.append(("có " if probability >= SURE else "có thể là ") + _subject_vi(word))
+    if scene := _scene(found):
+        time = words().get(("time", found.time_of_day))
+        parts.append(f"có thể là {scene.vi}" + (f", {time.vi}" if time else ""))
     if found.emotions:
-        parts.append("gương mặt " + _listed([words["emotion", e] for e in found.emotions], " và "))
-    colours = _listed([words["colour", c] for c in found.colours], " và ")
-    return _sentence(parts) or (
-        f"Khung hình chủ yếu màu {colours}." if colours else "Không nhận ra gì trong khung hình."
-    )
+        parts.append("gương mặt " + _listed([words()["emotion", e].vi for e in found.emotions], "và"))
+    colours = _listed([words()["colour", c].vi for c in found.colours], "và")
+    return _sentence(parts) or _sentence([f"khung hình chủ yếu màu {colours}" if colours else "không nhận ra gì"])
 
 
 def caption_en(found: Recognition) -> str:
-    parts = [_listed([_counted_en(label, count) for label, count in _stated(found)], " and ")]
+    """E.g. “Two people and a car; possibly a street by day.”"""
+    parts = [_listed([_counted_en(*pair) for pair in _stated(found)], "and")]
     if subject := _subject(found):
-        parts.append(subject[0] if subject[1] >= SURE else f"possibly {subject[0]}")
-    if found.scene != "unknown":
-        parts.append(f"possibly {_EN_SCENES.get(found.scene, found.scene)}{_EN_TIMES.get(found.time_of_day, '')}")
+        word, probability = subject
+        parts.append(_with_article(word) if probability >= SURE else f"possibly {_with_article(word)}")
+    if scene := _scene(found):
+        time = words().get(("time", found.time_of_day))
+        parts.append(f"possibly {scene.phrase}" + (f" {time.phrase}" if time else ""))
     if found.emotions:
-        parts.append("a face that looks " + _listed([_EN_LOOKS[e] for e in found.emotions], " and "))
-    colours = _listed(list(found.colours), " and ")
-    return _sentence(parts) or (f"A mostly {colours} frame." if colours else "Nothing was recognised in the frame.")
+        parts.append("a face that looks " + _listed([words()["emotion", e].phrase for e in found.emotions], "and"))
+    colours = _listed(found.colours, "and")
+    return _sentence(parts) or _sentence([f"a mostly {colours} frame" if colours else "nothing was recognised"])
 
 
 def _stated(found: Recognition) -> list[tuple[str, int]]:
-    """Labels and counts of what is sure, people first, then by number."""
-    counts: dict[str, int] = {}
-    for region in found.objects:
-        if region.score >= SURE:
-            counts[region.label] = counts.get(region.label, 0) + 1
-    ordered = sorted(counts.items(), key=lambda pair: (pair[0] != "person", -pair[1], pair[0]))
-    return ordered[:MOST_OBJECTS]
+    """Labels and counts of the sure objects: people first, then by number."""
+    counts = Counter(region.label for region in found.objects if region.score >= SURE_OBJECT)
+    return sorted(counts.items(), key=lambda pair: (pair[0] != "person", -pair[1], pair[0]))[:MOST_OBJECTS]
 
 
 def _subject(found: Recognition) -> tuple[str, float] | None:
-    """The image class or its kind, whichever is surer; None when the objects or the scene say it already."""
+    """The surest image class, or its kind when only the kind is sure; None when objects or scene say it already."""
     candidates = [*found.labels[:1], *found.kinds[:1]]
     if not candidates:
         return None
-    if found.labels and found.labels[0][1] >= SURE:
-        candidates = candidates[:1]
-    word, probability = max(candidates, key=lambda pair: pair[1])
-    said = {label for label, _ in _stated(found)} | {found.scene}
-    told_by_scene = any(word in scene.classes for scene in scenes() if scene.en == found.scene)
-    return None if word in said or told_by_scene else (word, probability)
+    word, probability = candidates[0] if candidates[0][1] >= SURE else max(candidates, key=lambda pair: pair[1])
+    scene = _scene(found)
+    said = {label for label, _ in _stated(found)} | set(scene.classes if scene else ())
+    return None if word in said else (word, probability)
 
 
-def _subject_vi(word: str, words: dict[tuple[str, str], str]) -> str:
-    return words.get(("kind", word)) or next(c.vi for c in image_classes() if c.en == word)
+def _subject_vi(word: str) -> str:
+    kind = words().get(("kind", word))
+    return kind.vi if kind else next(c.vi for c in image_classes() if c.en == word)
 
 
-def _scene_vi(scene: str) -> str:
-    return next(s.vi for s in scenes() if s.en == scene)
+def _scene(found: Recognition):
+    return next((scene for scene in scenes() if scene.en == found.scene), None)
 
 
 def _counted_vi(label: str, count: int) -> str:
     thing = next(t for t in objects() if t.en == label)
-    number = _VI_NUMBERS[count] if count < len(_VI_NUMBERS) else "nhiều"
-    counter = "" if count >= len(_VI_NUMBERS) else thing.counter
-    return " ".join(filter(None, [number, counter, thing.vi]))
+    many = count >= len(_VI_NUMBERS)
+    return " ".join(filter(None, ["nhiều" if many else _VI_NUMBERS[count], "" if many else thing.counter, thing.vi]))
 
 
 def _counted_en(label: str, count: int) -> str:
-    thing = next(t for t in objects() if t.en == label)
     if count == 1:
-        return f"{'an' if label[0] in 'aeiou' else 'a'} {label}"
+        return _with_article("TV set" if label == "tv" else label)
+    thing = next(t for t in objects() if t.en == label)
     return f"{_EN_NUMBERS[count] if count < len(_EN_NUMBERS) else 'many'} {thing.plural}"
 
 
-def _listed(words: Sequence[str], joint: str) -> str:
-    return joint.join(filter(None, [", ".join(words[:-1]), *words[-1:]]))
+def _with_article(word: str) -> str:
+    if word.endswith("s") and not word.endswith(("ss", "us")):
+        return word
+    return f"{'an' if word[0].lower() in 'aeiou' else 'a'} {word}"
+
+
+def _listed(items: Sequence[str], joint: str) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return f" {joint} ".join(filter(None, [", ".join(items[:-1]), *items[-1:]]))
 
 
 def _sentence(parts: Sequence[str]) -> str:
@@ -134,17 +139,5 @@ def _sentence(parts: Sequence[str]) -> str:
 
 def _confidence(found: Recognition) -> float | None:
     """The mean score of what the sentence states; None when it states nothing recognised."""
-    scores = [r.score for r in found.objects if r.score >= SURE] + [p for _, p in found.labels if p >= SURE]
+    scores = [r.score for r in found.objects if r.score >= SURE_OBJECT] + [p for _, p in found.labels if p >= SURE]
     return round(sum(scores) / len(scores), 4) if scores else None
-
-
-_EN_LOOKS = {"angry": "angry", "disgust": "disgusted", "fear": "afraid", "happy": "happy", "sad": "sad", "surprise": "surprised", "neutral": "calm"}  # fmt: skip
-_EN_TIMES = {"day": " by day", "night": " at night"}
-_EN_SCENES = {
-    "street": "a street", "office": "an office", "library": "a library", "restaurant": "a restaurant",
-    "kitchen": "a kitchen", "living room": "a living room", "bedroom": "a bedroom", "bathroom": "a bathroom",
-    "shop": "a shop", "stage": "a stage", "sports field": "a sports field", "mountain": "in the mountains",
-    "snow": "in the snow", "seaside": "at the seaside", "lake": "by a lake", "harbour": "a harbour",
-    "farmland": "farmland", "park": "a park", "airfield": "an airfield", "railway": "a railway",
-    "bridge": "a bridge", "landmark": "a landmark", "graphics": "a screen with graphics or text",
-}  # fmt: skip

@@ -77,10 +77,7 @@ def download_npm(package: str, version: str, sha256: str, folder: Path, received
         try:
             _get(url, part, received)
             break
-        except (
-            OSError,
-            urllib.error.URLError,
-        ) as error:  # URLError is an OSError; HTTPException is not raised by read1
+        except (OSError, HTTPException) as error:  # URLError and time-outs are OSErrors
             if attempt + 1 == ATTEMPTS or getattr(error, "code", 0) in (401, 403, 404):
                 raise _unreachable(f"{package} {version}", registry, str(error)) from error
             time.sleep(0.5 * 2**attempt)

@@ -15,12 +15,12 @@ from khung.vision.classes import ImageClassifier
 from khung.vision.colours import dominant_colours
 from khung.vision.faces import FaceReader
 from khung.vision.objects import ObjectDetector
-from khung.vision.vocabulary import Scene, image_classes, scenes, vietnamese
+from khung.vision.vocabulary import Scene, image_classes, scenes, words
 
 CODE_VERSION = 1
 MIN_LABEL = 0.25  # probability of an image class worth keeping
 MIN_KIND = 0.5  # of all classes of one kind together ("dog")
-MIN_SCENE = 0.3  # of all classes that show a scene together
+MIN_SCENE, SURE_SCENE = 0.3, 0.6  # of all classes that show a scene together
 DARK, BRIGHT = 45, 85  # mean luma of a night street, of daylight
 
 
@@ -49,7 +49,7 @@ class Recogniser:
         self._classifier, self._detector, self._faces = classifier, detector, faces
         self._classes = image_classes()
         self._positions = {c.en: i for i, c in enumerate(self._classes)}
-        kinds = sorted({c.kind for c in self._classes if c.kind and ("kind", c.kind) in vietnamese()})
+        kinds = sorted({c.kind for c in self._classes if c.kind and ("kind", c.kind) in words()})
         self._kinds = {kind: np.array([c.kind == kind for c in self._classes]) for kind in kinds}
 
     def __call__(self, images: Sequence[Image]) -> list[Recognition]:
@@ -86,13 +86,13 @@ class Recogniser:
         return tuple(sorted(likely, key=lambda pair: -pair[1]))
 
     def _scene(self, probabilities: np.ndarray, counts: Counter[str]) -> Scene | None:
-        """The scene with the most probable classes, or else the first whose objects are all seen."""
+        """The scene whose classes are sure; else the first whose objects are all seen; else the likeliest, if likely."""
         sums = {s: sum(probabilities[self._positions[name]] for name in s.classes) for s in scenes()}
         best = max(sums, key=sums.__getitem__)
-        if sums[best] >= MIN_SCENE:
+        if sums[best] >= SURE_SCENE:
             return best
         seen = (s for s in scenes() if any(all(counts[name] >= least for name, least in sign) for sign in s.signs))
-        return next(seen, None)
+        return next(seen, best if sums[best] >= MIN_SCENE else None)
 
 
 def _time_of_day(image: Image) -> str:

@@ -47,9 +47,10 @@ def _table(name: str, columns: int) -> list[list[str]]:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """A kind of place. `signs`: alternatives of (object, at least so many), each alternative wholly needed."""
+    """A kind of place. `phrase`: how an English sentence names it. `signs`: alternatives of (object, at least so many), each alternative wholly needed."""
 
     en: str
+    phrase: str
     vi: str
     place: str
     classes: tuple[str, ...]
@@ -59,8 +60,15 @@ class Scene:
 @lru_cache(maxsize=1)
 def scenes() -> tuple[Scene, ...]:
     return tuple(
-        Scene(en, vi, place, tuple(filter(None, classes.split(","))), tuple(map(_sign, filter(None, signs.split("|")))))
-        for en, vi, place, classes, signs in _table("scenes.tsv", 5)
+        Scene(
+            en,
+            phrase,
+            vi,
+            place,
+            tuple(filter(None, classes.split(","))),
+            tuple(map(_sign, filter(None, signs.split("|")))),
+        )
+        for en, phrase, vi, place, classes, signs in _table("scenes.tsv", 6)
     )
 
 
@@ -69,7 +77,26 @@ def _sign(text: str) -> tuple[tuple[str, int], ...]:
     return tuple((name, int(count)) for name, count in (part.rsplit(" ", 1) for part in text.split("+")))
 
 
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word of a small vocabulary; `phrase` is how an English sentence says it."""
+
+    en: str
+    vi: str
+    phrase: str
+
+
 @lru_cache(maxsize=1)
-def vietnamese() -> dict[tuple[str, str], str]:
-    """(vocabulary, English word) → Vietnamese, for `colour`, `emotion`, `place`, `time` and `kind`."""
-    return {(which, en): vi for which, en, vi in _table("words.tsv", 3)}
+def words() -> dict[tuple[str, str], Word]:
+    """By vocabulary (`colour`, `emotion`, `place`, `time`, `weather`, `kind`) and English word."""
+    return {(which, en): Word(en, vi, phrase or en) for which, en, vi, phrase in _table("words.tsv", 4)}
+
+
+@lru_cache(maxsize=16)
+def vocabulary(name: str) -> frozenset[str]:
+    """The English words of `object`, `scene`, or a vocabulary of words.tsv (`colour`, `emotion`, `place`, `time`, …)."""
+    if name == "scene":
+        return frozenset(scene.en for scene in scenes())
+    if name == "object":
+        return frozenset(thing.en for thing in objects())
+    return frozenset(en for which, en in words() if which == name)

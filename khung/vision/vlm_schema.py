@@ -8,6 +8,7 @@ import hashlib
 import json
 import unicodedata
 from functools import lru_cache
+from importlib import resources
 from types import MappingProxyType
 from typing import Annotated, Any
 
@@ -15,7 +16,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from khung.errors import ModelError
 from khung.records import Description, Region
-from khung.vision.vocabulary import objects, scenes, table, vietnamese
+from khung.vision.vocabulary import objects, scenes
 
 PROMPT_VERSION = 1
 """Goes up with every change of the prompt's words, the schema or a vocabulary; it is part of the fingerprint."""
@@ -40,10 +41,12 @@ def vocabularies() -> MappingProxyType[str, MappingProxyType[str, str]]:
     words: dict[str, dict[str, str]] = {
         "object": {thing.en: thing.vi for thing in objects()},
         "scene": {scene.en: scene.vi for scene in scenes()},
-        "colour": {en: vi for (which, en), vi in vietnamese().items() if which == "colour"},
     }
-    for which, en, vi in table("vlm.tsv", 3):
-        words.setdefault(which, {})[en] = vi
+    text = resources.files("khung.vision").joinpath("data", "vlm.tsv").read_text(encoding="utf-8")
+    for line in text.splitlines():
+        if not line.startswith("#"):
+            which, en, vi = line.split("\t")
+            words.setdefault(which, {})[en] = vi
     return MappingProxyType({which: MappingProxyType(pairs) for which, pairs in words.items()})
 
 

@@ -5,6 +5,7 @@ It locks itself in *before* it imports anything that looks at media. A task is a
 """
 
 import ctypes
+import errno
 import importlib
 import json
 import os
@@ -40,6 +41,10 @@ def main() -> None:
         say({"error": {"reason": error.reason, "message": error.message, "cure": error.cure}})
     except MemoryError:
         say({"error": {"reason": "decoder_memory", "message": "The decoder asked for more memory than allowed."}})
+    except OSError as error:
+        if error.errno not in (errno.EFBIG, errno.ENOSPC, errno.EDQUOT):
+            raise
+        say({"error": {"reason": "decoder_output", "message": f"The decoded frames cannot be kept: {error.strerror}."}})
 
 
 def lock(limits: dict) -> str:

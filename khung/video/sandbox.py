@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass
 from khung.errors import MediaError
 
 STALL_S = 120.0  # a child that says nothing for so long hangs; it reports at least every second of decoding
-MAX_ANSWER_BYTES = 64 * 2**20
+MAX_ANSWER_BYTES = 4 * 2**20  # six hours of perceptual hashes are 0.4 MB
 MAX_STDERR_BYTES = 4096
 
 Progress = Callable[[dict], None]
@@ -56,9 +56,9 @@ def run(task: str, request: dict, limits: ChildLimits, progress: Progress | None
     try:
         talk.send(json.dumps(order).encode())
         talk.listen()
-        process.wait(timeout=10)
+        process.wait(timeout=0 if talk.stopped else 10)
     except subprocess.TimeoutExpired:
-        talk.stopped = "decoder_timeout"
+        talk.stopped = talk.stopped or "decoder_timeout"
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
@@ -97,12 +97,12 @@ class _Talk:
             self.process.stdin.close()
 
     def listen(self) -> None:
-        """Until both pipes are closed, the child is silent for too long, or its time is over."""
+        """Until the answer is there or both pipes are closed, the child is silent for too long, or its time is over."""
         deadline = time.monotonic() + self.limits.wall_s
         with selectors.DefaultSelector() as ready:
             ready.register(self.process.stdout, selectors.EVENT_READ, self._hear)
             ready.register(self.process.stderr, selectors.EVENT_READ, self._keep_stderr)
-            while ready.get_map() and not self.stopped:
+            while ready.get_map() and not (self.stopped or self.result or self.error):
                 left = min(deadline - time.monotonic(), self.limits.stall_s)
                 events = ready.select(left) if left > 0 else []
                 if not events:

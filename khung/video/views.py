@@ -32,6 +32,7 @@ class Picture:
         self.index, self.pts_ms, self.frame, self.aspect = index, pts_ms, frame, aspect
         self.turns = rotation_of(frame) // 90
         self.scores: dict[str, float] = {}
+        self.jumps = False  # looks like the first frame after a hard cut
 
     @cached_property
     def medium(self) -> np.ndarray:

@@ -1,10 +1,9 @@
 """Keeps the frames that may become keyframes, as JPEG masters: the sharpest of each window of `1 / max_fps` seconds.
 
-A window also ends where the content score jumps, so that a short shot between two hard cuts has a frame of its own. Of a window
+A window also ends where the picture jumps, so that a short shot between two hard cuts has a frame of its own. Of a window
 only the best frame so far is held, whatever its length.
 """
 
-from collections import deque
 from pathlib import Path
 
 from khung.video.candidates import Candidate
@@ -13,8 +12,6 @@ from khung.video.views import Picture
 
 MASTER_SIDE = 1920  # pixels of a master's longer side at most
 MASTER_QUALITY = 95  # JPEG
-JUMP = 15.0  # PySceneDetect's min_content_val for adaptive cuts …
-JUMP_RATIO = 3.0  # … and its ratio to the neighbours, here to those before
 
 
 class CandidateTap:
@@ -23,20 +20,14 @@ class CandidateTap:
         self.kept: list[Candidate] = []
         self._best: Picture | None = None
         self._window = 0
-        self._content: deque[float] = deque([0.0, 0.0], maxlen=2)
 
     def see(self, picture: Picture) -> None:
         window = int(picture.pts_ms / self.window_ms)
-        if window != self._window or self._jumps(picture.scores["content"]):
+        if window != self._window or picture.jumps:
             self.close()
             self._window = window
         if self._best is None or picture.scores["sharpness"] > self._best.scores["sharpness"]:
             self._best = picture
-
-    def _jumps(self, content: float) -> bool:
-        usual = sum(self._content) / 2
-        self._content.append(content)
-        return content >= JUMP and content >= JUMP_RATIO * usual
 
     def close(self) -> None:
         """Write the window's best frame."""

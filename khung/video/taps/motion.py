@@ -2,7 +2,7 @@
 
 `change` is the mean absolute difference of brightness, 0 to 1, at every frame. `flow` is the mean length of DIS optical flow
 (Kroeger et al. 2016) between two neighbouring frames, in picture diagonals a second, so that neither frame rate nor size
-matters; it is measured at most `RATE` times a second and repeated until the next measure.
+matters; it is measured at most `RATE` times a second, never across a jump, and repeated until the next measure.
 """
 
 import math
@@ -28,7 +28,7 @@ class MotionTap:
         if self._last:
             last_ms, last_grey = self._last
             change = _change(last_grey, picture.grey)
-            if picture.pts_ms >= self._next_ms:
+            if picture.pts_ms >= self._next_ms and not picture.jumps:
                 self._next_ms = picture.pts_ms + 1000 / RATE
                 self._flow = self._length(last_grey, picture.grey, picture.pts_ms - last_ms)
         picture.scores["change"], picture.scores["flow"] = change, self._flow

@@ -1,0 +1,74 @@
+"""What a decoder taken over by a hostile file might do. Each runs in the sandboxed child (see test_sandbox.py)."""
+
+import ctypes
+import os
+import socket
+import time
+from pathlib import Path
+
+from khung.errors import MediaError
+
+
+def echo(request, tell):
+    tell({"frames": 1})
+    return {"heard": request}
+
+
+def refuse(request, tell):
+    raise MediaError("no_frames", "Nothing.", cure="Try another.")
+
+
+def segfault(request, tell):
+    ctypes.string_at(0)
+
+
+def hang(request, tell):
+    time.sleep(3600)
+
+
+def chatter_forever(request, tell):
+    while True:
+        tell({"frames": 1})
+        time.sleep(0.02)
+
+
+def burn(request, tell):
+    while True:
+        pass
+
+
+def allocate(request, tell):
+    return {"bytes": len(bytearray(10 * 2**30))}
+
+
+def fill_disk(request, tell):
+    with Path(request["path"]).open("wb") as file:
+        while True:
+            file.write(bytes(2**20))
+
+
+def flood(request, tell):
+    while True:
+        tell({"text": "x" * 8_000_000})
+
+
+def call_home(request, tell):
+    with socket.socket() as wire:
+        wire.settimeout(5)
+        wire.connect(("127.0.0.1", request["port"]))
+        return {"sent": wire.send(b"secret")}
+
+
+def environment(request, tell):
+    return {"names": sorted(os.environ)}
+
+
+def vanish(request, tell):
+    os._exit(0)
+
+
+def leave_a_child(request, tell):
+    pid = os.fork()
+    if pid == 0:
+        time.sleep(3600)
+    return {"pid": pid}

@@ -1,0 +1,206 @@
+"""One decode pass: every frame, its exact time, its pictures upright, whatever the container does."""
+
+import json
+from fractions import Fraction
+from pathlib import Path
+from zlib import crc32
+
+import cv2
+import numpy as np
+import pytest
+
+from khung.settings import ExtractionSettings, MediaLimits
+from khung.video.extract import extract
+from khung.video.formats import sniff
+from khung.video.probe import probe
+from khung.video.source import open_source
+
+LIMITS, SETTINGS = MediaLimits(), ExtractionSettings()
+RGB = {"red": (220, 30, 30), "green": (30, 200, 30), "blue": (30, 30, 220), "white": (235, 235, 235)}
+
+
+@pytest.fixture
+def extracted(tmp_path):
+    def run(path: Path, settings: ExtractionSettings = SETTINGS):
+        return extract(path, tmp_path / f"{path.stem}.out", LIMITS, settings)
+
+    return run
+
+
+def corners(picture: np.ndarray) -> list[str]:
+    """The names of the colours in the four quarters of an RGB picture, row by row."""
+    height, width = picture.shape[:2]
+    spots = [
+        picture[height * 3 // 4 if low else height // 8, width * 7 // 8 if right else width // 8]
+        for low in (0, 1)
+        for right in (0, 1)
+    ]
+    return [min(RGB, key=lambda name: np.abs(np.array(RGB[name]) - spot.astype(int)).sum()) for spot in spots]
+
+
+UPRIGHT = ["red", "green", "blue", "white"]
+
+
+@pytest.mark.parametrize(
+    ("degrees", "expected"),
+    [
+        (None, UPRIGHT),
+        (90, ["green", "white", "red", "blue"]),  # a quarter against the clock
+        (180, ["white", "blue", "green", "red"]),
+        (-90, ["blue", "red", "white", "green"]),
+    ],
+)
+def test_rotation_turns_every_picture(make_video, extracted, degrees, expected):
+    path = make_video(size=(128, 96), rotation=degrees)
+    extraction, facts = extracted(path), probe(path, LIMITS)
+    turned = degrees in (90, -90)
+    assert (extraction.width, extraction.height) == (facts.width, facts.height) == ((96, 128) if turned else (128, 96))
+    assert facts.rotation == (-(degrees or 0)) % 360
+    assert corners(extraction.small[0]) == expected
+    master = cv2.imread(str(extraction.candidates_dir / extraction.candidates[0].file))[..., ::-1]
+    assert corners(master) == expected
+    assert master.shape[:2] == (extraction.height, extraction.width)
+
+
+def test_constant_rate_with_b_frames(make_video, extracted):
+    path = make_video(frames=60, rate=25, codec_options={"bf": "3", "g": "30"})
+    extraction = extracted(path)
+    assert extraction.pts_ms.tolist() == [40 * i for i in range(60)]
+    assert (extraction.fps_num, extraction.fps_den, extraction.vfr) == (25, 1, False)
+    assert extraction.duration_ms == probe(path, LIMITS).duration_ms == 2400
+
+
+def test_ntsc_rate_is_rounded_from_the_exact_time(make_video, extracted):
+    path = make_video(frames=90, rate=Fraction(30000, 1001))
+    extraction = extracted(path)
+    assert extraction.pts_ms.tolist() == [int(Fraction(1001000 * i, 30000) + Fraction(1, 2)) for i in range(90)]
+    assert (extraction.fps_num, extraction.fps_den) == (30000, 1001)
+
+
+@pytest.mark.parametrize("name", ["vfr.mp4", "vfr.mkv"])
+def test_variable_rate_keeps_each_time(make_video, extracted, name):
+    times = np.cumsum([0, *([40] * 20), 900, *([10] * 20), 2000, 33, 33]).tolist()
+    path = make_video(name, frames=len(times), times=times, time_base=Fraction(1, 1000), codec_options={"bf": "2"})
+    extraction = extracted(path)
+    assert extraction.pts_ms.tolist() == times
+    assert extraction.vfr
+    assert probe(path, LIMITS).vfr
+
+
+def test_a_late_start_is_time_zero(make_video, extracted):
+    times = [5000 + 40 * i for i in range(30)]
+    extraction = extracted(make_video("late.mkv", frames=30, times=times, time_base=Fraction(1, 1000)))
+    assert extraction.pts_ms.tolist() == [40 * i for i in range(30)]
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("ten_bit.mp4", {"codec": "libx264", "pixel_format": "yuv420p10le"}),
+        ("full_chroma.mp4", {"codec": "libx264", "pixel_format": "yuv444p"}),
+        ("full_range.avi", {"codec": "mjpeg", "pixel_format": "yuvj420p"}),
+        ("ten_bit_422.mp4", {"codec": "libx264", "pixel_format": "yuv422p10le"}),
+        ("rgb.mkv", {"codec": "ffv1", "pixel_format": "bgr0"}),
+        ("vp9.webm", {"codec": "libvpx-vp9", "pixel_format": "yuv420p"}),
+        ("mpeg2.mpg", {"codec": "mpeg2video", "pixel_format": "yuv420p"}),
+        ("mpeg4.avi", {"codec": "mpeg4", "pixel_format": "yuv420p"}),
+    ],
+)
+def test_pixel_formats_and_codecs_show_the_same_picture(make_video, extracted, name, options):
+    extraction = extracted(make_video(name, frames=12, size=(128, 96), **options))
+    assert extraction.frame_count == 12
+    assert corners(extraction.small[5]) == UPRIGHT
+    quarter = extraction.small[5][3:10, 3:20].reshape(-1, 3).mean(0)
+    assert np.abs(quarter - RGB["red"]).max() < 25  # BT.601 or BT.709, but not washed out
+
+
+@pytest.mark.parametrize("size", [(66, 50), (2, 2), (16, 400), (1000, 8)])
+def test_odd_sizes(make_video, extracted, size):
+    extraction = extracted(make_video("odd.mkv", frames=5, size=size, codec="ffv1", pixel_format="yuv444p"))
+    assert (extraction.width, extraction.height, extraction.frame_count) == (*size, 5)
+
+
+def test_odd_width_and_height_with_shared_chroma(make_video, extracted):
+    extraction = extracted(make_video("odd.mkv", frames=5, size=(65, 49), codec="ffv1"))
+    assert (extraction.width, extraction.height) == (65, 49)
+    assert corners(extraction.small[0]) == UPRIGHT
+
+
+def test_wide_pixels_are_made_square(make_video, extracted):
+    path = make_video(size=(128, 96), aspect=Fraction(4, 3))
+    extraction = extracted(path)
+    assert (extraction.width, extraction.height) == (171, 96)
+    assert probe(path, LIMITS).width == 171
+    assert cv2.imread(str(extraction.candidates_dir / extraction.candidates[0].file)).shape == (96, 171, 3)
+
+
+def test_one_frame(make_video, extracted):
+    extraction = extracted(make_video(frames=1))
+    assert extraction.frame_count == len(extraction.candidates) == 1
+    assert extraction.duration_ms == 40
+    assert len(extraction.sequence_hash) == 16
+
+
+def test_candidates_are_the_sharpest_of_each_half_second(make_video, extracted):
+    def blurred(index, width, height):
+        picture = np.random.default_rng(1).integers(110, 140, (height, width, 3), np.uint8)
+        return picture if index % 12 == 5 else cv2.GaussianBlur(picture, (0, 0), 0.8)
+
+    extraction = extracted(
+        make_video(frames=48, rate=24, size=(320, 240), picture=blurred, codec_options={"crf": "10"})
+    )
+    sharp = [candidate.frame_index for candidate in extraction.candidates]
+    assert sharp == [5, 17, 29, 41]
+
+
+def test_a_short_shot_between_hard_cuts_has_its_candidate(make_video, extracted):
+    def cuts(index, width, height):
+        base = np.random.default_rng(index // 8).integers(0, 255, (6, 8, 3), np.uint8)
+        return cv2.resize(base, (width, height), interpolation=cv2.INTER_NEAREST)
+
+    extraction = extracted(make_video(frames=64, picture=cuts, size=(320, 240)))
+    shots = {candidate.frame_index // 8 for candidate in extraction.candidates}
+    assert shots == set(range(8))
+
+
+def test_fetch_adds_the_frames_asked_for(make_video, extracted):
+    extraction = extracted(make_video(frames=50))
+    before = {candidate.frame_index for candidate in extraction.candidates}
+    extraction.fetch([7, 33])
+    after = extraction.candidates
+    assert {candidate.frame_index for candidate in after} == before | {7, 33}
+    assert [candidate.pts_ms for candidate in after if candidate.frame_index in (7, 33)] == [280, 1320]
+    assert all((extraction.candidates_dir / candidate.file).exists() for candidate in after)
+
+
+def test_progress_is_told_and_nothing_but_the_result_is_left(clips, tmp_path):
+    told = []
+    extraction = extract(clips / "googlework_short.mp4", tmp_path, LIMITS, SETTINGS, told.append, duration_s=35)
+    assert all(set(each) == {"frames", "pts_ms"} for each in told)
+    assert {path.name for path in tmp_path.iterdir()} == {"small.rgb", "signals.npz", "candidates"}
+    assert (tmp_path / "small.rgb").stat().st_size == 1026 * 27 * 48 * 3
+    assert set(extraction.signals) == {"pts_ms", "content", "change", "flow", "sharpness", "brightness", "entropy"}
+    assert all(len(each) == 1026 and np.isfinite(each).all() for each in extraction.signals.values())
+
+
+EXPECTED_TIMES = json.loads((Path(__file__).parent / "times.json").read_text())
+
+
+def summary(pts_ms: list[int]) -> dict:
+    return {"frames": len(pts_ms), "last_ms": pts_ms[-1], "crc32": crc32(np.array(pts_ms, np.int64).tobytes())}
+
+
+@pytest.mark.parametrize("name", ["cockatoo_cc0.mp4", "googlework_short.mp4", "nasa_13013.mp4"])
+def test_frames_and_times_agree_with_ffprobe(clips, extracted, name):
+    """`times.json` was made by ffprobe (times_by_ffprobe.py): count, last, and a checksum of all frame times."""
+    assert summary(extracted(clips / name).pts_ms.tolist()) == EXPECTED_TIMES[name]
+
+
+@pytest.mark.shared
+def test_frames_and_times_of_the_extra_clips_agree_with_ffprobe(extra_clips):
+    known = [path for path in extra_clips if path.name in EXPECTED_TIMES]
+    if not known:
+        pytest.skip("no extra clips here")
+    for path in known:
+        with open_source(path, sniff(path), LIMITS.model_dump()) as source:
+            assert summary([pts_ms for pts_ms, _ in source.frames()]) == EXPECTED_TIMES[path.name], path.name

@@ -1,0 +1,172 @@
+"""`khung ingest`: hands files to the kitchen, a process of its own, and shows how far every stage is.
+
+The kitchen tells events as JSON lines on its output; how many videos have passed a stage is read from the ledger.
+"""
+
+import importlib.util
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated, Any, BinaryIO
+
+import orjson
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+from khung.cli.show import Json, errors, out, print_json
+from khung.errors import ConfigError
+from khung.settings import settings
+from khung.stores import Ledger
+
+REFRESH_S = 0.5
+STAGE_TEXT = {
+    "videos": "probing",
+    "shots": "decoding, finding shots",
+    "keyframes": "picking keyframes",
+    "embeddings": "embedding",
+    "descriptions": "describing, reading text",
+    "shard_indices": "sealing shards",
+}
+Event = dict[str, Any]
+
+
+def ingest(
+    paths: Annotated[list[Path], typer.Argument(help="Video files, or folders of them.", metavar="PATH…")],
+    json: Json = False,
+) -> None:
+    """Bring videos in and make them findable.
+
+    Runs the whole pipeline through Dagster and publishes a new snapshot. What is known is not done again; a bad file gets a
+    status and a reason while the rest goes on. Exit code 1 if a file failed.
+    """
+    if missing := [path for path in paths if not path.exists()]:
+        raise ConfigError(f"There is no {missing[0]}.", cure="Give video files or folders that exist.")
+    events: list[Event] = []
+    with tempfile.TemporaryFile() as complaints:
+        with _kitchen(paths, complaints) as kitchen, _display(quiet=json) as tell:
+            for event in _events(kitchen):
+                events.append(event)
+                tell(event)
+        if kitchen.returncode not in (0, 1):
+            raise _failure(complaints)
+    if json:
+        print_json({"ok": kitchen.returncode == 0, "events": events})
+    else:
+        _summary(events)
+    if kitchen.returncode:
+        raise typer.Exit(1)
+
+
+def _kitchen(paths: list[Path], complaints: BinaryIO) -> subprocess.Popen[bytes]:
+    spec = importlib.util.find_spec("orchestration")
+    if spec is None or spec.origin is None or importlib.util.find_spec("dagster") is None:
+        raise ConfigError(
+            "The pipeline is not installed here: only search works.",
+            cure="Use a checkout of khung: `make demo SERVE=0` sets it up.",
+        )
+    root = Path(spec.origin).parent.parent
+    environment = (
+        {"DAGSTER_HOME": str(root), "DAGSTER_DISABLE_TELEMETRY": "yes"} | os.environ | {"PYTHONUNBUFFERED": "1"}
+    )
+    command = [sys.executable, "-m", "orchestration.ingest", *(str(path.absolute()) for path in paths)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=complaints, env=environment)
+
+
+def _events(kitchen: subprocess.Popen[bytes]) -> Iterator[Event]:
+    for line in kitchen.stdout or ():
+        if line.startswith(b"{"):
+            yield orjson.loads(line)
+
+
+class _display:
+    """Progress bars on the terminal, one a stage; called with every event. Silent for `--json`."""
+
+    def __init__(self, quiet: bool) -> None:
+        self._bars = Progress(
+            SpinnerColumn(finished_text="[green]✓[/]"),
+            TextColumn("{task.description:<26}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("[red]{task.fields[failed]}"),
+            TimeElapsedColumn(),
+            console=errors,
+            disable=quiet,
+        )
+        self._tasks: dict[str, TaskID] = {}
+        self._wanted: set[str] = set()
+        self._over = threading.Event()
+        self._watcher = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> Callable[[Event], None]:
+        self._bars.start()
+        self._watcher.start()
+        return self._tell
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._watcher.join()
+        self._refresh(_ledger())
+        self._bars.stop()
+
+    def _tell(self, event: Event) -> None:
+        if event["event"] == "file":
+            self._wanted.add(event["linked_to"] or event["video_id"])
+        if event["event"] == "run" and event["asset"] in STAGE_TEXT and event["asset"] not in self._tasks:
+            self._finish_all()
+            text = STAGE_TEXT[event["asset"]]
+            self._tasks[event["asset"]] = self._bars.add_task(text, total=len(self._wanted), failed="")
+
+    def _watch(self) -> None:
+        ledger = _ledger()
+        while not self._over.wait(REFRESH_S):
+            self._refresh(ledger)
+
+    def _refresh(self, ledger: Ledger) -> None:
+        for stage, task in list(self._tasks.items()):
+            states = [e.state for e in ledger.find(stage=stage) if e.video_id in self._wanted]
+            done, failed = states.count("done"), states.count("failed")
+            self._bars.update(task, completed=done + failed, failed=f"{failed} failed" if failed else "")
+
+    def _finish_all(self) -> None:
+        """The stages before the one that begins: videos that failed earlier never reach them."""
+        self._refresh(_ledger())
+        for task in self._bars.tasks:
+            self._bars.update(task.id, total=task.completed)
+
+
+def _ledger() -> Ledger:
+    from khung.stores.ledger_sqlite import SqliteLedger
+
+    return SqliteLedger(settings().ledger_path)
+
+
+def _summary(events: list[Event]) -> None:
+    files = [e for e in events if e["event"] == "file"]
+    bad = {e["video_id"]: e for e in events if e["event"] == "failed"}
+    unreadable = [e for e in events if e["event"] == "unreadable"]
+    for event in bad.values():
+        errors.print(f"[red]✗[/] [bold]{event['video_id']}[/] {event['stage']}: {event['reason']} — {event['detail']}")
+    for event in unreadable:
+        errors.print(f"[red]✗[/] {event['path']}: {event['detail']}")
+    for event in files:
+        if event["linked_to"]:
+            out.print(f"[blue]↪[/] {Path(event['path']).name} is the same content as {event['linked_to']}")
+    worked = any(e["event"] == "run" for e in events)
+    good = len({e["linked_to"] or e["video_id"] for e in files} - bad.keys())
+    out.print(
+        f"[green]✓[/] {good} of {len(files) + len(unreadable)} files can be found"
+        + ("" if worked else "; nothing was left to do")
+    )
+
+
+def _failure(complaints: BinaryIO) -> ConfigError:
+    complaints.seek(0)
+    lines = [line for line in complaints.read().decode(errors="replace").splitlines() if line.strip()]
+    return ConfigError(
+        "The pipeline could not run: " + (lines[-1] if lines else "it ended without a word."),
+        cure="What is done is kept. `khung doctor` looks for the cause; the same command goes on where it stopped.",
+    )

@@ -1,0 +1,90 @@
+"""The terminal's door, as a person uses it: a process, its words and its exit code."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def khung(tmp_path, models_dir):
+    """Runs `khung …` with a home of its own."""
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        environment = os.environ | {
+            "KHUNG_HOME": str(tmp_path / "home"),
+            "KHUNG_MODELS_DIR": str(models_dir),
+            "COLUMNS": "200",
+        }
+        return subprocess.run(
+            [sys.executable, "-m", "khung", *arguments], capture_output=True, text=True, env=environment, cwd=tmp_path
+        )
+
+    return run
+
+
+@pytest.mark.parametrize("command", ["", "ingest", "search", "serve", "status", "doctor", "models"])
+def test_help_teaches(khung, command):
+    said = khung(*command.split(), "--help")
+    assert said.returncode == 0
+    assert "Usage" in said.stdout
+
+
+def test_an_empty_library_says_what_to_do(khung):
+    assert "khung ingest" in khung("status").stdout
+    answer = khung("search", "một con mèo")
+    assert answer.returncode == 2
+    assert "khung ingest" in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+def test_json_is_for_programs(khung):
+    assert json.loads(khung("status", "--json").stdout) == {"snapshot": None, "videos": []}
+
+
+def test_a_path_that_is_not_there(khung):
+    answer = khung("ingest", "nowhere.mp4")
+    assert answer.returncode == 2
+    assert "There is no nowhere.mp4" in answer.stderr
+
+
+def test_a_time_that_is_none(khung):
+    answer = khung("search", "x", "--after", "soon")
+    assert answer.returncode == 2
+    assert "Write 2:05" in answer.stderr
+
+
+@pytest.mark.models
+def test_the_doctor_finds_everything_but_videos(khung):
+    answer = khung("doctor", "--json")
+    findings = {f["what"]: f for f in json.loads(answer.stdout)}
+    assert answer.returncode == 0, findings
+    assert findings["models"]["state"] == "ok"
+    assert findings["library"]["cure"].startswith("khung ingest")
+
+
+def test_the_doctor_names_the_cure_for_missing_models(tmp_path):
+    environment = os.environ | {"KHUNG_HOME": str(tmp_path), "KHUNG_MODELS_DIR": str(tmp_path / "none")}
+    answer = subprocess.run([sys.executable, "-m", "khung", "doctor"], capture_output=True, text=True, env=environment)
+    assert answer.returncode == 1
+    assert "khung models pull" in answer.stdout
+
+
+def test_a_taken_port_is_told(khung):
+    import socket
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        answer = khung("serve", "--port", str(taken.getsockname()[1]))
+    assert answer.returncode == 2
+    assert "--port" in answer.stderr
+
+
+def test_the_module_is_the_command(tmp_path: Path):
+    assert subprocess.run(
+        [sys.executable, "-m", "khung", "version"], capture_output=True, text=True, check=True
+    ).stdout.strip()

@@ -28,12 +28,17 @@ class ComposedDescriber:
 
     def __init__(self, recogniser: Recogniser, *, weights: Sequence[str]) -> None:
         self._recogniser = recogniser
-        tables = [repr(table()) for table in (scenes, words, objects, image_classes)]
-        parts = [*weights, f"{CODE_VERSION} {rules.CODE_VERSION}", *tables]
-        self.fingerprint = f"composed/{hashlib.sha256(chr(10).join(parts).encode()).hexdigest()[:16]}"
+        self.fingerprint = fingerprint_of(weights)
 
     def describe(self, images: Sequence[Image]) -> list[Description]:
         return [describe(found) for found in self._recogniser(images)] if images else []
+
+
+def fingerprint_of(weights: Sequence[str]) -> str:
+    """The describer's fingerprint; no model is needed to know it."""
+    tables = [repr(table()) for table in (scenes, words, objects, image_classes)]
+    parts = [*weights, f"{CODE_VERSION} {rules.CODE_VERSION}", *tables]
+    return f"composed/{hashlib.sha256(chr(10).join(parts).encode()).hexdigest()[:16]}"
 
 
 def describe(found: Recognition) -> Description:

@@ -35,7 +35,7 @@ class ConseEmbedder:
         self, e5: E5, classifier: ImageClassifier, detector: ObjectDetector, *, weights: Sequence[str], cache_dir: Path
     ) -> None:
         self.dim = e5.dim
-        self.fingerprint = _fingerprint(weights)
+        self.fingerprint = fingerprint_of(weights)
         self._e5, self._classifier, self._detector = e5, classifier, detector
         labels = _label_vectors(e5, cache_dir / f"labels-{self.fingerprint.rsplit('/', 1)[-1]}.npy")
         self._mean = labels.mean(0)
@@ -87,7 +87,8 @@ def _texts() -> tuple[list[str], list[str]]:
     return english, [c.vi for c in classes] + [t.vi for t in things]
 
 
-def _fingerprint(weights: Sequence[str]) -> str:
+def fingerprint_of(weights: Sequence[str]) -> str:
+    """The embedder's fingerprint; no model is needed to know it."""
     english, vietnamese = _texts()
     versions = f"{CODE_VERSION} {E5.code_version} {ImageClassifier.code_version} {ObjectDetector.code_version}"
     parts = [*weights, versions, f"{TOP} {OBJECT_WEIGHT}", *english, *vietnamese]

@@ -20,6 +20,32 @@ class Vision:
     reader: TextReader
 
 
+@dataclass(frozen=True, slots=True)
+class Fingerprints:
+    """Of the models that these settings choose."""
+
+    embedder: str
+    describer: str
+    reader: str
+
+
+EMBEDDER_FILES = ("e5-small-q4.bin", "efficientnet-lite0.tflite", "yolox-nano.onnx")
+FACE_FILES = ("blazeface-short-range.tflite", "fer-emotion.tflite")
+DESCRIBER_FILES = ("efficientnet-lite0.tflite", "yolox-nano.onnx", *FACE_FILES)
+READER_FILES = ("ppocr-det.onnx", "vie.traineddata")
+
+
+def fingerprints(settings: Settings) -> Fingerprints:
+    """What `load_vision(settings)` would carry, without loading a model or needing its files: for staleness and manifests."""
+    from khung.vision import compose, conse, screen_text
+
+    return Fingerprints(
+        conse.fingerprint_of(_hashes(*EMBEDDER_FILES)),
+        compose.fingerprint_of(_hashes(*DESCRIBER_FILES)),
+        screen_text.fingerprint_of(_hashes(*READER_FILES)),
+    )
+
+
 def load_vision(settings: Settings) -> Vision:
     """All three, sharing what they can. Raises ModelFileMissing with the cure."""
     parts = _Embedded(settings.models_path)
@@ -42,9 +68,9 @@ class _Embedded:
         from khung.vision.conse import ConseEmbedder
         from khung.vision.e5 import E5
 
-        names = ("e5-small-q4.bin", "efficientnet-lite0.tflite", "yolox-nano.onnx")
-        e5 = E5(files.path(names[0], self._dir))
-        return ConseEmbedder(e5, self._classifier, self._detector, weights=_hashes(*names), cache_dir=self._dir)
+        e5 = E5(files.path(EMBEDDER_FILES[0], self._dir))
+        weights = _hashes(*EMBEDDER_FILES)
+        return ConseEmbedder(e5, self._classifier, self._detector, weights=weights, cache_dir=self._dir)
 
     @cached_property
     def describer(self) -> Describer:
@@ -52,18 +78,16 @@ class _Embedded:
         from khung.vision.faces import FaceReader
         from khung.vision.recognise import Recogniser
 
-        names = ("blazeface-short-range.tflite", "fer-emotion.tflite")
-        faces = FaceReader(*(files.path(name, self._dir) for name in names))
-        weights = _hashes("efficientnet-lite0.tflite", "yolox-nano.onnx", *names)
-        return ComposedDescriber(Recogniser(self._classifier, self._detector, faces), weights=weights)
+        faces = FaceReader(*(files.path(name, self._dir) for name in FACE_FILES))
+        recogniser = Recogniser(self._classifier, self._detector, faces)
+        return ComposedDescriber(recogniser, weights=_hashes(*DESCRIBER_FILES))
 
     @cached_property
     def reader(self) -> TextReader:
         from khung.vision.screen_text import ScreenTextReader
 
-        names = ("ppocr-det.onnx", "vie.traineddata")
-        detector, letters = (files.path(name, self._dir) for name in names)
-        return ScreenTextReader(detector, letters.parent, weights=_hashes(*names))
+        detector, letters = (files.path(name, self._dir) for name in READER_FILES)
+        return ScreenTextReader(detector, letters.parent, weights=_hashes(*READER_FILES))
 
     @cached_property
     def _classifier(self):

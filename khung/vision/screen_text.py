@@ -43,7 +43,7 @@ class ScreenTextReader:
         self._detect = Net(detector, threads=threads)
         self._tessdata = tessdata
         self._own = threading.local()
-        self.fingerprint = f"ppocr-tesseract-vie/{'-'.join(w[:8] for w in weights)}-{CODE_VERSION}"
+        self.fingerprint = fingerprint_of(weights)
 
     def read(self, images: Sequence[Image]) -> list[tuple[TextLine, ...]]:
         return [self._read(image) for image in images]
@@ -76,6 +76,11 @@ class ScreenTextReader:
         api.SetImageBytes(line.tobytes(), width, height, 1, width)
         text = unicodedata.normalize("NFC", " ".join(api.GetUTF8Text().split()))
         return text, max(api.MeanTextConf(), 0) / 100
+
+
+def fingerprint_of(weights: Sequence[str]) -> str:
+    """The reader's fingerprint; no model is needed to know it."""
+    return f"ppocr-tesseract-vie/{'-'.join(w[:8] for w in weights)}-{CODE_VERSION}"
 
 
 def _tesseract(tessdata: Path) -> Any:

@@ -5,10 +5,12 @@ What lives here: the words and links around a result. What does not: the result,
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from khung.api.pagestate import PageState
 from khung.api.schemas import FACET_FIELDS
 from khung.search.parsed import ParsedQuery
+from khung.vision import vocabulary
 from khung.web.strings import Words
 
 SHOWN_FACETS = ("object", "place", "scene_type", "time_of_day", "weather", "color", "emotion", "action")
@@ -68,8 +70,16 @@ def facets_of(state: PageState, counts: Mapping[str, Mapping[str, int]], t: Word
 
 
 def word(value: str, t: Words) -> str:
-    """A value of a closed vocabulary in the interface's language, when it has a word for it."""
-    return t.maybe(f"value_{value}", value.replace("_", " "))
+    """A value of a closed vocabulary in the interface's language, when there is a word for it."""
+    plain = value.replace("_", " ")
+    return _vietnamese().get(value, plain) if t.language == "vi" else plain
+
+
+@lru_cache(maxsize=1)
+def _vietnamese() -> dict[str, str]:
+    things = {thing.en: thing.vi for thing in vocabulary.objects()}
+    scenes = {scene.en: scene.vi for scene in vocabulary.scenes()}
+    return {en: found.vi for (_, en), found in vocabulary.words().items()} | things | scenes
 
 
 def _pieces(state: PageState, parsed: ParsedQuery | None, t: Words) -> list[Chip]:
@@ -109,7 +119,7 @@ def _feedback(state: PageState, t: Words) -> list[Chip]:
 
 def _filters(state: PageState, t: Words) -> list[Chip]:
     chips = [
-        Chip("filter", t(f"chip_{name}"), word(value, t), state.removing(name, value))
+        Chip("filter", t(f"chip_{name}"), value if "video" in name else word(value, t), state.removing(name, value))
         for name in ("video", "not_video", "object", "not_object")
         for value in getattr(state, name)
     ]

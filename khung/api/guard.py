@@ -64,7 +64,8 @@ class Guard:
 
 def tell(scope: Scope, status: int, seconds: float) -> None:
     """One request into metrics and log: the route's template, never the path with its ids or the query."""
-    route = getattr(scope.get("route"), "path", "unmatched")
+    static = scope["path"].startswith("/static/")
+    route = "/static" if static else getattr(scope.get("route"), "path", "unmatched")
     HTTP_SECONDS.labels(route, scope["method"] if scope["method"] in _METHODS else "other", str(status)).observe(
         seconds
     )

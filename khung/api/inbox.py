@@ -14,7 +14,25 @@ import anyio
 
 from khung.errors import MediaError, StoreError
 
-EXTENSIONS = frozenset(".mp4 .m4v .mov .mkv .webm .avi .mpg .mpeg .ts .mts .m2ts .wmv .flv .3gp .ogv".split())
+EXTENSIONS = frozenset(
+    [
+        ".mp4",
+        ".m4v",
+        ".mov",
+        ".mkv",
+        ".webm",
+        ".avi",
+        ".mpg",
+        ".mpeg",
+        ".ts",
+        ".mts",
+        ".m2ts",
+        ".wmv",
+        ".flv",
+        ".3gp",
+        ".ogv",
+    ]
+)
 _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|]+')
 _SPARE = 256 * 2**20  # bytes of disk that an upload leaves free
 
@@ -59,6 +77,8 @@ class Inbox:
         try:
             await self._write(part, chunks)
             return await anyio.to_thread.run_sync(self._settle, part, name)
+        except ConnectionError:
+            raise  # the sender went away; the disk is not to blame
         except OSError as error:
             raise StoreError(
                 f"The upload could not be written: {error.strerror}.", cure="Free some disk space."

@@ -47,7 +47,8 @@ class PageState(BaseModel):
 
     @property
     def asks(self) -> bool:
-        return bool(clean(self.q) or self.like or self.image or self.more)
+        asked = ("like", "image", "more", "video", "object", *FACET_FIELDS)
+        return bool(clean(self.q) or any(map(clean, self.then)) or any(getattr(self, name) for name in asked))
 
     @property
     def then_boxes(self) -> list[str]:

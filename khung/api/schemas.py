@@ -49,7 +49,7 @@ class Strict(BaseModel):
 
 
 class SearchIn(Strict):
-    """A question. At least one of `q`, `like` and `image` is asked for; the rest narrows it down."""
+    """A question. Words, a frame, an image or a filter is needed; the rest narrows it down."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -89,8 +89,9 @@ class SearchIn(Strict):
 
     @model_validator(mode="after")
     def _asks_something(self) -> "SearchIn":
-        if not (self.q or self.like or self.image or self.more):
-            raise ValueError("Ask with words (q), a frame (like), an image (image) or feedback (more).")
+        asked = ("q", "then", "like", "image", "more", "video", "object", *FACET_FIELDS)
+        if not any(getattr(self, name) for name in asked):
+            raise ValueError("Ask with words (q), a frame (like), an image (image), feedback (more) or a filter.")
         if self.from_ms is not None and self.to_ms is not None and self.from_ms >= self.to_ms:
             raise ValueError("from_ms must be before to_ms.")
         return self

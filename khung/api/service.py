@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
+from fastapi import Request
 
 from khung.api.desk import Desk
 from khung.api.images import QueryImages
@@ -23,8 +24,6 @@ from khung.stores.ledger_sqlite import SqliteLedger
 from khung.stores.library import Library
 
 if TYPE_CHECKING:
-    from fastapi import Request
-
     from khung.vision import Embedder
 
 
@@ -77,7 +76,9 @@ class Service:
             limit=asked.limit,
             offset=asked.offset,
             per_video=asked.per_video,
-            then=tuple(asked.then),
+            then=tuple(text for text in asked.then if text),
+            more=tuple(asked.more),
+            less=tuple(asked.less),
         )
 
     def _pixels(self, image_id: str) -> np.ndarray | None:
@@ -98,6 +99,6 @@ def where(asked: SearchIn) -> FrameFilter:
     )
 
 
-def service_of(request: "Request") -> Service:
+def service_of(request: Request) -> Service:
     """For `Depends`."""
     return request.app.state.service

@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Request
+from starlette.requests import ClientDisconnect
 
 from khung.api import present
 from khung.api.library import library_videos
@@ -17,6 +18,7 @@ from khung.api.schemas import (
     VideosOut,
 )
 from khung.api.service import Service, service_of
+from khung.errors import MediaError
 from khung.records import frame_id
 
 router = APIRouter(prefix="/v1", tags=["library"])
@@ -94,4 +96,7 @@ async def upload(
     request: Request, service: Asked, name: Annotated[str, Query(min_length=1, max_length=300, examples=["Phố cổ.mp4"])]
 ) -> UploadOut:
     """Put a video into the inbox: the body is the file. Its way from there is told by `/v1/library`."""
-    return UploadOut(name=await service.inbox.receive(name, request.stream()))
+    try:
+        return UploadOut(name=await service.inbox.receive(name, request.stream()))
+    except ClientDisconnect as error:
+        raise MediaError("broken_off", "The upload broke off.", cure="Send the file again.") from error

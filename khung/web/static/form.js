@@ -4,6 +4,8 @@ const KEPT = 20;
 export function setUpForm() {
   const steps = [...document.querySelectorAll("#steps .step")];
   steps.forEach((step) => (step.hidden = !step.querySelector("input").value));
+  const facets = document.querySelector("#facets > details");
+  if (facets && matchMedia("(max-width: 1000px)").matches) facets.open = false; // results come first on a small screen
   remember();
 }
 

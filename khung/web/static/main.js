@@ -4,7 +4,7 @@ import { setUpGrid } from "./grid.js";
 import { onKey } from "./keys.js";
 import { setUpLibrary } from "./library.js";
 import { intercept, onPage } from "./navigate.js";
-import { closePanel, copyLink, copyTimecode, openFromAddress, openFrame } from "./panel.js";
+import { centreStrip, closePanel, copyLink, copyTimecode, openFromAddress, openFrame } from "./panel.js";
 import { setUpPlayer, step, toMoment } from "./player.js";
 import { setUpPictures } from "./pictures.js";
 import { toggleTheme } from "./theme.js";
@@ -39,10 +39,14 @@ document.addEventListener("click", (event) => {
 document.addEventListener("submit", intercept);
 document.addEventListener("keydown", onKey);
 
+const header = document.querySelector(".top");
+new ResizeObserver(() => document.documentElement.style.setProperty("--top", `${header.offsetHeight}px`)).observe(header);
+
 onPage(() => {
   setUpForm();
   setUpGrid();
   setUpPlayer(document.getElementById("frame"));
+  centreStrip(document.getElementById("frame"));
   openFromAddress();
 });
 setUpPictures();

@@ -46,8 +46,8 @@ function show(page) {
   const desk = page.getElementById("desk");
   if (!desk) return location.reload(); // a problem, or another kind of page: let the browser show it
   document.title = page.title;
-  document.getElementById("desk").replaceWith(document.adoptNode(desk));
-  document.getElementById("ask").replaceWith(document.adoptNode(page.getElementById("ask")));
+  for (const part of ["#desk", "#ask", ".bar"])
+    document.querySelector(part).replaceWith(document.adoptNode(page.querySelector(part)));
   scrollTo(0, 0);
   setUps.forEach((setUp) => setUp());
   announce();

@@ -64,7 +64,7 @@ function show(frame, push) {
   const card = cards().find((one) => one.dataset.frame === frame.dataset.frame);
   if (card) setCurrent(card, { focus: !innerNarrow() });
   explain(frame, card);
-  centre(frame.querySelector(".strip [aria-current]"));
+  centreStrip(frame);
   setUpPlayer(frame);
   if (firstTime && innerNarrow()) frame.querySelector("[data-do=close-panel]").focus();
 }
@@ -80,7 +80,8 @@ function explain(frame, card) {
   place.hidden = false;
 }
 
-function centre(link) {
+export function centreStrip(frame) {
+  const link = frame?.querySelector(".strip [aria-current]");
   const strip = link?.closest(".strip");
   if (strip) strip.scrollLeft = link.parentElement.offsetLeft - strip.offsetLeft - (strip.clientWidth - link.clientWidth) / 2;
 }

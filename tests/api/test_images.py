@@ -1,0 +1,80 @@
+"""Images that people search by: pictures in, small JPEGs kept, everything else refused before it costs anything."""
+
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from khung.api.images import KEPT, LONG_SIDE, QueryImages
+from khung.errors import MediaError, NotFound
+from khung.settings import ServeSettings
+
+
+@pytest.fixture
+def images(tmp_path):
+    return QueryImages(tmp_path / "query-images", ServeSettings())
+
+
+def encoded(form="PNG", size=(64, 48), color=(200, 30, 30)):
+    out = io.BytesIO()
+    Image.new("RGB", size, color).save(out, form)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP"])
+def test_a_picture_is_kept_and_read(images, form):
+    name, width, height = images.put(encoded(form))
+    pixels = images.pixels(name)
+    assert pixels.shape == (height, width, 3) == (48, 64, 3)
+    assert np.abs(pixels.mean((0, 1)) - (200, 30, 30)).max() < 8
+
+
+def test_large_pictures_become_small(images):
+    _, width, height = images.put(encoded(size=(3000, 1000)))
+    assert (width, height) == (LONG_SIDE, LONG_SIDE // 3)
+
+
+def test_the_camera_s_rotation_is_followed(images):
+    out = io.BytesIO()
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (80, 40)).save(out, "JPEG", exif=exif)
+    assert images.put(out.getvalue())[1:] == (40, 80)
+
+
+def header_bomb():
+    """A PNG of 60 000 × 60 000 pixels in a hundred bytes."""
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 100)) + chunk(b"IEND", b"")
+    )
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"hello", b"<svg xmlns='http://www.w3.org/2000/svg'/>", encoded()[:60], encoded("GIF"), header_bomb()]
+)
+def test_what_is_no_decent_picture_is_refused(images, data):
+    with pytest.raises(MediaError):
+        images.put(data)
+
+
+def test_only_so_many_are_kept(images, tmp_path):
+    folder = tmp_path / "query-images"
+    folder.mkdir()
+    for number in range(KEPT + 5):
+        (folder / f"{number:032x}.jpg").touch()
+    name, _, _ = images.put(encoded())
+    assert len(list(folder.iterdir())) == KEPT
+    assert images.jpeg(name)
+
+
+def test_a_forgotten_image(images):
+    with pytest.raises(NotFound):
+        images.jpeg("0" * 32)

@@ -57,6 +57,16 @@ def load_embedder(settings: Settings) -> Embedder:
     return _Embedded(settings.models_path).embedder
 
 
+def load_describer(settings: Settings) -> Describer:
+    """The Describer alone. Raises ModelFileMissing with the cure."""
+    return _Embedded(settings.models_path).describer
+
+
+def load_reader(settings: Settings) -> TextReader:
+    """The TextReader alone. Raises ModelFileMissing with the cure."""
+    return _Embedded(settings.models_path).reader
+
+
 class _Embedded:
     """The models of the embedded profile, each loaded once and only when asked for."""
 

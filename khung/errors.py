@@ -32,6 +32,14 @@ class ModelError(KhungError):
     """A model cannot be loaded or failed on its input."""
 
 
+class ItemTooLarge(ModelError):
+    """One input alone is more than the model or the device can take."""
+
+
+class DeviceLost(ModelError):
+    """The accelerator's context is dead: nothing in this process can use it any more. A new process may."""
+
+
 class ModelFileMissing(ModelError):
     """A model file is not there, or its checksum is wrong."""
 

@@ -49,7 +49,7 @@ def drop_short(boundaries: list[Boundary], pts_ms: np.ndarray, end_ms: int, min_
         starts = [int(pts_ms[0]), *(int(pts_ms[boundary.frame]) for boundary in kept), end_ms]
         lengths = np.diff(starts)
         shortest = int(lengths.argmin())
-        if lengths[shortest] >= min_shot_s * 1000:
+        if lengths[shortest] >= max(min_shot_s * 1000, 1):  # two peaks of one dissolve have one middle
             break
         ends = [i for i in (shortest - 1, shortest) if 0 <= i < len(kept)]
         kept.pop(min(ends, key=lambda i: kept[i].confidence))

@@ -1,0 +1,220 @@
+"""The channels: each looks for one event in its own way and says what it found and why. Filters act inside each.
+
+Running them side by side, time-outs and failures are `engine.py`; putting them together is `fusion.py`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+
+import numpy as np
+
+from khung.errors import SearchUnavailable, VectorSpaceMismatch
+from khung.records import FrameRecord, vector_id
+from khung.search.clauses import Ask, caption_ask, normalised, screen_ask
+from khung.search.frames import Frames
+from khung.search.fusion import Found
+from khung.search.parsed import Event, Facet, ParsedQuery
+from khung.search.request import SnapshotLike
+from khung.search.scale import Scales
+from khung.search.vectors import ALPHA, Part, feedback, mix
+from khung.stores import FrameFilter
+from khung.vision import Embedder
+
+CHANNELS = ("vector", "text", "screen_text", "facets")
+_MENTIONED = 0.7  # of the expected text score: then a caption speaks of what must not be there
+_MOST_MENTIONS = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One event as the channels see it."""
+
+    event: Event
+    language: str
+    depth: int
+    allowed: np.ndarray | None = None  # ascending int64 ids, None for all
+    image: np.ndarray | None = None
+    like: str = ""
+    more: tuple[str, ...] = ()
+    less: tuple[str, ...] = ()
+
+    @property
+    def has_direction(self) -> bool:
+        return bool(self.event.text or self.image is not None or self.like or self.more)
+
+
+class Channels:
+    """The channels over one snapshot. Thread-safe."""
+
+    def __init__(self, snapshot: SnapshotLike, frames: Frames, embedder: Embedder | None, scales: Scales) -> None:
+        self.snapshot, self.frames, self.embedder, self.scales = snapshot, frames, embedder, scales
+        self._sets: dict[tuple[str, tuple[str, ...]], np.ndarray] = {}
+
+    def asked(self, question: Question) -> list[str]:
+        """The channels that have something to do with this question, facets last."""
+        event = question.event
+        words = bool(event.text)
+        asked = {
+            "vector": question.has_direction,
+            "text": words,
+            "screen_text": words or bool(event.screen_text),
+            "facets": bool(event.facets or event.without),
+        }
+        return [name for name, wanted in asked.items() if wanted]
+
+    def passing(self, where: FrameFilter, parsed: ParsedQuery) -> np.ndarray:
+        """Ascending ids of the frames that pass every hard condition."""
+        sets = [np.sort(self.snapshot.records.allowed(where))] if where else []
+        if parsed.last_ms is not None:
+            sets.append(self.frames.of_last(parsed.last_ms))
+        sets += [self._showing(words) for words in parsed.must_show]
+        return reduce(lambda a, b: np.intersect1d(a, b, assume_unique=True), sets)
+
+    def _showing(self, words: str) -> np.ndarray:
+        """Frames whose on-screen text holds all of the words, marks aside."""
+        ask = screen_ask((words,))
+        clauses = [c for c in ask.clauses if c.field == "ocr_fold"]
+        wanted = {c.term for c in clauses}
+        hits = self.snapshot.text.search(clauses, limit=_MOST_MENTIONS) if clauses else []
+        return np.sort(np.array([hit.vector_id for hit in hits if wanted <= set(hit.terms)], np.int64))
+
+    def vector(self, question: Question) -> Found:
+        """Nearest frames to the words, the picture, the frame, or all of them; none that is as far as strangers are. Raises ModelError, VectorSpaceMismatch."""
+        direction, scale = mix(self._parts(question))
+        scores, ids = self.snapshot.vectors.search(direction[None], question.depth, allowed=question.allowed)
+        found, raw, near = ids[0], scores[0], scale(scores[0])
+        keep = (found >= 0) & (near > 0) & (found != (vector_id(question.like) if question.like else -1))
+        return Found(found[keep], raw[keep], near[keep], lambda _: _looks_like(question))
+
+    def text(self, question: Question) -> Found:
+        """BM25 over the captions of both languages."""
+        return self._ask(caption_ask(question.event.text, question.language), question)
+
+    def screen_text(self, question: Question) -> Found:
+        """BM25 over what stands on the screen: the quoted words, or else all words."""
+        return self._ask(screen_ask(question.event.screen_text or (question.event.text,)), question)
+
+    def _ask(self, ask: Ask, question: Question) -> Found:
+        expected = ask.expected(self.snapshot.text)
+        if not expected:
+            return Found.nothing()
+        hits = self.snapshot.text.search(ask.clauses, limit=question.depth, allowed=question.allowed)
+        terms = {hit.vector_id: hit.terms for hit in hits}
+        raw = np.array([hit.score for hit in hits], np.float32)
+        ids = np.array([hit.vector_id for hit in hits], np.int64)
+        return Found(ids, raw, normalised(raw, expected), lambda found: ask.matched(terms.get(found, ())))
+
+    def _parts(self, question: Question) -> list[Part]:
+        texts, images = [], []
+        if question.event.text:
+            texts.append(self._encoder().embed_texts([question.event.text])[0])
+        if question.image is not None:
+            images.append(self._encoder().embed_images([question.image])[0])
+        if question.like:
+            images.append(self._stored(question.like))
+        parts = [Part(v, ALPHA, self.scales.text) for v in texts] + [Part(v, ALPHA, self.scales.image) for v in images]
+        more, less = ([self._stored(f) for f in ids] for ids in (question.more, question.less))
+        return parts + feedback(more, less, self.scales.image)
+
+    def _encoder(self) -> Embedder:
+        if self.embedder is None:
+            raise SearchUnavailable("There is no query encoder.", cure="Fetch the models: khung models pull")
+        if self.embedder.fingerprint != self.snapshot.fingerprint:
+            raise VectorSpaceMismatch(
+                f"The query encoder is {self.embedder.fingerprint}, the frames were embedded by {self.snapshot.fingerprint}.",
+                cure="Serve with the model that embedded the library, or embed it again.",
+            )
+        return self.embedder
+
+    def _stored(self, frame_id: str) -> np.ndarray:
+        return self.snapshot.vectors.reconstruct(vector_id(frame_id))
+
+    # Facets: sets of frames, looked up side by side with the other channels, then asked about the frames those found.
+
+    def facets(self, question: Question) -> "FacetSets":
+        """For each condition of the event the frames that hold it."""
+        event = question.event
+        sets = [(facet, self._holding(facet)) for facet in event.facets]
+        named = {value for facet in event.facets if facet.negative for value in facet.values}
+        for words in event.without if not named else ():
+            sets.append((Facet("mention", (words,), negative=True), self._mentioning(words, question.language)))
+        return FacetSets(tuple(sets))
+
+    def _holding(self, facet: Facet) -> np.ndarray:
+        name = (facet.field, facet.values)
+        if name not in self._sets:
+            self._sets[name] = self._look_up(facet)
+        return self._sets[name]
+
+    def _look_up(self, facet: Facet) -> np.ndarray:
+        if facet.field == "position":
+            return self.frames.of_part(facet.values[0])
+        if facet.field != "objects":
+            return np.sort(self.snapshot.records.allowed(FrameFilter(facets={facet.field: facet.values})))
+        each = [self.snapshot.records.allowed(FrameFilter(objects=(value,))) for value in facet.values]
+        return np.unique(np.concatenate(each))
+
+    def _mentioning(self, words: str, language: str) -> np.ndarray:
+        ask = caption_ask(words, language)
+        expected = ask.expected(self.snapshot.text)
+        hits = self.snapshot.text.search(ask.clauses, limit=_MOST_MENTIONS) if expected else []
+        return np.sort(np.array([hit.vector_id for hit in hits if hit.score >= _MENTIONED * expected], np.int64))
+
+
+@dataclass(frozen=True, slots=True)
+class FacetSets:
+    """Soft conditions with the frames that hold them (ascending ids)."""
+
+    sets: tuple[tuple[Facet, np.ndarray], ...]
+
+    def judge(self, ids: np.ndarray, records: Mapping[int, FrameRecord] | None = None) -> Found:
+        """The share of the conditions that each frame meets. Counts are only judged for frames whose record is given."""
+        met = np.stack([_holds(held, ids) != facet.negative for facet, held in self.sets])
+        for row, (facet, _) in enumerate(self.sets):
+            for column in _counted(facet, ids, records):
+                met[row, column] = met[row, column] and _count_fits(facet, records[int(ids[column])])
+        share = met.mean(axis=0, dtype=np.float32)
+        labels = [_label(facet) for facet, _ in self.sets]
+        where = {int(i): n for n, i in enumerate(ids)}
+        return Found(
+            ids,
+            share,
+            share,
+            lambda i: ", ".join(label for label, ok in zip(labels, met[:, where[i]], strict=True) if ok),
+        )
+
+    @property
+    def counts(self) -> bool:
+        """Is a number of objects among the conditions?"""
+        return any(facet.count for facet, _ in self.sets)
+
+
+def _holds(held: np.ndarray, ids: np.ndarray) -> np.ndarray:
+    if not len(held):
+        return np.zeros(len(ids), bool)
+    return held[np.minimum(np.searchsorted(held, ids), len(held) - 1)] == ids
+
+
+def _counted(facet: Facet, ids: np.ndarray, records: Mapping[int, FrameRecord] | None) -> list[int]:
+    return [n for n, i in enumerate(ids) if int(i) in records] if facet.count and records else []
+
+
+def _count_fits(facet: Facet, record: FrameRecord) -> bool:
+    low, high = facet.count or (0, None)
+    seen = sum(region.label in facet.values for region in record.description.objects)
+    return low <= seen and (high is None or seen <= high)
+
+
+def _label(facet: Facet) -> str:
+    return ("no " if facet.negative else "") + "/".join(facet.values)
+
+
+def _looks_like(question: Question) -> str:
+    parts: Sequence[tuple[object, str]] = (
+        (question.event.text, "the words"),
+        (question.image is not None, "the picture"),
+        (question.like, "the frame"),
+        (question.more, "what you liked"),
+    )
+    return "looks like " + " and ".join(name for given, name in parts if given)

@@ -1,0 +1,107 @@
+"""From an event's words to weighted text clauses: the query policy for Vietnamese marks and for two languages.
+
+Boosts are those that were measured (docs/language.md): a question without marks never touches the `key` fields, where its
+bare syllables are rare and would win by their weight alone; a marked word asks its key first and a little its fold.
+Both languages are always asked; the guess only changes their weight.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from math import log
+
+import numpy as np
+
+from khung.stores import TextClause, TextIndex
+from khung.text import compact, english, fold, key, marked, ngrams, shingles, tokens
+
+_OTHER_LANGUAGE = 0.3
+_NGRAM = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What to ask of a text index: groups of clauses that say the same thing (one word in its forms)."""
+
+    groups: tuple[tuple[TextClause, ...], ...]
+    words: Mapping[str, str]  # term → the word as it was typed
+
+    @property
+    def clauses(self) -> list[TextClause]:
+        return [clause for group in self.groups for clause in group]
+
+    def expected(self, index: TextIndex) -> float:
+        """The score of an average document with every word once: Σ boost · idf, of each group its best language.
+
+        A word that no document has counts, too: nothing here can say what was asked.
+        """
+        counts = iter(index.document_counts(self.clauses))
+        return sum(_expected(group, [next(counts) for _ in group], len(index)) for group in self.groups)
+
+    def matched(self, terms: Iterable[str]) -> str:
+        """The typed words behind matched terms, in order."""
+        return ", ".join(dict.fromkeys(self.words[t] for t in terms if t in self.words))
+
+
+def caption_ask(text: str, language: str) -> Ask:
+    """The clauses of a text over the captions of both languages."""
+    words = tokens(text)
+    any_marked = any(map(marked, words))
+    vi, en = (_OTHER_LANGUAGE, 1.0) if language == "en" else (1.0, _OTHER_LANGUAGE if any_marked else 1.0)
+    groups = [(*_vietnamese(w, any_marked, vi), TextClause("en", english(w), en)) for w in words]
+    typed = {term: w for w in words for term in (key(w), fold(w), english(w))}
+    return Ask((*groups, *_compounds(words, any_marked, vi)), typed)
+
+
+def _vietnamese(word: str, any_marked: bool, weight: float) -> list[TextClause]:
+    if not any_marked:
+        return [TextClause("vi_fold", fold(word), weight)]
+    exact, folded = (2.0, 0.3) if marked(word) else (0.6, 1.0)
+    return [TextClause("vi_key", key(word), exact * weight), TextClause("vi_fold", fold(word), folded * weight)]
+
+
+def _compounds(words: Sequence[str], any_marked: bool, weight: float) -> list[tuple[TextClause, ...]]:
+    folded = shingles([fold(w) for w in words])
+    if not any_marked:
+        return [(TextClause("vi_fold_sh", pair, 0.5 * weight),) for pair in folded]
+    exact = shingles([key(w) for w in words])
+    return [
+        (TextClause("vi_key_sh", a, weight), TextClause("vi_fold_sh", b, 0.15 * weight))
+        for a, b in zip(exact, folded, strict=True)
+    ]
+
+
+def screen_ask(texts: Sequence[str]) -> Ask:
+    """The clauses of texts over what stands on the screen: exact words, folded words, and trigrams against misreading."""
+    words = [w for text in texts for w in tokens(text)]
+    whole = [w for text in texts for w in compact(text)]
+    groups = [(TextClause("ocr_key", key(w), 1.0), TextClause("ocr_fold", fold(w), 0.6)) for w in words]
+    groups += [(TextClause("ocr_fold", w, 1.6),) for w in whole]
+    grams = dict.fromkeys(gram for w in (*map(fold, words), *whole) if len(w) > 3 for gram in ngrams(w))
+    groups += [(TextClause("ocr_ngram", gram, _NGRAM),) for gram in grams]
+    typed = {term: w for w in words for term in (key(w), fold(w))} | {w: w for w in whole}
+    return Ask(tuple(groups), typed)
+
+
+def normalised(raw: np.ndarray, expected: float) -> np.ndarray:
+    """BM25 → [0, 1): ¾ when an average document has every word, and never flat, so that shorter and fuller ones still differ:
+    1 − 4^−x, x = raw / expected."""
+    return (1 - np.exp2(-2 * raw / expected)).astype(np.float32)
+
+
+def _expected(group: Sequence[TextClause], counts: Sequence[int], documents: int) -> float:
+    """What one group gives, in the better of the languages that know it. Shingles and trigrams that stand nowhere
+    are not missed; a word is."""
+    most: dict[bool, float] = {}
+    known = set()
+    for clause, count in zip(group, counts, strict=True):
+        is_english = clause.field == "en"
+        if count:
+            known.add(is_english)
+        if count or not clause.field.endswith(("_sh", "_ngram")):
+            most[is_english] = most.get(is_english, 0.0) + clause.boost * idf(documents, count)
+    return max((most[language] for language in most if language in known or not known), default=0.0)
+
+
+def idf(documents: int, with_term: int) -> float:
+    """BM25's inverse document frequency, never negative: ln(1 + (N − n + ½) / (n + ½))."""
+    return log(1 + (documents - with_term + 0.5) / (with_term + 0.5))

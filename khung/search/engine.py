@@ -1,0 +1,243 @@
+"""The engine: one question over one snapshot. Parse → channels side by side → fuse → chain → collapse → records of the page.
+
+Synchronous, CPU-bound and thread-safe; it never runs in an event loop and keeps no state but what belongs to its snapshot.
+Ties are broken by the frames' order, so answers are repeatable. What the channels do is `channels.py`, threads and
+time-outs `running.py`, the values `request.py`.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from khung.errors import QueryError, SearchUnavailable
+from khung.search.channels import CHANNELS, Channels, FacetSets, Question
+from khung.search.collapse import collapse
+from khung.search.explain import hit_of
+from khung.search.filters import narrowed
+from khung.search.frames import Frames
+from khung.search.fusion import PRESETS, Found, Fused, Weights, fuse
+from khung.search.parsed import Event, Gap, ParsedQuery
+from khung.search.query import MAX_EVENTS, parse
+from khung.search.request import Degraded, Reranker, SearchRequest, SearchResult, SnapshotLike
+from khung.search.running import TIMEOUTS_S, Runner
+from khung.search.scale import measure, read_scales
+from khung.search.sequence import chains, trace
+from khung.vision import Embedder
+
+__all__ = ["Degraded", "Engine", "Reranker", "SearchRequest", "SearchResult"]
+
+DEPTH, SEQUENCE_DEPTH = 1_000, 5_000
+"""How far each channel looks for one event; further when the page lies deeper."""
+_COUNTED = 200  # best frames whose objects are counted when a number was asked for
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the channels found for one event, and together."""
+
+    found: Mapping[str, Found]
+    fused: Fused
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """Positions of first frames, best first, with scores; the chain that begins at each, in a sequence."""
+
+    positions: list[int]
+    scores: dict[int, float]
+    chains: dict[int, list[int]]
+
+
+class Engine:
+    """`embedder` None: words are not turned into vectors, which every answer says in `degraded`. Raises ModelError."""
+
+    def __init__(
+        self,
+        snapshot: SnapshotLike,
+        embedder: Embedder | None,
+        *,
+        timeouts_s: Mapping[str, float] = TIMEOUTS_S,
+        reranker: Reranker | None = None,
+    ) -> None:
+        self.snapshot, self.frames, self.reranker = snapshot, Frames(snapshot.records), reranker
+        fits = embedder is not None and embedder.fingerprint == snapshot.fingerprint
+        scales = read_scales(snapshot.normalisers) or measure(snapshot.vectors, self.frames, embedder if fits else None)
+        self.channels = Channels(snapshot, self.frames, embedder, scales)
+        self.runner = Runner(timeouts_s)
+
+    def search(self, request: SearchRequest) -> SearchResult:
+        """Raises QueryError, NotFound (of a frame id), SearchUnavailable when no channel answers."""
+        began = time.perf_counter()
+        request.check()
+        parsed = _with_steps(parse(request.text), request)
+        _check_asked(request, parsed)
+        allowed = self._allowed(request, parsed)
+        answers, degraded = self._answers(request, parsed, allowed)
+        ranking = self._ranking(answers, parsed.gaps, allowed)
+        hits, best = self._page(request, parsed, ranking, answers)
+        return SearchResult(
+            hits=hits,
+            parsed=parsed,
+            degraded=degraded,
+            snapshot_id=self.snapshot.id,
+            total=len(ranking.positions),
+            facets=self._facets(best) if request.facets else {},
+            took_ms=1000 * (time.perf_counter() - began),
+        )
+
+    def _allowed(self, request: SearchRequest, parsed: ParsedQuery) -> np.ndarray | None:
+        """Ascending ids that pass every hard condition; None for all frames. A condition that cannot be honoured is an outage."""
+        where = narrowed(request.where, parsed.where)
+        if where is None:
+            return np.zeros(0, np.int64)
+        if not where and parsed.last_ms is None and not parsed.must_show:
+            return None
+        answers, _ = self.runner.run({"filter": lambda: self.channels.passing(where, parsed)})
+        return answers["filter"]
+
+    def _answers(
+        self, request: SearchRequest, parsed: ParsedQuery, allowed: np.ndarray | None
+    ) -> tuple[list[Answer], list[Degraded]]:
+        questions = _questions(request, parsed, allowed)
+        weights = [_weights(request.preset, parsed, question) for question in questions]
+        asked = [[c for c in self.channels.asked(q) if w.get(c)] for q, w in zip(questions, weights, strict=True)]
+        if not all(asked):
+            raise QueryError(
+                f"The preset “{request.preset}” leaves nothing to look with.", cure="Use the preset balanced."
+            )
+        found, degraded = self._look(questions, asked)
+        return [self._answer(q, f, w) for q, f, w in zip(questions, found, weights, strict=True)], degraded
+
+    def _look(
+        self, questions: Sequence[Question], asked: Sequence[Sequence[str]]
+    ) -> tuple[list[dict[str, Found | FacetSets]], list[Degraded]]:
+        """Each channel once, for all events; by event what each channel found."""
+
+        def job(name: str) -> list[Found | FacetSets | None]:
+            look = getattr(self.channels, name)
+            return [look(q) if name in a else None for q, a in zip(questions, asked, strict=True)]
+
+        wanted = [name for name in CHANNELS if any(name in a for a in asked)]
+        answers, degraded = self.runner.run({name: lambda name=name: job(name) for name in wanted})
+        by_event = [{name: a[n] for name, a in answers.items() if a[n] is not None} for n in range(len(questions))]
+        if any(not found for found in by_event):
+            raise SearchUnavailable(f"A step has no channel left ({', '.join(d.channel for d in degraded)} failed).")
+        return by_event, degraded
+
+    def _answer(self, question: Question, found: dict[str, Found | FacetSets], weights: Weights) -> Answer:
+        """Facets judge what the other channels found; alone, they judge every frame that is allowed."""
+        sets = found.pop("facets", None)
+        if not isinstance(sets, FacetSets):
+            return Answer(found, fuse(found, weights))
+        others = [f.ids for f in found.values()]
+        everything = self.frames.ids if question.allowed is None else question.allowed
+        ids = np.unique(np.concatenate(others)) if others else everything
+        judged = found | {"facets": sets.judge(ids)}
+        if sets.counts:
+            best = _best(fuse(judged, weights), _COUNTED)
+            records = self.snapshot.records.frames([self.frames.frame_id(p) for p in self.frames.positions(best)])
+            judged = found | {"facets": sets.judge(ids, {int(i): r for i, r in zip(best, records, strict=True)})}
+        return Answer(judged, fuse(judged, weights))
+
+    def _ranking(self, answers: list[Answer], gaps: Sequence[Gap], allowed: np.ndarray | None) -> Ranking:
+        if not answers:
+            positions = np.sort(self.frames.positions(np.zeros(0, np.int64) if allowed is None else allowed)).tolist()
+            return Ranking(positions, dict.fromkeys(positions, 0.0), {})
+        if len(answers) > 1:
+            return self._sequence(answers, gaps)
+        fused = answers[0].fused
+        positions, scores = self.frames.positions(fused.ids[fused.scores > 0]), fused.scores[fused.scores > 0]
+        order = np.lexsort((positions, -scores))
+        ranked = positions[order].tolist()
+        return Ranking(ranked, dict(zip(ranked, scores[order].tolist(), strict=True)), {})
+
+    def _sequence(self, answers: list[Answer], gaps: Sequence[Gap]) -> Ranking:
+        """The best chain for each first frame."""
+        scores = np.zeros((len(answers), len(self.frames)), np.float32)
+        for row, answer in zip(scores, answers, strict=True):
+            row[self.frames.positions(answer.fused.ids)] = answer.fused.scores
+        total, back = chains(scores, self.frames.timeline.pts_ms, self.frames.starts, gaps)
+        ends = np.flatnonzero(total > -np.inf)
+        ranking = Ranking([], {}, {})
+        for end in ends[np.lexsort((ends, -total[ends]))].tolist():
+            chain = trace(back, end)
+            if chain[0] not in ranking.scores:
+                ranking.positions.append(chain[0])
+                ranking.scores[chain[0]], ranking.chains[chain[0]] = float(total[end]), chain
+        return ranking
+
+    def _page(
+        self, request: SearchRequest, parsed: ParsedQuery, ranking: Ranking, answers: list[Answer]
+    ) -> tuple[list, np.ndarray]:
+        """The hits of the page, and the ids of the best frames found."""
+        timeline = self.frames.timeline
+        need = request.offset + request.limit
+        kept, more = collapse(ranking.positions, timeline, per_video=request.per_video, need=need)
+        kept = self._reranked(parsed, ranking, kept)[request.offset :]
+        steps = [ranking.chains.get(p, [p]) for p in kept]
+        names = [[self.frames.frame_id(p) for p in chain] for chain in steps]
+        records = iter(self.snapshot.records.frames([name for chain in names for name in chain]))
+        hits = [
+            hit_of([(int(timeline.vector_ids[p]), next(records)) for p in chain], ranking.scores[chain[0]], answers)
+            for chain in steps
+        ]
+        counted = [
+            replace(h, more_in_video=more.get(int(timeline.video_index[p]), 0)) for h, p in zip(hits, kept, strict=True)
+        ]
+        return counted, timeline.vector_ids[ranking.positions[:DEPTH]]
+
+    def _reranked(self, parsed: ParsedQuery, ranking: Ranking, kept: list[int]) -> list[int]:
+        """The first hits in the order of the second look, the rest behind them."""
+        if self.reranker is None or ranking.chains:
+            return kept
+        head = kept[: self.reranker.depth]
+        records = self.snapshot.records.frames([self.frames.frame_id(p) for p in head])
+        scores = self.reranker.rerank(parsed, records, [ranking.scores[p] for p in head])
+        ranking.scores.update(zip(head, map(float, scores), strict=True))
+        return sorted(head, key=lambda p: (-ranking.scores[p], p)) + kept[self.reranker.depth :]
+
+    def _facets(self, best: np.ndarray) -> Mapping[str, Mapping[str, int]]:
+        return self.snapshot.records.facet_counts(best) if len(best) else {}
+
+
+def _with_steps(parsed: ParsedQuery, request: SearchRequest) -> ParsedQuery:
+    """The further steps as further events, each read like a question of its own; a picture or a frame alone is the first."""
+    steps = [parse(step).events[:1] for step in request.then if step.strip()]
+    pictured = request.image is not None or request.like or parsed.like or request.more
+    events = parsed.events or ((Event(),) if steps and pictured else ())
+    events += tuple(event for step in steps for event in step)
+    if len(events) > MAX_EVENTS:
+        raise QueryError(f"The question has {len(events)} steps.", cure=f"At most {MAX_EVENTS} are followed.")
+    gaps = parsed.gaps + (Gap(),) * (max(len(events) - 1, 0) - len(parsed.gaps))
+    return replace(parsed, events=events, gaps=gaps)
+
+
+def _check_asked(request: SearchRequest, parsed: ParsedQuery) -> None:
+    """Punctuation alone asks for nothing; it must not list the whole library."""
+    hard = request.where or parsed.where or parsed.last_ms is not None or parsed.must_show
+    if not (parsed.events or hard or request.image is not None or request.like or parsed.like or request.more):
+        raise QueryError("Nothing is asked.", cure="Write what to look for, or give a picture, a frame or a filter.")
+
+
+def _questions(request: SearchRequest, parsed: ParsedQuery, allowed: np.ndarray | None) -> list[Question]:
+    """One for each event; pictures, frames and feedback belong to the first."""
+    need = request.offset + request.limit
+    depth = (SEQUENCE_DEPTH if len(parsed.events) > 1 else DEPTH) * (1 + need // 250)
+    directed = Question(
+        Event(), parsed.language, depth, allowed, request.image, request.like or parsed.like, request.more, request.less
+    )
+    events = parsed.events or ((Event(),) if directed.has_direction else ())
+    plain = Question(Event(), parsed.language, depth, allowed)
+    return [replace(plain if n else directed, event=event) for n, event in enumerate(events)]
+
+
+def _weights(preset: str, parsed: ParsedQuery, question: Question) -> Weights:
+    if preset not in PRESETS:
+        raise QueryError(f"There is no preset “{preset}”.", cure=f"Use one of: {', '.join(PRESETS)}.")
+    return PRESETS[preset](parsed, question.event)
+
+
+def _best(fused: Fused, count: int) -> np.ndarray:
+    return fused.ids[np.lexsort((fused.ids, -fused.scores))[:count]]

@@ -1,0 +1,103 @@
+"""One score from several channels: a convex combination of fixed normalisers, or reciprocal ranks as the baseline.
+
+Normalisers do not depend on the other hits of a question: a list with a single hit, or with one value, keeps its meaning.
+S. Bruch, S. Gai, A. Ingber, “An Analysis of Fusion Functions for Hybrid Retrieval”, TOIS 2023; RRF: G. Cormack et al.,
+SIGIR 2009. Channels are asked in `channels.py`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+import numpy as np
+
+from khung.search.parsed import Event, ParsedQuery
+
+RRF_K = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What one channel found: frames by vector id, each once, with raw and normalised scores (in [0, 1])."""
+
+    ids: np.ndarray  # int64 (n,)
+    raw: np.ndarray  # float32 (n,)
+    normalised: np.ndarray  # float32 (n,)
+    why: Callable[[int], str] = field(default=lambda vector_id: "")
+
+    @staticmethod
+    def nothing() -> "Found":
+        empty = np.zeros(0, np.float32)
+        return Found(np.zeros(0, np.int64), empty, empty)
+
+
+@dataclass(frozen=True, slots=True)
+class Fused:
+    """Frames with their fused score in [0, 1] and each channel's share of it: `scores == Σ shares`."""
+
+    ids: np.ndarray  # int64 (n,), ascending
+    scores: np.ndarray  # float32 (n,)
+    shares: Mapping[str, np.ndarray]  # channel → float32 (n,)
+
+
+Weights = Mapping[str, float]
+BALANCED: Weights = MappingProxyType({"vector": 0.45, "text": 0.35, "screen_text": 0.1, "facets": 0.1})
+
+
+def balanced(parsed: ParsedQuery, event: Event) -> Weights:
+    """The default: quoted text puts half of the weight on what stands on the screen."""
+    if not event.screen_text:
+        return BALANCED
+    others = {name: w for name, w in BALANCED.items() if name != "screen_text"}
+    return {"screen_text": 0.5} | {name: 0.5 * w / sum(others.values()) for name, w in others.items()}
+
+
+def proposal(parsed: ParsedQuery, event: Event) -> Weights:
+    """The adaptive weights that the system was first sketched with: .4 vector, .4 text, .2 metadata; a question about time moves
+    .15 to metadata, a Vietnamese one .1 from vector to text. On-screen text takes a quarter of the text's part."""
+    vector, text, metadata = 0.4, 0.4, 0.2
+    where = parsed.where
+    if where.from_ms is not None or where.to_ms is not None or parsed.last_ms is not None:
+        vector, text, metadata = vector - 0.075, text - 0.075, metadata + 0.15
+    if parsed.language == "vi":
+        vector, text = vector - 0.1, text + 0.1
+    return {"vector": vector, "text": 0.75 * text, "screen_text": 0.25 * text, "facets": metadata}
+
+
+def only(channel: str) -> Callable[[ParsedQuery, Event], Weights]:
+    return lambda parsed, event: {channel: 1.0}
+
+
+PRESETS: Mapping[str, Callable[[ParsedQuery, Event], Weights]] = MappingProxyType(
+    {"balanced": balanced, "proposal": proposal} | {f"{name} only": only(name) for name in BALANCED}
+)
+
+
+def fuse(found: Mapping[str, Found], weights: Weights) -> Fused:
+    """The weighted sum of normalised scores; weights are renormalised over the channels that answered.
+
+    A channel that did not find a frame gives it nothing. No channel with a weight: nothing is found.
+    """
+    answered = {name: f for name, f in found.items() if weights.get(name, 0) > 0}
+    total = sum(weights[name] for name in answered)
+    return _combine({name: (f.ids, f.normalised * (weights[name] / total)) for name, f in answered.items()})
+
+
+def fuse_ranks(found: Mapping[str, Found], k: int = RRF_K) -> Fused:
+    """Reciprocal rank fusion, scaled so that the first of every channel scores 1. Equal scores share their best rank."""
+    scale = (k + 1) / max(len(found), 1)
+    return _combine({name: (f.ids, scale / (k + _ranks(f.normalised))) for name, f in found.items()})
+
+
+def _combine(parts: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Fused:
+    ids = np.unique(np.concatenate([np.zeros(0, np.int64), *(ids for ids, _ in parts.values())]))
+    shares = {}
+    for name, (of_channel, values) in parts.items():
+        shares[name] = np.zeros(len(ids), np.float32)
+        shares[name][np.searchsorted(ids, of_channel)] = values
+    return Fused(ids, np.sum([*shares.values(), np.zeros(len(ids), np.float32)], axis=0, dtype=np.float32), shares)
+
+
+def _ranks(scores: np.ndarray) -> np.ndarray:
+    """1 for the best; equal scores have one rank."""
+    return 1 + np.searchsorted(np.sort(-scores), -scores, side="left")

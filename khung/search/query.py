@@ -1,0 +1,284 @@
+"""A question in Vietnamese or English, understood: `parse(text) -> ParsedQuery`, in about a tenth of a millisecond.
+
+Only explicit `field:` terms and times in numbers filter; everything else only lifts what agrees, and a word that is
+understood as a soft facet stays in the text as well. No language model, no guess that cannot be seen: each piece keeps
+its span, and an ambiguous one comes with its other reading. Tokens are `scan.py`, patterns `grammar.py`, words
+`lexicon.py`, fields and times `terms.py`, facets `facets.py`, courtesies `commands.py`.
+"""
+
+from dataclasses import dataclass, field
+
+from khung.errors import QueryError
+from khung.search.commands import strip_commands
+from khung.search.facets import color_alternatives, soft_facets
+from khung.search.grammar import Island, Node, islands_of, nodes_of
+from khung.search.parsed import ESCAPE, Alternative, Event, Facet, Gap, ParsedQuery, Piece
+from khung.search.scan import Token, scan
+from khung.search.terms import Conditions, short
+from khung.text import clean
+from khung.text.language import language
+
+MAX_CHARS = 1000
+MAX_EVENTS = 6
+_LATER = (0.5, 1.5)  # “2 minutes later” accepts half to one and a half times that gap
+_MINUTE_MS = 60_000
+_MAX_NEGATED = 4
+_SEPARATORS = ("then", "later", "before_event", "after_event")
+_ENDS = """và mà nhưng nào trong ở trên dưới tại với có va ma nhung nao o tren duoi tai and but or in on at with the that who is are"""
+_NEGATION_ENDS = frozenset(_ENDS.split())
+_BEFORE_PLACES = "tren duoi trong o tai ben voi canh gan in on at with near under inside by"
+_PREPOSITIONS = frozenset(_BEFORE_PLACES.split())
+
+
+def parse(text: str) -> ParsedQuery:
+    """The question understood. Raises QueryError beyond 1000 characters or six events, or when a time makes no sense."""
+    if len(text) > MAX_CHARS:
+        raise QueryError(f"The question has {len(text)} characters.", cure=f"At most {MAX_CHARS} are read.")
+    return _Reading(clean(text).strip()).query()
+
+
+@dataclass(slots=True)
+class _Segment:
+    """What will be one event: the nodes left free, and what was taken out of them."""
+
+    nodes: list[Node] = field(default_factory=list)
+    screen_text: list[str] = field(default_factory=list)
+    without: list[str] = field(default_factory=list)
+    facets: list[Facet] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.words() or self.screen_text or self.without)
+
+    def words(self) -> list[Token]:
+        return [t for node in self.nodes for t in node.words if t.is_word]
+
+
+class _Reading:
+    """One pass over the islands of one text: the draft of a ParsedQuery. One method an island, named after it; a method
+    that does not believe its island returns the nodes to the free text."""
+
+    def __init__(self, text: str) -> None:
+        tokens = scan(text)
+        self.text = text
+        self.bare = not any(t.marked for t in tokens)
+        self.nodes = nodes_of(tokens, bare=self.bare)
+        _close_opening_clause(self.nodes)
+        self.islands = islands_of(self.nodes)
+        self.segments = [_Segment()]
+        self.gaps: list[Gap] = []
+        self.within: int | None = None
+        self.swaps: list[int] = []
+        self.conditions = Conditions()
+        self.pieces: list[Piece] = []
+        self.alternatives: list[Alternative] = []
+
+    def query(self) -> ParsedQuery:
+        at = 0
+        for island in self.islands:
+            if island.first < at:  # taken by a negation
+                continue
+            self.segments[-1].nodes += self.nodes[at : island.first]
+            at = getattr(self, f"_{island.name}")(island) or island.last
+        self.segments[-1].nodes += self.nodes[at:]
+        return self._finish()
+
+    # Times: hard.
+
+    def _range(self, island: Island) -> None:
+        start, end = island.times
+        self._time(island, self.conditions.narrow(start, end))
+
+    def _first(self, island: Island) -> None:
+        self._time(island, self.conditions.narrow(None, island.times[0]))
+
+    def _last(self, island: Island) -> None:
+        self.conditions.last_ms = island.times[0]
+        self._time(island, f"last {short(island.times[0])}")
+
+    def _until(self, island: Island) -> None:
+        self._time(island, self.conditions.narrow(None, island.times[0]))
+
+    def _at(self, island: Island) -> None:
+        """A clock reaches 15 s around; “phút 3” is the third minute or the one that shows 3: both."""
+        ms = island.times[0]
+        minute = "k" not in island.kinds and ms % _MINUTE_MS == 0
+        self._time(island, self.conditions.around(ms, _MINUTE_MS) if minute else self.conditions.around(ms))
+
+    def _after(self, island: Island) -> None:
+        """“A sau 2 phút B” is a gap between two events; without text on both sides, or with a clock, it is a time."""
+        if island.kinds == "Sd" and self._between_events(island):
+            scope = f"{self.text[: island.start]} after:{short(island.times[0])} {self.text[island.end :]}"
+            self.alternatives.append(Alternative(f"{short(island.times[0])} →", " ".join(scope.split())))
+            return self._later(island)
+        return self._time(island, self.conditions.narrow(island.times[0], None))
+
+    def _time(self, island: Island, label: str) -> None:
+        self.pieces.append(Piece("time", label, island.start, island.end, hard=True))
+
+    def _edge(self, island: Island) -> None:
+        """A part of the video without a number: soft."""
+        place = {"E": "start", "L": "end", "B": "middle"}[next(k for k in island.kinds if k in "ELB")]
+        self.segments[-1].facets.append(Facet("position", (place,)))
+        label = f"{place} of video"
+        self.pieces.append(Piece("facet", label, island.start, island.end, field="position", values=(place,)))
+
+    # Sequences.
+
+    def _then(self, island: Island, gap: Gap | None = None, label: str = "then") -> None:
+        """A border between two events; at an edge of the text it is only a word of courtesy."""
+        if self.segments[-1] and self._content_after(island):
+            self.segments.append(_Segment())
+            self.gaps.append(gap or Gap())
+            self.pieces.append(Piece("then", label, island.start, island.end))
+            self._doubt(island)
+
+    def _later(self, island: Island) -> None:
+        ms = island.times[0]
+        if not self.segments[-1] or not self._content_after(island):
+            return self._time(island, self.conditions.narrow(ms, None))
+        gap = Gap(round(ms * _LATER[0]), round(ms * _LATER[1]))
+        return self._then(island, gap, f"about {short(ms)} later")
+
+    def _within(self, island: Island) -> None:
+        """The longest gap, when there is any; else plain words."""
+        if not any(i.name in _SEPARATORS for i in self.islands):
+            self.segments[-1].nodes += island.nodes
+            return
+        self.within = island.times[0]
+        self.pieces.append(Piece("gap", f"within {short(self.within)}", island.start, island.end))
+
+    def _before_event(self, island: Island) -> None:
+        """“A trước khi B” is A, then B; “trước khi B, A” the same."""
+        if self.segments[-1]:
+            self._then(island)
+        elif self._border_after(island):
+            self.swaps.append(0)
+
+    def _after_event(self, island: Island) -> None:
+        """“B sau khi A” is A, then B; “sau khi A, B” the same."""
+        if self.segments[-1] and self._content_after(island):
+            self.swaps.append(len(self.segments) - 1)
+            self._then(island)
+
+    def _doubt(self, island: Island) -> None:
+        """Bare “roi” is “then” or “falls”: the other reading is offered."""
+        word = self.text[island.start : island.end]
+        if self.bare and word.strip(" ,").lower() == "roi":
+            plain = self.text[: island.start] + word.replace("r", f"{ESCAPE}r", 1) + self.text[island.end :]
+            self.alternatives.append(Alternative("rơi", plain))
+
+    # Words that are taken out of the text.
+
+    def _without(self, island: Island) -> int | None:
+        taken = []
+        for node in self.nodes[island.last :]:
+            if len(taken) == _MAX_NEGATED or not _negatable(node):
+                break
+            taken.append(node)
+        if not taken:
+            self.segments[-1].nodes += island.nodes
+            return None
+        words = [t for node in taken for t in node.words]
+        segment, said = self.segments[-1], " ".join(t.text for t in words)
+        segment.without.append(said)
+        facets, _ = soft_facets(words, bare=self.bare)
+        segment.facets += [Facet(f.field, f.values, negative=True) for f in facets]
+        self.pieces.append(Piece("without", f"without {said}", island.start, taken[-1].end))
+        return island.last + len(taken)
+
+    def _quote(self, island: Island) -> None:
+        said = self.text[island.start + 1 : island.end - 1].strip()
+        if any(c.isalnum() for c in said):
+            self.segments[-1].screen_text.append(said)
+            self.pieces.append(Piece("screen_text", said, island.start, island.end))
+
+    def _field(self, island: Island) -> None:
+        label = self.conditions.read_field(self.text[island.start : island.end])
+        self.pieces.append(Piece("field", label, island.start, island.end, hard=True))
+
+    # What stands around an island.
+
+    def _content_after(self, island: Island) -> bool:
+        return any(_content(n) for n in self._free_after(island)) or any(
+            i.name in ("quote", "without") and i.first >= island.last for i in self.islands
+        )
+
+    def _border_after(self, island: Island) -> bool:
+        return any(i.name in _SEPARATORS and i.first >= island.last for i in self.islands)
+
+    def _between_events(self, island: Island) -> bool:
+        after = [n for n in self._free_after(island) if _content(n)]
+        return bool(self.segments[-1] and after) and after[0].words[0].fold not in _PREPOSITIONS
+
+    def _free_after(self, island: Island) -> list[Node]:
+        """The nodes after an island, up to the next border, that no other island took."""
+        end = next((i.first for i in self.islands if i.first >= island.last and i.name in _SEPARATORS), len(self.nodes))
+        taken = {n for i in self.islands for n in range(i.first, i.last)}
+        return [n for at, n in enumerate(self.nodes[island.last : end], island.last) if at not in taken]
+
+    # The end.
+
+    def _finish(self) -> ParsedQuery:
+        if len(self.segments) > MAX_EVENTS:
+            raise QueryError(
+                f"The question has {len(self.segments)} steps.", cure=f"At most {MAX_EVENTS} are followed."
+            )
+        events = [self._event(segment, opening=n == 0) for n, segment in enumerate(self.segments)]
+        for n in self.swaps:
+            events[n : n + 2] = reversed(events[n : n + 2])
+        return ParsedQuery(
+            text=self.text,
+            language=language(self.text),
+            marked=not self.bare,
+            events=tuple(filter(None, events)) or self._verbatim(),
+            gaps=tuple(self._gap(gap) for gap in self.gaps),
+            where=self.conditions.where(),
+            last_ms=self.conditions.last_ms,
+            must_show=tuple(self.conditions.must_show),
+            like=self.conditions.like,
+            pieces=tuple(sorted(self.pieces, key=lambda p: (p.start, p.end))),
+            alternatives=tuple(self.alternatives),
+        )
+
+    def _event(self, segment: _Segment, *, opening: bool) -> Event:
+        words = segment.words()
+        first, last = strip_commands(words, bare=self.bare, opening=opening)
+        for stripped in (words[:first], words[last:]):
+            if stripped:
+                label = " ".join(t.text for t in stripped)
+                self.pieces.append(Piece("command", label, stripped[0].start, stripped[-1].end))
+        words = words[first:last]
+        facets, pieces = soft_facets(words, bare=self.bare)
+        self.pieces += pieces
+        self.alternatives += color_alternatives(self.text, words, facets)
+        return Event(
+            text=" ".join(t.text for t in words),
+            screen_text=tuple(segment.screen_text),
+            without=tuple(segment.without),
+            facets=(*facets, *segment.facets),
+        )
+
+    def _gap(self, gap: Gap) -> Gap:
+        return Gap(gap.min_ms, self.within) if gap.max_ms is None else gap
+
+    def _verbatim(self) -> tuple[Event, ...]:
+        """A text of nothing but courtesies is taken at its word; with hard conditions it asks for nothing more."""
+        said = " ".join(t.text for node in self.nodes for t in node.words if t.is_word)
+        hard = any(piece.hard for piece in self.pieces)
+        return (Event(said),) if said and not hard else ()
+
+
+def _close_opening_clause(nodes: list[Node]) -> None:
+    """“Sau khi A, B”: the comma that ends an opening clause is the border between two events."""
+    if nodes and nodes[0].kind in "PQ":
+        comma = next((n for n in nodes if n.kind == ","), None)
+        if comma:
+            comma.kind = "C"
+
+
+def _content(node: Node) -> bool:
+    return node.kind not in "XIF,-" and node.words[0].is_word
+
+
+def _negatable(node: Node) -> bool:
+    return node.kind in "wNELB" and node.words[0].is_word and node.words[0].text.lower() not in _NEGATION_ENDS

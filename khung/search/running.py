@@ -1,0 +1,81 @@
+"""Channels side by side in threads, each with its time-out; who does not answer is named, never passed over in silence."""
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as NotYet
+from typing import Any
+
+from khung.errors import KhungError, NotFound, QueryError, SearchUnavailable, VectorSpaceMismatch
+from khung.metrics import CHANNEL_SECONDS, DEGRADED
+from khung.search.request import Degraded
+
+log = logging.getLogger("khung.search")
+
+TIMEOUTS_S: Mapping[str, float] = {"vector": 5.0, "text": 2.0, "screen_text": 2.0, "facets": 2.0}
+"""The vector channel includes the query encoder, which is the slow part on a CPU."""
+
+
+class Runner:
+    """A pool of threads for channels. A channel that overruns keeps its thread until it ends; its answer is dropped."""
+
+    def __init__(self, timeouts_s: Mapping[str, float] = TIMEOUTS_S, threads: int = 16) -> None:
+        self._timeouts = timeouts_s
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="khung-channel")
+
+    def run(self, jobs: Mapping[str, Callable[[], Any]]) -> tuple[dict[str, Any], list[Degraded]]:
+        """Every job's answer by name, and who failed. Raises QueryError and NotFound (the searcher's to mend) and, when all
+        fail, SearchUnavailable."""
+        began = time.monotonic()
+        futures = {name: self._pool.submit(_timed, name, job) for name, job in jobs.items()}
+        answers, degraded = {}, []
+        for name, future in futures.items():
+            error = self._error(name, future, began)
+            if error is None:
+                answers[name] = future.result()
+            else:
+                degraded.append(_told(name, error))
+        if jobs and not answers:
+            raise _outage(degraded, [f.exception() for f in futures.values() if f.done() and not f.cancelled()])
+        return answers, degraded
+
+    def _error(self, name: str, future: "Future[Any]", began: float) -> BaseException | None:
+        left = began + self._timeouts.get(name, 2.0) - time.monotonic()
+        try:
+            error = future.exception(timeout=max(left, 0))
+        except NotYet as late:
+            future.cancel()
+            return late
+        if isinstance(error, QueryError | NotFound) or (error and not isinstance(error, Exception)):
+            raise error
+        return error
+
+
+def _timed(name: str, job: Callable[[], Any]) -> Any:
+    began, outcome = time.perf_counter(), "error"
+    try:
+        answer = job()
+        outcome = "ok"
+        return answer
+    finally:
+        CHANNEL_SECONDS.labels(name, outcome).observe(time.perf_counter() - began)
+
+
+def _told(name: str, error: BaseException) -> Degraded:
+    late = isinstance(error, NotYet)
+    told = Degraded(name, "timeout" if late else type(error).__name__, "" if late else str(error))
+    DEGRADED.labels(name, told.reason).inc()
+    log.warning("channel_failed", extra={"channel": name, "reason": told.reason}, exc_info=None if late else error)
+    return told
+
+
+def _outage(degraded: list[Degraded], errors: list[BaseException | None]) -> KhungError:
+    """The one known error by its own name; several as what they are together: an outage."""
+    spaces = [e for e in errors if isinstance(e, VectorSpaceMismatch)]
+    if spaces and len(errors) == 1:
+        return spaces[0]
+    what = "; ".join(f"{d.channel}: {d.detail or d.reason}" for d in degraded)
+    return SearchUnavailable(
+        f"No channel could answer ({what}).", cure="Try again in a moment; khung doctor looks deeper."
+    )

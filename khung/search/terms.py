@@ -1,0 +1,115 @@
+"""The hard part of a question: `field:value` terms and times in numbers, gathered into one FrameFilter."""
+
+from dataclasses import dataclass, field
+
+from khung.errors import QueryError
+from khung.search.lexicon import FACETS
+from khung.stores import FrameFilter
+from khung.text import norm
+from khung.timecode import format_ms, parse_ms
+
+_FACET_FIELDS = {
+    "color": "colors",
+    "time": "time_of_day",
+    "place": "place",
+    "weather": "weather",
+    "emotion": "emotions",
+    "scene": "scene_type",
+    "action": "actions",
+}
+_OPEN = ("scene_type", "actions")  # fields without a closed list of values
+AT_MS = 15_000
+"""“at 2:30” reaches 15 s to either side."""
+
+
+@dataclass(slots=True)
+class Conditions:
+    """Hard conditions while they are gathered; times intersect, values of one field add up."""
+
+    videos: list[str] = field(default_factory=list)
+    not_videos: list[str] = field(default_factory=list)
+    objects: list[str] = field(default_factory=list)
+    not_objects: list[str] = field(default_factory=list)
+    facets: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    from_ms: int | None = None
+    to_ms: int | None = None
+    last_ms: int | None = None
+    must_show: list[str] = field(default_factory=list)
+    like: str = ""
+
+    def narrow(self, from_ms: int | None, to_ms: int | None) -> str:
+        """Keep only times in `[from_ms, to_ms)`; returns a label. Raises QueryError when nothing can be left."""
+        low = [t for t in (self.from_ms, from_ms) if t is not None]
+        high = [t for t in (self.to_ms, to_ms) if t is not None]
+        self.from_ms, self.to_ms = max(low, default=None), min(high, default=None)
+        if self.from_ms is not None and self.to_ms is not None and self.from_ms >= self.to_ms:
+            raise QueryError(
+                f"No time is both after {short(self.from_ms)} and before {short(self.to_ms)}.",
+                cure="Write the earlier time first, or drop one of the two.",
+            )
+        return f"{short(from_ms)} → {short(to_ms)}".strip()
+
+    def around(self, ms: int, reach_ms: int = AT_MS) -> str:
+        return self.narrow(max(ms - reach_ms, 0), ms + reach_ms)
+
+    def where(self) -> FrameFilter:
+        return FrameFilter(
+            videos=tuple(self.videos),
+            not_videos=tuple(self.not_videos),
+            from_ms=self.from_ms,
+            to_ms=self.to_ms,
+            objects=tuple(self.objects),
+            not_objects=tuple(self.not_objects),
+            facets=dict(self.facets),
+        )
+
+    def read_field(self, term: str) -> str:
+        """Take `name:value` or `-name:value` in; returns a label. Raises QueryError, naming what is wrong."""
+        name, _, value = term.partition(":")
+        value = value.strip('"“”').strip()
+        negative, name = name.startswith("-"), name.lstrip("-").lower()
+        if not value:
+            raise QueryError(f"“{term}” names no value.", cure=f"Write {name}:VALUE.")
+        if name in ("video", "obj", "object"):
+            self._add_id(name, value, negative)
+        elif negative:
+            raise QueryError(
+                f"“{term}” cannot be negated.", cure="Only video: and obj: can; use “without …” for others."
+            )
+        elif name in _FACET_FIELDS:
+            self._add_facet(_FACET_FIELDS[name], name, value)
+        else:
+            self._add_other(name, value)
+        return f"{'not ' if negative else ''}{name}: {value}"
+
+    def _add_id(self, name: str, value: str, negative: bool) -> None:
+        if name == "video":
+            (self.not_videos if negative else self.videos).append(value)
+        else:
+            label = FACETS.value("objects", value) or norm(value)
+            (self.not_objects if negative else self.objects).append(label)
+
+    def _add_facet(self, facet: str, name: str, value: str) -> None:
+        known = norm(value) if facet in _OPEN else FACETS.value(facet, value)
+        if known is None:
+            raise QueryError(
+                f"“{value}” is no {name} that is known.", cure=f"Known: {', '.join(FACETS.values(facet))}."
+            )
+        self.facets[facet] = self.facets.get(facet, ()) + tuple(known.split(","))
+
+    def _add_other(self, name: str, value: str) -> None:
+        if name in ("ocr", "text"):
+            self.must_show.append(value)
+        elif name == "like":
+            self.like = value
+        elif name == "after":
+            self.narrow(parse_ms(value), None)
+        elif name == "before":
+            self.narrow(None, parse_ms(value))
+        else:
+            self.around(parse_ms(value))
+
+
+def short(ms: int | None) -> str:
+    """A time for people: `2:30`, `1:02:03.5`; nothing for None."""
+    return "" if ms is None else format_ms(ms).removesuffix(".000")

@@ -4,7 +4,6 @@ What can never be right raises AnswerError; what may be right but looks odd is a
 team has sent already (team), sending (sending), answer files (aic).
 """
 
-import json
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -47,7 +46,10 @@ class Pick:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One answer as DRES takes it (`ApiClientAnswer`): a range of a media item in milliseconds, or a text."""
+    """One answer as DRES takes it (`ApiClientAnswer`): a range of a media item in milliseconds, or a text.
+
+    Equal values are the same answer to the server.
+    """
 
     item_name: str = ""
     start_ms: int | None = None
@@ -66,11 +68,6 @@ class Answer:
         }
         return {name: value for name, value in values.items() if value is not None}
 
-    @property
-    def key(self) -> str:
-        """Two answers with one key are the same to the server."""
-        return json.dumps(self.wire(), ensure_ascii=False, sort_keys=True)
-
 
 @dataclass(frozen=True, slots=True)
 class Draft:
@@ -88,6 +85,11 @@ class Draft:
 def item_name(video: Video) -> str:
     """The contest's name of the video: its file's name without the extension, exactly as the organisers wrote it."""
     return _EXTENSION.sub("", re.split(r"[/\\]", video.source_name)[-1]) or video.video_id
+
+
+def has_extension(name: str) -> bool:
+    """An item's name never has one."""
+    return bool(_EXTENSION.search(name))
 
 
 def one_line(text: str) -> str:

@@ -154,6 +154,8 @@ class DresServer:
             query, value = self._checked(operation, scope, body)
             if fault:
                 await asyncio.sleep(fault.after_s)
+                if self.faults.get(operation.id) is not fault:
+                    raise Refusal(500, "The test that asked this is over.")
                 if fault.raw is not None:
                     return fault.status or 200, fault.raw, fault.headers
                 if fault.status:

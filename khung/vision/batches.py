@@ -5,6 +5,7 @@ done. Nothing here knows what an item or a step is; what counts as out of memory
 """
 
 import logging
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -50,7 +51,7 @@ class BatchLimits:
 
 
 class Batches:
-    """Runs steps over items. One for each model and device: it remembers what fits.
+    """Runs steps over items. One for each model and device: it remembers what fits. Several threads take turns.
 
     `limit` is the bound in tokens now; `halvings` and `shrunk` count what happened, for logs and metadata.
     """
@@ -64,6 +65,7 @@ class Batches:
         self._full_runs = 0
         self._patience = self._limits.grow_after
         self._measured = self._meter is None
+        self._one_at_a_time = threading.Lock()
 
     def run(
         self,
@@ -76,12 +78,10 @@ class Batches:
         waiting: deque[Item] = deque()
         source = iter(items)
         while batch := self._take(waiting, source):
-            results = self._attempt(step, batch)
+            results = self._turn(step, batch, bool(waiting))
             if results is not None:
-                self._went_well(batch, bool(waiting))
                 yield from results
                 continue
-            self._halve(batch)
             if len(batch) == 1:
                 batch = [self._smaller(batch[0], shrink)]
             waiting.extendleft(reversed(batch))
@@ -100,6 +100,18 @@ class Batches:
                 break
             batch.append(waiting.popleft())
         return batch
+
+    def _turn(
+        self, step: Callable[[Sequence[Item]], Sequence[Result]], batch: list[Item], more: bool
+    ) -> Sequence[Result] | None:
+        """One step, and what it teaches about the bound."""
+        with self._one_at_a_time:
+            results = self._attempt(step, batch)
+            if results is None:
+                self._halve(batch)
+            else:
+                self._went_well(more)
+            return results
 
     def _attempt(
         self, step: Callable[[Sequence[Item]], Sequence[Result]], batch: list[Item]
@@ -130,8 +142,8 @@ class Batches:
         log.info("batches of %d tokens fit", self.limit)
         return results
 
-    def _went_well(self, batch: list[Item], was_full: bool) -> None:
-        """Only full batches prove that the bound holds."""
+    def _went_well(self, was_full: bool) -> None:
+        """Only full batches, those that left items waiting, prove that the bound holds."""
         self._full_runs += was_full
         if self._full_runs >= self._patience and self.limit < self._limits.most:
             self.limit = min(self._limits.most, int(self.limit * self._limits.growth) + 1)

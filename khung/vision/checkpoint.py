@@ -80,7 +80,9 @@ def load(
     """The model in eval mode on its device. Raises ModelFileMissing, ModelError on any weight that is missing (but
     `may_miss`), left over (but `unused`) or of another shape, ConfigError when the machine cannot hold it so."""
     import torch
+    from transformers.utils import logging as progress
 
+    progress.disable_progress_bar()  # a run's log is no terminal
     device = devices.choose(checkpoint.device)
     dtype = getattr(torch, checkpoint.dtype)
     options: dict[str, Any] = {"dtype": dtype, "attn_implementation": checkpoint.attention}
@@ -95,6 +97,7 @@ def load(
             trust_remote_code=False,
             use_safetensors=True,
             output_loading_info=True,
+            ignore_mismatched_sizes=True,  # _strict refuses them, and names them
             **options,
         )
     except ImportError as error:  # flash attention or bitsandbytes is not there

@@ -17,6 +17,7 @@ from khung.vision.checkpoint import Checkpoint, tokenizer
 VISION = "<|vision_start|><|image_pad|><|vision_end|>"
 IMAGE_PAD = "<|image_pad|>"
 PAD = "<|endoftext|>"
+FEWEST_TOKENS = 32  # an image that does not fit even so is given up
 MOST_ASPECT = 200  # the image processor's own limit
 
 
@@ -27,8 +28,8 @@ class Prepared:
     ids: np.ndarray  # int64 (tokens,)
     pixels: np.ndarray | None = None  # float32 (patches, values)
     grid: tuple[int, int, int] | None = None  # time, height, width in patches
-    image: Image | None = None  # kept so that it can be prepared again with fewer tokens
-    text: str = ""
+    prompt: str = ""  # this and the image are kept, so that it can be prepared again with fewer tokens
+    image: Image | None = None
 
     @property
     def tokens(self) -> int:
@@ -56,14 +57,14 @@ class QwenInputs:
         self._side = self._processor.patch_size * self._processor.merge_size
         self.pad_id, self.image_id = (self._tokenizer.convert_tokens_to_ids(t) for t in (PAD, IMAGE_PAD))
 
-    def prepare(self, prompt: str, image: Image | None = None, *, most: int | None = None, text: str = "") -> Prepared:
+    def prepare(self, prompt: str, image: Image | None = None, *, most: int | None = None) -> Prepared:
         """`prompt` holds VISION once if there is an image. Raises ItemTooLarge when it is longer than `longest`: a longer
         one would lose its last token, the one that is read."""
         if image is None:
-            return Prepared(self._ids(prompt, 0), text=text)
+            return Prepared(self._ids(prompt, 0), prompt=prompt)
         pixels, grid = self._patches(image, most or self.most)
         tokens = grid[0] * grid[1] * grid[2] // self._processor.merge_size**2
-        return Prepared(self._ids(prompt, tokens), pixels, grid, image, text)
+        return Prepared(self._ids(prompt, tokens), pixels, grid, prompt, image)
 
     def batch(
         self, items: Sequence[Prepared], device: str, *, side: Literal["left", "right"] = "right"
@@ -85,8 +86,10 @@ class QwenInputs:
             tensors["mm_token_type_ids"] = (ids == self.image_id).astype(np.int64)
         return {name: torch.from_numpy(array).to(device) for name, array in tensors.items()}
 
-    def image_tokens(self, item: Prepared) -> int:
-        return int((item.ids == self.image_id).sum())
+    def shrink(self, item: Prepared) -> Prepared | None:
+        """The same input with half the image tokens; None when there is nothing left to give."""
+        most = int((item.ids == self.image_id).sum()) // 2
+        return self.prepare(item.prompt, item.image, most=most) if most >= FEWEST_TOKENS else None
 
     def _ids(self, prompt: str, image_tokens: int) -> np.ndarray:
         ids = np.array(self._tokenizer(prompt).input_ids, np.int64)
@@ -111,7 +114,8 @@ class QwenInputs:
         if self._rounded_first:
             picture = picture.resize(self._whole(width, height))
         area = self._side**2
-        size = {"shortest_edge": min(self.least, most) * area, "longest_edge": most * area}
+        least = min(self.least, most // 2)  # enlarging rounds up: nearer to the cap it could pass it
+        size = {"shortest_edge": least * area, "longest_edge": most * area}
         found = self._processor(images=[picture], size=size, return_tensors="np")
         return found["pixel_values"], tuple(int(n) for n in found["image_grid_thw"][0])
 

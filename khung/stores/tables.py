@@ -76,7 +76,7 @@ def check_file(path: Path, cls: type) -> None:
 
 
 def to_json(value: Any) -> bytes:
-    """A record as canonical JSON: sorted keys, no spaces; equal records give equal bytes."""
+    """A record as canonical JSON: fields in their order, other keys sorted, no spaces; equal records give equal bytes."""
     import orjson
 
     return orjson.dumps(
@@ -188,7 +188,8 @@ def _builder(hint: Any) -> Callable[[Any], Any]:
         return _dataclass_builder(hint)
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin is Mapping:
-        return lambda v: types.MappingProxyType(dict(v))
+        item = _builder(args[1])
+        return lambda v: types.MappingProxyType({key: item(x) for key, x in dict(v).items()})
     if origin is tuple and args[-1] is Ellipsis:
         item = _builder(args[0])
         return lambda v: tuple([item(x) for x in v])

@@ -90,13 +90,13 @@ class _Part:
         from tantivy import Occur, Query
 
         if allowed is None:
-            return self._hits(query, limit)
+            return self.hits(query, limit)
         if len(allowed) <= _SET_UP_TO:
             members = Query.const_score_query(Query.term_set_query(self.schema, ID, allowed.tolist()), 0.0)
-            return self._hits(Query.boolean_query([(Occur.Must, query), (Occur.Must, members)]), limit)
+            return self.hits(Query.boolean_query([(Occur.Must, query), (Occur.Must, members)]), limit)
         return self._filtered(query, limit, allowed)
 
-    def _hits(self, query: Any, limit: int) -> list[tuple[float, int, Any]]:
+    def hits(self, query: Any, limit: int) -> list[tuple[float, int, Any]]:
         hits = self.searcher.search(query, limit, count=False).hits
         ids = self.searcher.fast_field_values(ID, [address for _, address in hits])
         return [(score, vector_id, address) for (score, address), vector_id in zip(hits, ids, strict=True)]
@@ -105,7 +105,7 @@ class _Part:
         """Deepen until `limit` allowed hits are found or there are no more: as exact as a filter inside, and cheaper for many ids."""
         depth = 4 * limit
         while True:
-            hits = self._hits(query, depth)
+            hits = self.hits(query, depth)
             inside = _is_in(np.array([h[1] for h in hits], np.int64), allowed)
             kept = [hit for hit, ok in zip(hits, inside, strict=True) if ok]
             if len(kept) >= limit or len(hits) < depth:
@@ -126,6 +126,13 @@ class TantivyText:
 
     def __len__(self) -> int:
         return sum(part.searcher.num_docs for part in self._parts)
+
+    def ids(self) -> np.ndarray:
+        """Every document's vector id, ascending."""
+        from tantivy import Query
+
+        found = [part.hits(Query.all_query(), n) for part in self._parts if (n := part.searcher.num_docs)]
+        return np.sort(np.array([hit[1] for hits in found for hit in hits], np.int64))
 
     def document_counts(self, clauses: Sequence[TextClause]) -> list[int]:
         _check(clauses)

@@ -16,6 +16,8 @@ from khung.errors import ConfigError, CorruptError, NotFound, StoreError
 
 IDS, EXACT, FAST, FAST_PARAMETERS = "vector_ids.npy", "exact.faiss", "fast.faiss", "fast.json"
 SEED = 20261122
+RECALL_GATE = 0.98  # recall@10 against exact, of an approximate index
+GATE_QUERIES = 64
 TIE = 1e-4  # scores nearer than this are one score: the rounding of fp16 is about 2e-5
 
 
@@ -25,8 +27,8 @@ class IndexPolicy:
 
     exact_up_to: int = 20_000
     sq8_up_to: int = 50_000
-    recall_at_10: float = 0.98
-    canaries: int = 64
+    recall_at_10: float = RECALL_GATE
+    gate_queries: int = GATE_QUERIES
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,7 @@ def check_vectors(ids: np.ndarray, vectors: np.ndarray) -> None:
 
 def _fast_index(exact: Any, vectors: np.ndarray, policy: IndexPolicy) -> tuple[Any, Fast]:
     """The first candidate that passes the gate; none for a small part, or when only exact is good enough."""
-    queries = sample_queries(vectors, policy.canaries)
+    queries = sample_queries(vectors, policy.gate_queries)
     for index, fast in _candidates(vectors, policy):
         recall = recall_at_10(exact, index, fast, queries)
         if recall >= policy.recall_at_10:
@@ -234,6 +236,12 @@ class FaissVectors:
         """Every id, ascending."""
         return np.sort(np.concatenate([np.zeros(0, np.int64), *(part.ids for part in self._parts)]))
 
+    def measured_recall(self) -> float:
+        """recall@10 of the worst part against exact search, on directions made from its own vectors."""
+        parts = [part for part in self._parts if part.index is not None]
+        made = ((p, sample_queries(p.exact.reconstruct_n(0, p.exact.ntotal), GATE_QUERIES)) for p in parts)
+        return min((recall_at_10(p.exact, p.index, p.fast, asked) for p, asked in made), default=1.0)
+
     def all_vectors(self) -> tuple[np.ndarray, np.ndarray]:
         """`(ids (n,), vectors float32 (n, d))`: everything, for a new seal."""
         blocks = [part.exact.reconstruct_n(0, part.exact.ntotal) for part in self._parts if len(part.ids)]
@@ -242,7 +250,8 @@ class FaissVectors:
 
     def _checked(self, queries: np.ndarray) -> np.ndarray:
         queries = np.ascontiguousarray(queries, np.float32)
-        if queries.ndim != 2 or queries.shape[1] != self.dim or not np.isfinite(queries).all():
+        wrong_dim = self._parts and queries.shape[-1] != self.dim  # an empty library takes any question
+        if queries.ndim != 2 or wrong_dim or not np.isfinite(queries).all():
             raise StoreError(f"Queries of shape {queries.shape} are not finite vectors of {self.dim} dimensions.")
         return queries
 

@@ -1,0 +1,110 @@
+"""Opening a sealed shard: checksums first, then the stores. An open shard is leased, so that no collector takes it away.
+
+Nothing here writes; asking many shards as one is snapshot.py.
+"""
+
+import fcntl
+import hashlib
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from khung.errors import CorruptError, NotFound
+from khung.records import vector_id
+from khung.shards import manifest
+from khung.shards.manifest import SealedInput, ShardManifest
+from khung.stores.records_duckdb import DuckRecords
+from khung.stores.text_tantivy import TantivyText
+from khung.stores.vectors_faiss import FaissVectors
+
+SHARDS, RECORDS, TEXT, VECTORS = "shards", "records", "text", "vectors"
+_SHARD_ID = re.compile(r"[0-9]{3,4}-[0-9a-f]{16}")
+
+
+def shard_folder(shelf: Path, shard_id: str) -> Path:
+    """Raises NotFound for what cannot be a shard id."""
+    if not _SHARD_ID.fullmatch(shard_id):
+        raise NotFound(f"“{shard_id[:60]}” is not a shard id.")
+    return Path(shelf) / SHARDS / shard_id
+
+
+class Lease:
+    """A shared lock on a shard's manifest. The kernel lets go of it when its holder dies."""
+
+    def __init__(self, folder: Path) -> None:
+        path = folder / manifest.MANIFEST
+        try:
+            self._handle = open(path, "rb")  # noqa: SIM115 held until release
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise NotFound(f"There is no shard {folder.name}.") from error
+        fcntl.flock(self._handle, fcntl.LOCK_SH)
+        try:
+            moved = os.stat(path).st_ino != os.fstat(self._handle.fileno()).st_ino
+        except FileNotFoundError:
+            moved = True
+        if moved:  # collected between the opening and the lock
+            self.release()
+            raise NotFound(f"The shard {folder.name} has just been collected.")
+
+    def release(self) -> None:
+        self._handle.close()
+
+
+def verify(folder: Path, sealed: ShardManifest) -> None:
+    """Every file's length and SHA-256. Raises CorruptError naming the first that disagrees."""
+    for file in sealed.files:
+        path = folder / file.path
+        try:
+            with open(path, "rb") as data:
+                same = os.fstat(data.fileno()).st_size == file.size_bytes
+                same = same and hashlib.file_digest(data, "sha256").hexdigest() == file.sha256
+        except OSError as error:
+            raise CorruptError(f"{path} cannot be read: {error}.", cure="Seal the shard again.") from error
+        if not same:
+            raise CorruptError(f"{path} is damaged: its checksum disagrees.", cure="Seal the shard again.")
+
+
+class Shard:
+    """One open shard: `manifest`, `records`, `text`, `vectors`. A context manager."""
+
+    def __init__(self, folder: Path, *, check: bool = True) -> None:
+        self.folder = folder
+        self._lease = Lease(folder)
+        try:
+            self.manifest = manifest.read(folder / manifest.MANIFEST, ShardManifest)
+            if self.manifest.shard_id != folder.name:
+                raise CorruptError(f"{folder} says that it is {self.manifest.shard_id}.")
+            if check:
+                verify(folder, self.manifest)
+            self.records = DuckRecords([folder / RECORDS])
+            self.text = TantivyText([folder / TEXT])
+            self.vectors = FaissVectors([folder / VECTORS], self.manifest.dim)
+        except BaseException:
+            self._lease.release()
+            raise
+
+    def inputs(self) -> Iterator[SealedInput]:
+        """What was sealed, by video, without loss: as it goes into the next seal."""
+        ids, vectors = self.vectors.all_vectors()
+        for video in self.records.videos():
+            records = self.records.frames_of(video.video_id)
+            rows = np.searchsorted(ids, np.array([vector_id(r.frame_id) for r in records], np.int64))
+            yield SealedInput(video, self.records.shots(video.video_id), records, vectors[rows])
+
+    def close(self) -> None:
+        self.records.close()
+        self._lease.release()
+
+    def __enter__(self) -> "Shard":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def open_shard(shelf: Path, shard_id: str, verify: bool = True) -> Shard:
+    """Raises NotFound, or CorruptError when a checksum disagrees."""
+    return Shard(shard_folder(shelf, shard_id), check=verify)

@@ -1,0 +1,282 @@
+"""Snapshots: shards that go into service together. Verify, then move one pointer; a reader keeps what it opened.
+
+Publishing, rolling back and collecting garbage. Sealing is writer.py, one shard reader.py, the pointer's file pointer.py.
+"""
+
+import fcntl
+import re
+import secrets
+import shutil
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from khung.errors import CorruptError, NotFound
+from khung.shards import canaries, manifest, pointer
+from khung.shards.manifest import ShardManifest, ShardRef, SnapshotManifest
+from khung.shards.pointer import ANY, Move
+from khung.shards.reader import RECORDS, SHARDS, TEXT, VECTORS, Lease, Shard, open_shard, shard_folder, verify
+from khung.shards.writer import ASIDE
+from khung.stores import RecordStore
+from khung.stores.durable import locked, replace_file
+from khung.stores.ledger_sqlite import utc_now
+from khung.stores.records_duckdb import DuckRecords
+from khung.stores.text_tantivy import TantivyText
+from khung.stores.vectors_faiss import RECALL_GATE, FaissVectors
+from khung.text.fields import TEXT_VERSION
+
+SNAPSHOTS = "snapshots"
+DAY_S = 86_400.0
+_TAKEN = "taken-"
+_SNAPSHOT_ID = re.compile(r"[0-9a-f]{16}")
+
+Complaints = Callable[["Snapshot"], Iterable[str]]
+"""Asks an opened snapshot and yields what is wrong with it: canary queries, quality gates."""
+Measure = Callable[["Snapshot"], Mapping[str, Sequence[float]]]
+
+
+class Snapshot:
+    """The stores of one snapshot, opened together: `id`, `manifest`, `records`, `text`, `vectors`, `fingerprint`, `normalisers`."""
+
+    def __init__(self, shelf: Path, sealed: SnapshotManifest, *, check: bool) -> None:
+        self.manifest = sealed
+        self.id = sealed.snapshot_id
+        self.fingerprint = sealed.embed_fingerprint
+        self.normalisers = sealed.normalisers
+        if sealed.text_version != TEXT_VERSION:
+            raise CorruptError(
+                f"Snapshot {self.id} has words of version {sealed.text_version}, not {TEXT_VERSION}.",
+                cure="Seal the shards again.",
+            )
+        folders = [shard_folder(shelf, ref.shard_id) for ref in sealed.shards]
+        self._leases: list[Lease] = []
+        try:
+            for folder in folders:
+                self._leases.append(Lease(folder))
+                if check:
+                    verify(folder, manifest.read(folder / manifest.MANIFEST, ShardManifest))
+            self.records: RecordStore = DuckRecords([folder / RECORDS for folder in folders])
+            self.text = TantivyText([folder / TEXT for folder in folders])
+            self.vectors = FaissVectors([folder / VECTORS for folder in folders], sealed.dim)
+        except BaseException:
+            self._release()
+            raise
+
+    @classmethod
+    def open(cls, shelf: Path, snapshot_id: str, *, verify: bool = True) -> "Snapshot":
+        """Raises NotFound, or CorruptError before anything damaged is loaded."""
+        return cls(Path(shelf), read_manifest(shelf, snapshot_id), check=verify)
+
+    def close(self) -> None:
+        self.records.close()
+        self._release()
+
+    def _release(self) -> None:
+        for lease in self._leases:
+            lease.release()
+
+    def __enter__(self) -> "Snapshot":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+# -- the pointer, in the words of snapshots
+
+
+def current(shelf: Path) -> str | None:
+    """The id of the snapshot in service; None before the first. Raises CorruptError."""
+    return pointer.read(shelf).current
+
+
+def history(shelf: Path) -> list[Move]:
+    """Every move of the pointer, oldest first."""
+    return list(pointer.read(shelf).moves)
+
+
+def rollback(shelf: Path, snapshot_id: str, *, expect: str | None = ANY) -> None:
+    """Put an older snapshot back into service, verified as at its publishing. Raises NotFound, CorruptError, PublishConflict."""
+    sealed = read_manifest(shelf, snapshot_id)
+    check(shelf, sealed)
+    pointer.move(shelf, snapshot_id, "rollback", expect=expect, before=lambda: _must_be_there(shelf, sealed))
+
+
+# -- publishing
+
+
+def publish(
+    shelf: Path,
+    shard_ids: Sequence[str],
+    *,
+    measure: Measure | None = None,
+    canaries: Complaints | None = None,
+    expect: str | None = ANY,
+    min_recall: float = RECALL_GATE,
+) -> SnapshotManifest:
+    """Verify the shards together and put them into service; the same shards again are the same snapshot.
+
+    `measure` gives the normalisers of the opened snapshot; `canaries` yields complaints, any of which stops the publishing;
+    `expect` is the snapshot that must still be in service (None: none yet). Raises CorruptError naming what is wrong,
+    PublishConflict when another publisher was first. Until the pointer moves nothing changes for any reader.
+    """
+    sealed = compose(shelf, shard_ids)
+    check(shelf, sealed, min_recall=min_recall)
+    with Snapshot(Path(shelf), sealed, check=False) as snapshot:
+        if measure:
+            normalisers = {name: tuple(map(float, values)) for name, values in measure(snapshot).items()}
+            sealed = snapshot.manifest = identified(replace(sealed, normalisers=normalisers))
+            snapshot.normalisers = sealed.normalisers
+        if wrong := list(canaries(snapshot)) if canaries else []:
+            raise CorruptError(f"The new snapshot does not answer as it should: {'; '.join(wrong)}")
+        _write_manifest(shelf, sealed)
+        pointer.move(shelf, sealed.snapshot_id, "publish", expect=expect)
+    return sealed
+
+
+def compose(shelf: Path, shard_ids: Sequence[str]) -> SnapshotManifest:
+    """The manifest of these shards together. Raises CorruptError when they do not belong together."""
+    shards = sorted((_shard_manifest(shelf, one) for one in shard_ids), key=lambda m: m.shard_index)
+    for name in ("embed_fingerprint", "dim", "text_version", "shard_count"):
+        if len(values := sorted({str(getattr(m, name)) for m in shards})) > 1:
+            raise CorruptError(f"The shards differ in {name}: {', '.join(values)}.", cure="Seal them all again.")
+    if len({m.shard_index for m in shards}) < len(shards):
+        raise CorruptError("Two shards have one number: a snapshot takes one state of each.")
+    first = shards[0] if shards else None
+    return identified(
+        SnapshotManifest(
+            schema_version=manifest.SCHEMA_VERSION,
+            snapshot_id="",
+            shards=tuple(ShardRef(m.shard_id, m.frames) for m in shards),
+            embed_fingerprint=first.embed_fingerprint if first else "",
+            dim=first.dim if first else 0,
+            text_version=first.text_version if first else TEXT_VERSION,
+            videos=sum(len(m.videos) for m in shards),
+            frames=sum(m.frames for m in shards),
+            created_at=utc_now(),
+        )
+    )
+
+
+def identified(sealed: SnapshotManifest) -> SnapshotManifest:
+    return replace(sealed, snapshot_id=manifest.content_id(sealed, without=("snapshot_id", "created_at")))
+
+
+def check(shelf: Path, sealed: SnapshotManifest, *, min_recall: float = RECALL_GATE) -> None:
+    """Each shard by itself: checksums, equal ids in every store, its canaries, its recall. Raises NotFound or CorruptError."""
+    for ref in sealed.shards:
+        with open_shard(shelf, ref.shard_id) as shard:
+            check_shard(shard, min_recall)
+
+
+def check_shard(shard: Shard, min_recall: float) -> None:
+    """Raises CorruptError."""
+    ids = {
+        "records": np.sort(shard.records.timeline().vector_ids),
+        "vectors": shard.vectors.ids(),
+        "text": shard.text.ids(),
+    }
+    counts = {name: len(found) for name, found in ids.items()} | {"manifest": shard.manifest.frames}
+    if len(set(counts.values())) > 1 or not all(np.array_equal(found, ids["records"]) for found in ids.values()):
+        raise CorruptError(f"Shard {shard.manifest.shard_id}: the stores hold different frames: {counts}.")
+    if {v.video_id for v in shard.records.videos()} != shard.manifest.videos.keys():
+        raise CorruptError(f"Shard {shard.manifest.shard_id}: the manifest names other videos than the records.")
+    canaries.check(shard.folder, shard.vectors, shard.text)
+    recall = shard.vectors.measured_recall()
+    if recall < min_recall:
+        raise CorruptError(
+            f"Shard {shard.manifest.shard_id}: recall@10 is {recall:.3f}, below {min_recall}.",
+            cure="Seal it with a finer index.",
+        )
+
+
+def read_manifest(shelf: Path, snapshot_id: str) -> SnapshotManifest:
+    """Raises NotFound or CorruptError."""
+    if not _SNAPSHOT_ID.fullmatch(snapshot_id):
+        raise NotFound(f"“{snapshot_id[:60]}” is not a snapshot id.")
+    sealed = manifest.read(Path(shelf) / SNAPSHOTS / f"{snapshot_id}.json", SnapshotManifest)
+    if not sealed.snapshot_id == snapshot_id == identified(sealed).snapshot_id:
+        raise CorruptError(f"The snapshot {snapshot_id} is damaged: its content has another hash.")
+    return sealed
+
+
+def _shard_manifest(shelf: Path, shard_id: str) -> ShardManifest:
+    return manifest.read(shard_folder(shelf, shard_id) / manifest.MANIFEST, ShardManifest)
+
+
+def _write_manifest(shelf: Path, sealed: SnapshotManifest) -> None:
+    folder = Path(shelf) / SNAPSHOTS
+    folder.mkdir(parents=True, exist_ok=True)
+    replace_file(folder / f"{sealed.snapshot_id}.json", manifest.encode(sealed))
+
+
+def _must_be_there(shelf: Path, sealed: SnapshotManifest) -> None:
+    for ref in sealed.shards:
+        _shard_manifest(shelf, ref.shard_id)
+
+
+# -- garbage
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """What a collection took away."""
+
+    shards: tuple[str, ...]
+    snapshots: tuple[str, ...]
+    aside: tuple[str, ...]
+
+
+def collect(shelf: Path, keep: int = 3, *, min_age_s: float = DAY_S, also: Iterable[str] = ()) -> Collected:
+    """Take away what nothing needs: snapshots beyond the last `keep` in service, their shards, and what a crash left aside.
+
+    Never what an open reader holds, the shards of `also` (sealed, not yet published), nor anything younger than `min_age_s`.
+    """
+    shelf = Path(shelf)
+    old = time.time() - min_age_s
+    with locked(shelf / f"{pointer.POINTER}.lock"):  # so that no rollback chooses what is just being taken
+        snapshots, wanted = _sort_snapshots(shelf, keep, old)
+        for snapshot_id in snapshots:
+            (shelf / SNAPSHOTS / f"{snapshot_id}.json").unlink()
+        wanted.update(also)
+        unwanted = [p for p in _children(shelf / SHARDS) if p.name not in wanted and p.stat().st_mtime < old]
+        shards = [p.name for p in unwanted if _take(shelf, p)]
+    aside = [p for p in _left_aside(shelf) if p.stat().st_mtime < old or p.name.startswith(_TAKEN)]
+    for path in aside:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    return Collected(tuple(shards), tuple(snapshots), tuple(p.name for p in aside if not p.name.startswith(_TAKEN)))
+
+
+def _sort_snapshots(shelf: Path, keep: int, old: float) -> tuple[list[str], set[str]]:
+    """The snapshots that may go, and the shards of those that stay: the last `keep` in service, and whatever is young."""
+    in_service = dict.fromkeys(move.snapshot_id for move in reversed(pointer.read(shelf).moves))
+    kept = set(list(in_service)[: max(keep, 1)])
+    there = [p for p in _children(shelf / SNAPSHOTS) if _SNAPSHOT_ID.fullmatch(p.stem)]
+    gone = [p.stem for p in there if p.stem not in kept and p.stat().st_mtime < old]
+    staying = {p.stem for p in there} - set(gone)
+    return gone, {ref.shard_id for one in staying for ref in read_manifest(shelf, one).shards}
+
+
+def _left_aside(shelf: Path) -> list[Path]:
+    """What a process that died had not yet given its name, and what was taken."""
+    return [*_children(shelf / ASIDE), *shelf.glob(".*.aside"), *(shelf / SNAPSHOTS).glob(".*.aside")]
+
+
+def _children(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir()) if folder.is_dir() else []
+
+
+def _take(shelf: Path, folder: Path) -> bool:
+    """Take a shard's name away unless a reader has it. Its bytes go later: a crash leaves it aside, never half there."""
+    aside = shelf / ASIDE / f"{_TAKEN}{folder.name}-{secrets.token_hex(6)}"
+    try:
+        with open(folder / manifest.MANIFEST, "rb") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            aside.parent.mkdir(exist_ok=True)
+            folder.rename(aside)
+    except BlockingIOError:
+        return False
+    return True

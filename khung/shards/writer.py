@@ -1,0 +1,199 @@
+"""Sealing: what is known of a shard's videos becomes one immutable folder, written aside and renamed.
+
+The shard's id is the hash of its content, so sealing the same twice is one shard, and a crash leaves only a folder aside that no
+one names. What goes into a snapshot is decided elsewhere.
+"""
+
+import hashlib
+import os
+import secrets
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from khung.errors import KhungError, StoreError
+from khung.records import FrameRecord, vector_id
+from khung.shards import canaries, manifest
+from khung.shards.manifest import SealedFile, SealedInput, ShardManifest, shard_of
+from khung.shards.reader import RECORDS, TEXT, VECTORS, open_shard, shard_folder
+from khung.stores import records_duckdb, tables, text_tantivy, vectors_faiss
+from khung.stores.durable import sync_file, sync_folder
+from khung.stores.ledger_sqlite import utc_now
+from khung.stores.vectors_faiss import Fast, IndexPolicy
+from khung.text.fields import TEXT_VERSION, fields
+
+ASIDE = ".aside"
+
+
+def seal(
+    shelf: Path,
+    shard_index: int,
+    videos: Iterable[SealedInput],
+    *,
+    shard_count: int,
+    embed_fingerprint: str,
+    dim: int,
+    models: Mapping[str, str] | None = None,
+    policy: IndexPolicy | None = None,
+) -> ShardManifest:
+    """Seal one shard and return its manifest. No videos make an empty shard.
+
+    Raises StoreError when the input does not fit together (a video of another shard, a record without its vector, a vector
+    that is not finite and of unit length) and when the disk refuses.
+    """
+    inputs = sorted((_ordered(one, dim) for one in videos), key=lambda one: one.video.video_id)
+    _check(inputs, shard_index, shard_count)
+    policy = policy or IndexPolicy()
+    header = {
+        "schema_version": manifest.SCHEMA_VERSION, "shard_index": shard_index, "shard_count": shard_count,
+        "embed_fingerprint": embed_fingerprint, "dim": dim, "models": dict(models or {}), "text_version": TEXT_VERSION,
+        "videos": {one.video.video_id: video_digest(one) for one in inputs},
+    }  # fmt: skip
+    shard_id = f"{shard_index:03}-{manifest.digest([tables.to_json(header | {'policy': asdict(policy)})])[:16]}"
+    if sound := _sealed_before(shelf, shard_id):
+        return sound
+    aside = _make_aside(shelf, shard_id)
+    try:
+        fast = _write(aside, inputs, dim, policy)
+        sealed = ShardManifest(
+            **header, shard_id=shard_id, frames=sum(len(one.records) for one in inputs), index_kind=fast.kind,
+            recall_at_10=fast.recall_at_10, created_at=utc_now(), files=_hashed(aside),
+        )  # fmt: skip
+        (aside / manifest.MANIFEST).write_bytes(manifest.encode(sealed))
+        _settle(aside, shard_folder(shelf, shard_id))
+    except OSError as error:
+        raise StoreError(f"Shard {shard_id} could not be written: {error}.", cure="Is the disk full?") from error
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    return open_manifest(shelf, shard_id)
+
+
+def reseal(
+    shelf: Path,
+    previous_id: str,
+    changed: Iterable[SealedInput],
+    *,
+    gone: Iterable[str] = (),
+    policy: IndexPolicy | None = None,
+) -> ShardManifest:
+    """The previous shard with some videos put in, replaced or taken out; nothing else is read or embedded again."""
+    with open_shard(shelf, previous_id) as previous:
+        new = {one.video.video_id: one for one in changed}
+        dropped = new.keys() | set(gone)
+        kept = [one for one in previous.inputs() if one.video.video_id not in dropped]
+        old = previous.manifest
+    return seal(
+        shelf, old.shard_index, [*kept, *new.values()], shard_count=old.shard_count,
+        embed_fingerprint=old.embed_fingerprint, dim=old.dim, models=old.models, policy=policy,
+    )  # fmt: skip
+
+
+def open_manifest(shelf: Path, shard_id: str) -> ShardManifest:
+    """Raises NotFound or CorruptError."""
+    return manifest.read(shard_folder(shelf, shard_id) / manifest.MANIFEST, ShardManifest)
+
+
+def video_digest(one: SealedInput) -> str:
+    """What would be sealed of the video, as 32 hex digits: another digest is another content."""
+    rows = [tables.to_json(record) for record in one.records]
+    shots = [tables.to_json(shot) for shot in one.shots]
+    vectors = np.asarray(one.vectors, np.float16).tobytes()
+    return manifest.digest([tables.to_json(one.video), b"".join(shots), b"\n".join(rows), vectors])[:32]
+
+
+def _ordered(one: SealedInput, dim: int) -> SealedInput:
+    vectors = np.asarray(one.vectors, np.float32).reshape(-1, dim) if len(one.vectors) == 0 else np.asarray(one.vectors)
+    if vectors.shape != (len(one.records), dim):
+        raise StoreError(
+            f"{one.video.video_id}: {len(one.records)} records and vectors of shape {vectors.shape}, not {dim}."
+        )
+    order = sorted(range(len(one.records)), key=lambda i: one.records[i].keyframe.frame_index)
+    shots = sorted(one.shots, key=lambda shot: shot.shot_index)
+    return SealedInput(one.video, shots, [one.records[i] for i in order], vectors[order])
+
+
+def _check(inputs: Sequence[SealedInput], shard_index: int, shard_count: int) -> None:
+    for one in inputs:
+        video_id = one.video.video_id
+        if shard_of(video_id, shard_count) != shard_index:
+            raise StoreError(f"{video_id} belongs to shard {shard_of(video_id, shard_count)}, not {shard_index}.")
+        frames = [record.keyframe.frame_index for record in one.records]
+        if any(record.video_id != video_id for record in one.records) or len(set(frames)) < len(frames):
+            raise StoreError(f"{video_id} has a frame twice or a frame of another video.")
+    names = [one.video.video_id for one in inputs]
+    if len(set(names)) < len(names):
+        raise StoreError("A video was given twice.")
+
+
+def _sealed_before(shelf: Path, shard_id: str) -> ShardManifest | None:
+    """A sound shard of that id, if there is one; a damaged one is moved out of the way."""
+    folder = shard_folder(shelf, shard_id)
+    if not folder.exists():
+        return None
+    try:
+        with open_shard(shelf, shard_id) as shard:
+            return shard.manifest
+    except KhungError:
+        folder.rename(_make_aside(shelf, f"damaged-{shard_id}") / "shard")
+        return None
+
+
+def _make_aside(shelf: Path, name: str) -> Path:
+    aside = shelf / ASIDE / f"{name}-{secrets.token_hex(6)}"
+    aside.mkdir(parents=True)
+    return aside
+
+
+def _write(folder: Path, inputs: Sequence[SealedInput], dim: int, policy: IndexPolicy) -> Fast:
+    for name in (RECORDS, TEXT, VECTORS):
+        (folder / name).mkdir()
+    records = [record for one in inputs for record in one.records]
+    ids = np.array([vector_id(record.frame_id) for record in records], np.int64)
+    shots = [shot for one in inputs for shot in one.shots]
+    records_duckdb.write_part(folder / RECORDS, [one.video for one in inputs], shots, records)
+    words = [text_fields(record) for record in records]
+    text_tantivy.write_part(folder / TEXT, zip(ids.tolist(), words, strict=True))
+    vectors = np.concatenate([np.zeros((0, dim), np.float32), *(one.vectors for one in inputs)])
+    fast = vectors_faiss.write_part(folder / VECTORS, ids, vectors, policy)
+    indexes = vectors_faiss.FaissVectors([folder / VECTORS], dim), text_tantivy.TantivyText([folder / TEXT])
+    chosen = canaries.choose(records, [w["vi_key"] for w in words], *indexes)
+    (folder / canaries.CANARIES).write_bytes(manifest.encode(chosen))
+    return fast
+
+
+def text_fields(record: FrameRecord) -> dict[str, str]:
+    """What both text engines index of a record."""
+    captions = record.description.captions
+    shown = "\n".join(line.text for line in record.screen_text)
+    return fields(captions.get("vi", ""), captions.get("en", ""), shown)
+
+
+def _hashed(folder: Path) -> tuple[SealedFile, ...]:
+    """Every file, made durable; engines' lock files are not content."""
+    found = []
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        if path.suffix == ".lock":
+            path.unlink()
+            continue
+        sync_file(path)
+        with open(path, "rb") as data:
+            checksum = hashlib.file_digest(data, "sha256").hexdigest()
+        found.append(SealedFile(path.relative_to(folder).as_posix(), path.stat().st_size, checksum))
+    return tuple(found)
+
+
+def _settle(aside: Path, final: Path) -> None:
+    """Give the folder its name. Another process may have sealed the same content first: then that one stands."""
+    sync_file(aside / manifest.MANIFEST)
+    for folder in [aside, *(p for p in aside.rglob("*") if p.is_dir())]:
+        sync_folder(folder)
+    final.parent.mkdir(exist_ok=True)
+    try:
+        os.rename(aside, final)
+    except OSError:
+        if not final.is_dir():
+            raise
+    sync_folder(final.parent)

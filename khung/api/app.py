@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("khung.api")
 
+FORM = 2**16  # bytes that a form adds around its files
+
 
 def create_app(settings: Settings, *, embedder: "Embedder | None" = None) -> FastAPI:
     """The ASGI application. `embedder` takes the place of the one that the settings name; it is otherwise loaded at start."""
@@ -51,12 +53,15 @@ def create_app(settings: Settings, *, embedder: "Embedder | None" = None) -> Fas
         docs_url=None,  # FastAPI's own pages load scripts from elsewhere; ours is at /docs
         redoc_url=None,
         openapi_url="/v1/openapi.json" if settings.serve.api_docs else None,
-        max_body_size=settings.serve.max_upload_bytes + 2**20,
         separate_input_output_schemas=False,
     )
     problems.install(app)
-    for router in (search.router, library.router, media.router, system.router, pages.router):
-        app.include_router(router)
+    image_body, video_body = settings.serve.max_image_bytes + FORM, settings.serve.max_upload_bytes + FORM
+    app.include_router(search.router, max_body_size=image_body)
+    app.include_router(library.router, max_body_size=video_body)
+    app.include_router(media.router, max_body_size=0)
+    app.include_router(system.router, max_body_size=0)
+    app.include_router(pages.router, max_body_size=video_body)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     app.add_middleware(Guard)
     app.state.error_page = pages.problem_page

@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from khung import errors
+from khung.api.headers import HEADERS
 
 log = logging.getLogger("khung.api")
 
@@ -81,6 +82,8 @@ def response_of(error: Exception) -> Response:
     if isinstance(error, errors.Overloaded):
         headers["Retry-After"] = str(error.retry_after_s)
     headers["Cache-Control"] = "no-store"
+    if problem.status == 500:  # sent by the outermost layer of all, beyond khung.api.guard
+        headers |= HEADERS
     return Response(problem.model_dump_json(), problem.status, headers, MEDIA_TYPE)
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from khung.errors import KhungError, NotFound, SearchUnavailable
+from khung.errors import KhungError, ModelError, NotFound, SearchUnavailable
 from khung.metrics import INDEXED, SNAPSHOT
 from khung.search.engine import Engine
 from khung.shards.snapshot import Snapshot, current
@@ -111,7 +111,7 @@ class Serving:
             if wanted is None or wanted == self.snapshot_id or self._lately_refused(wanted):
                 return False
             self._swap(self._open(wanted))
-        except KhungError as error:
+        except (KhungError, OSError, ValueError, RuntimeError) as error:  # whatever it is, the old one goes on serving
             self._refuse(wanted, error)
             return False
         return True
@@ -122,7 +122,19 @@ class Serving:
 
     def _open(self, snapshot_id: str) -> Resident:
         snapshot = Snapshot.open(self._shelf, snapshot_id)
-        return Resident(snapshot, Engine(snapshot, self.embedder))
+        try:
+            return Resident(snapshot, self._engine(snapshot))
+        except BaseException:
+            snapshot.close()
+            raise
+
+    def _engine(self, snapshot: Snapshot) -> Engine:
+        """Without its encoder, if that fails: the other channels answer, and every answer says what is missing."""
+        try:
+            return Engine(snapshot, self.embedder)
+        except ModelError as error:
+            log.error("embedder_failed", extra={"reason": str(error)})
+            return Engine(snapshot, None)
 
     def _swap(self, new: Resident | None) -> None:
         with self._lock:
@@ -142,7 +154,7 @@ class Serving:
         INDEXED.set(len(new.snapshot.records))
         log.info("snapshot_in_service", extra={"snapshot": new.snapshot.id})
 
-    def _refuse(self, snapshot_id: str | None, error: KhungError) -> None:
+    def _refuse(self, snapshot_id: str | None, error: Exception) -> None:
         if self.rejected != str(error):
             log.error("snapshot_refused", extra={"snapshot": snapshot_id, "reason": str(error)})
         self.rejected, self._refused = str(error), (snapshot_id, time.monotonic())

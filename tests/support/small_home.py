@@ -11,9 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from khung.records import Description, FrameRecord, Keyframe, Region, Shot, TextLine, Video
+from khung.search.frames import Frames
+from khung.search.scale import measure
 from khung.settings import Settings
 from khung.shards.manifest import shard_of
-from khung.shards.snapshot import publish
+from khung.shards.snapshot import Snapshot, publish
 from khung.shards.writer import SealedInput, seal
 from khung.stores import STAGES, LedgerEntry
 from khung.stores.archive_local import LocalArchive
@@ -99,7 +101,16 @@ def put_in_service(settings: Settings, inputs: Sequence[SealedInput]) -> str:
         ).shard_id
         for index in range(SHARDS)
     ]
-    return publish(settings.shelf_dir, shards).snapshot_id
+    return publish(settings.shelf_dir, shards, measure=scales).snapshot_id
+
+
+def scales(snapshot: Snapshot) -> dict[str, tuple[float, float]]:
+    """The scale of cosines that the snapshot carries."""
+    measured = measure(snapshot.vectors, Frames(snapshot.records), ColourEmbedder())
+    return {
+        "vector_text": (measured.text.low, measured.text.high),
+        "vector_image": (measured.image.low, measured.image.high),
+    }
 
 
 def add(library: Library, ledger: SqliteLedger, path: Path) -> SealedInput:
@@ -156,7 +167,7 @@ def pictures(pixels: np.ndarray) -> Iterator[tuple[str, bytes]]:
         image = Image.fromarray(pixels)
         image.thumbnail((size, size))
         out = io.BytesIO()
-        image.save(out, form, quality=70)
+        image.save(out, form, quality=70, **({"speed": 10} if form == "AVIF" else {}))
         yield variant, out.getvalue()
 
 

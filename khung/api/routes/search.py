@@ -14,6 +14,7 @@ from khung.errors import MediaError
 
 router = APIRouter(prefix="/v1", tags=["search"])
 Asked = Annotated[Service, Depends(service_of)]
+MAX_QUESTION = 2**17  # bytes of JSON; a question of all the largest fields fits twice
 _ANSWERS = documented(404, 422, 503)
 
 
@@ -23,7 +24,9 @@ async def search(asked: Annotated[SearchIn, Query()], service: Asked) -> Respons
     return await _answer(asked, service)
 
 
-@router.post("/search", response_model=SearchOut, responses=documented(400, 404, 413, 422, 503))
+@router.post(
+    "/search", response_model=SearchOut, max_body_size=MAX_QUESTION, responses=documented(400, 404, 413, 422, 503)
+)
 async def search_by_body(asked: SearchIn, service: Asked) -> Response:
     """The same question as a JSON body."""
     return await _answer(asked, service)

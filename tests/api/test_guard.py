@@ -1,0 +1,47 @@
+"""What stands around every request: headers, the same-site rule, logs without what people asked."""
+
+import json
+import logging
+
+import pytest
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["/", "/?q=ph", "/health", "/v1/search", "/nowhere", "/static/khung.css", "/v1/videos/googlework_short/media"],
+)
+def test_every_answer_is_guarded(client, url):
+    headers = client.get(url).headers
+    csp = headers["content-security-policy"]
+    assert "default-src 'none'" in csp and "unsafe" not in csp and "frame-ancestors 'none'" in csp
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["x-frame-options"] == "DENY"
+    assert headers["referrer-policy"] == "same-origin"
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_other_sites_may_not_change_anything(client, site):
+    answer = client.post("/v1/query-images", headers={"sec-fetch-site": site})
+    assert (answer.status_code, answer.headers["content-type"]) == (403, "application/problem+json")
+    assert client.get("/health", headers={"sec-fetch-site": site}).status_code == 200
+    assert client.post("/v1/search", json={"q": "phố"}, headers={"sec-fetch-site": "same-origin"}).status_code == 200
+
+
+def test_logs_hold_no_query_and_no_id(client):
+    lines = []
+
+    class Keep(logging.Handler):
+        def emit(self, record):
+            lines.append(logging.getLogger("khung").handlers[0].format(record))
+
+    keep = Keep()
+    logging.getLogger("khung").addHandler(keep)
+    try:
+        client.get("/v1/search", params={"q": "bí mật\nlevel=error", "video": "googlework_short"})
+        client.get("/v1/frames/googlework_short/0")
+    finally:
+        logging.getLogger("khung").removeHandler(keep)
+    told = [json.loads(line) for line in lines]
+    assert [line["route"] for line in told] == ["/v1/search", "/v1/frames/{video_id}/{frame_index}"]
+    assert "mật" not in "".join(lines) and "googlework" not in "".join(lines)
+    assert all(line["status"] == 200 and line["took_ms"] >= 0 for line in told)

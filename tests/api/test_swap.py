@@ -1,0 +1,127 @@
+"""Snapshots change under running requests: nobody is cut off, nothing stale is answered, nothing broken goes into service."""
+
+import threading
+import time
+
+import pytest
+from fastapi.testclient import TestClient
+
+from khung.api.app import create_app
+from khung.api.serving import Serving
+from khung.errors import CorruptError, SearchUnavailable
+from khung.shards.snapshot import current, rollback
+from khung.stores.archive_local import LocalArchive
+from khung.stores.ledger_sqlite import SqliteLedger
+from khung.stores.library import Library
+from tests.support.small_home import ColourEmbedder, add, make_old_clip, put_in_service, settings_for
+
+
+@pytest.fixture
+def home(tmp_path, clips):
+    """A home with two snapshots: the older has one video, the newer two."""
+    settings = settings_for(tmp_path)
+    library, ledger = Library(LocalArchive(settings.archive_dir)), SqliteLedger(settings.ledger_path)
+    first = add(library, ledger, make_old_clip(tmp_path / "old_clip.avi"))
+    older = put_in_service(settings, [first])
+    newer = put_in_service(settings, [first, add(library, ledger, clips / "nasa_13013.mp4")])
+    rollback(settings.shelf_dir, older)
+    return settings, older, newer
+
+
+def until(condition, seconds=10):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it never came to be"
+        time.sleep(0.02)
+
+
+def test_a_published_snapshot_is_picked_up_under_load(home):
+    settings, older, newer = home
+    with TestClient(create_app(settings, embedder=ColourEmbedder())) as client:
+        assert client.get("/ready").json()["snapshot"] == older
+        seen, failures, stop = set(), [], threading.Event()
+
+        def ask():
+            while not stop.is_set():
+                answer = client.get("/v1/search", params={"q": "người", "limit": 3})
+                if answer.status_code != 200:
+                    failures.append(answer.text)
+                    continue
+                told = answer.json()
+                seen.add(told["snapshot"])
+                if bool(told["hits"]) != (told["snapshot"] == newer):
+                    failures.append("an answer of one snapshot under the name of another")
+
+        threads = [threading.Thread(target=ask) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for to in (newer, older, newer):
+            rollback(settings.shelf_dir, to)
+            until(lambda to=to: client.get("/ready").json()["snapshot"] == to)
+        stop.set()
+        for thread in threads:
+            thread.join()
+        assert failures == []
+        assert seen == {older, newer}
+
+
+def test_a_reader_keeps_what_it_opened(home):
+    settings, older, newer = home
+    serving = Serving(settings.shelf_dir, ColourEmbedder())
+    with pytest.raises(SearchUnavailable), serving.borrow():
+        pass
+    assert serving.refresh()
+    with serving.borrow() as mine:
+        rollback(settings.shelf_dir, newer)
+        assert serving.refresh()
+        assert serving.snapshot_id == newer and mine.snapshot.id == older
+        assert len(mine.snapshot.records.videos()) == 1
+    with serving.borrow() as here:
+        assert len(here.snapshot.records.videos()) == 2
+    serving.close()
+
+
+def test_a_retired_snapshot_is_closed_once_and_only_when_nobody_reads(home, monkeypatch):
+    settings, older, newer = home
+    serving = Serving(settings.shelf_dir, ColourEmbedder())
+    serving.refresh()
+    closed = []
+    with serving.borrow() as mine, serving.borrow():
+        close = mine.snapshot.close
+        monkeypatch.setattr(mine.snapshot, "close", lambda: (closed.append(older), close()))
+        rollback(settings.shelf_dir, newer)
+        serving.refresh()
+        assert closed == []
+    assert closed == [older]
+    serving.close()
+    assert closed == [older]
+
+
+def test_a_damaged_snapshot_is_refused_and_the_old_one_serves(home):
+    settings, older, newer = home
+    with TestClient(create_app(settings, embedder=ColourEmbedder())) as client:
+        for shard in settings.shelf_dir.glob("shards/*/vectors/*"):
+            data = bytearray(shard.read_bytes())
+            if data:
+                data[len(data) // 2] ^= 1
+                shard.write_bytes(bytes(data))
+        pointer = (settings.shelf_dir / "pointer.json").read_bytes()
+        assert current(settings.shelf_dir) == older
+        with pytest.raises(CorruptError, match=r"damaged|checksum|disagree"):
+            rollback(settings.shelf_dir, newer)
+        assert (settings.shelf_dir / "pointer.json").read_bytes() == pointer
+        from khung.shards.pointer import move
+
+        move(settings.shelf_dir, newer, "publish")  # a publisher without manners
+        until(lambda: client.get("/v1/status").json()["rejected"])
+        assert client.get("/ready").json()["snapshot"] == older
+        assert client.get("/v1/search", params={"q": "xám"}).status_code == 200
+
+
+def test_answers_are_kept_by_snapshot(home):
+    settings, _, newer = home
+    with TestClient(create_app(settings, embedder=ColourEmbedder())) as client:
+        assert client.get("/v1/search", params={"q": "người"}).json()["hits"] == []
+        rollback(settings.shelf_dir, newer)
+        until(lambda: client.get("/ready").json()["snapshot"] == newer)
+        assert client.get("/v1/search", params={"q": "người"}).json()["hits"] != []

@@ -35,11 +35,18 @@ class Picture:
         self.jumps = False  # looks like the first frame after a hard cut
 
     @cached_property
+    def planes(self) -> list[np.ndarray] | None:
+        """Zero-copy views of Y, U and V as stored, or None for a layout that swscale must convert first."""
+        if not _PLANAR.match(self.frame.format.name) or any(plane.line_size <= 0 for plane in self.frame.planes[:3]):
+            return None
+        dtype = np.dtype(np.uint8 if _depth(self.frame) == 8 else "<u2")
+        return [_array(plane, dtype) for plane in self.frame.planes[:3]]
+
+    @cached_property
     def medium(self) -> np.ndarray:
         """BGR uint8 (108, 192, 3)."""
         size = MEDIUM[::-1] if self.turns % 2 else MEDIUM
-        planes = _planes(self.frame)
-        bgr = _thinned(planes, size, self.frame) if planes else _scaled(self.frame, size)
+        bgr = _thinned(self.planes, size, self.frame) if self.planes else _scaled(self.frame, size)
         return upright(bgr, self.turns)
 
     @cached_property
@@ -59,8 +66,7 @@ class Picture:
     @cached_property
     def luma(self) -> np.ndarray:
         """The brightness plane in full size and depth, as stored: uint8, or uint16 for more than 8 bits."""
-        planes = _planes(self.frame)
-        return planes[0] if planes else _array(self.frame.reformat(format="gray").planes[0], np.uint8)
+        return self.planes[0] if self.planes else _array(self.frame.reformat(format="gray").planes[0], np.uint8)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -99,15 +105,6 @@ def upright(picture: np.ndarray, turns: int) -> np.ndarray:
 def square_size(width: int, height: int, aspect: float) -> tuple[int, int]:
     """(width, height) in square pixels; an aspect that no camera has is a lie in the header."""
     return (round(width * aspect), height) if 1 / 4 <= aspect <= 4 else (width, height)
-
-
-def _planes(frame: "av.VideoFrame") -> list[np.ndarray] | None:
-    """Zero-copy views of Y, U and V, or None for a layout that swscale must convert first."""
-    match = _PLANAR.match(frame.format.name)
-    if not match or any(plane.line_size <= 0 for plane in frame.planes[:3]):
-        return None
-    dtype = np.dtype("<u2") if match[3] else np.dtype(np.uint8)
-    return [_array(plane, dtype) for plane in frame.planes[:3]]
 
 
 def _array(plane: "av.video.plane.VideoPlane", dtype: np.dtype) -> np.ndarray:

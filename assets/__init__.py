@@ -1,1 +1,4 @@
-"""WHAT: the partitioned assets and their checks."""
+"""WHAT: the partitioned assets and their checks.
+
+An asset reads, computes, writes, tells; computing is one call into khung. When anything runs is orchestration's business.
+"""

@@ -1,1 +1,1 @@
-"""WHEN: definitions, jobs, schedules, sensors; the one place of assembly."""
+"""WHEN: definitions, jobs, schedules, sensors; the one place of assembly. What is computed stands in assets and ops."""

@@ -1,0 +1,187 @@
+"""Many videos in one run, each on its own: what every per-video asset shares.
+
+One model load serves the whole batch. A video that fails is written into the ledger with its reason and named in the run's
+failure; the others are materialised, one event each. What a stage computes does not live here.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import dagster as dg
+
+from assets.catalog import READS, outdated
+from assets.checks import CHECKS, CheckFailed
+from assets.partitions import VIDEOS, members
+from assets.versions import Input, event_pointers, version_tags
+from khung.errors import ConfigError, KhungError, ModelFileMissing
+from khung.stores import Ledger, LedgerEntry
+
+NOT_THE_VIDEOS_FAULT = (ConfigError, ModelFileMissing)
+"""These would fail every video the same way: the run stops at the first, and the videos wait for the cure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a stage tells of one video: the version of its result, and what people want to see."""
+
+    fingerprint: str
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+Work = Callable[[str], Outcome]
+"""Reads, computes and writes one video's part of a stage. Raises what it likes: it fails alone."""
+
+
+def per_video(stage: str, *, batch: int, code_version: str, kinds: set[str], group: str, **more: Any) -> dict[str, Any]:
+    """Arguments of `@dg.multi_asset` for a per-video stage. `batch`: videos a run; another number for each stage, or
+    Dagster would put two stages into one run, where a failure of the first skips the second for everyone."""
+    spec = dg.AssetSpec(
+        stage,
+        deps=READS[stage],
+        group_name=group,
+        kinds=kinds,
+        owners=["team:kitchen"],
+        code_version=code_version,
+        partitions_def=VIDEOS,
+        skippable=True,
+    )
+    checks = [dg.AssetCheckSpec(name, asset=stage, description=text) for name, text in CHECKS.get(stage, {}).items()]
+    policy = dg.BackfillPolicy.multi_run(max_partitions_per_run=batch)
+    return {"name": stage, "specs": [spec], "check_specs": checks, "backfill_policy": policy, **more}
+
+
+def each_video(
+    context: dg.AssetExecutionContext, ledger: Ledger, work: Work, *, workers: int = 1
+) -> Iterator[dg.AssetCheckResult]:
+    """The body of a per-video asset: every video of the run's partitions through `work`."""
+    stage = context.asset_key.to_user_string()
+    version = context.assets_def.get_asset_spec(context.asset_key).code_version or ""
+    failures = Batch(context, ledger, stage, version).run(members(context.partition_keys), work, workers)
+    for name in CHECKS.get(stage, {}):
+        caught = {v: str(e) for v, e in failures.items() if isinstance(e, CheckFailed) and e.check == name}
+        yield dg.AssetCheckResult(check_name=name, passed=not caught, metadata={"videos": caught})
+    raise_failures(stage, failures)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One stage over some videos, inside a run of an asset or of a chore."""
+
+    context: dg.AssetExecutionContext | dg.OpExecutionContext
+    ledger: Ledger
+    stage: str
+    code_version: str
+
+    def run(self, video_ids: Sequence[str], work: Work, workers: int = 1) -> dict[str, BaseException]:
+        """Each video through `work`, `workers` at a time; ledger and events are written as they end. Returns the failures."""
+        before = {video_id: self.ledger.get(video_id) for video_id in video_ids}
+        ready = [video_id for video_id in video_ids if self._ready(before[video_id])]
+        for video_id in sorted(set(video_ids).difference(ready)):
+            self.context.log.info(f"{video_id}: left out, what {self.stage} builds on is not there.")
+        inputs = self._inputs(ready, before)
+        failures = {}
+        try:
+            with _pool(workers) as pool:
+                jobs = {v: pool.submit(self._work, before[v].get(self.stage), v, work) for v in ready}
+                for number, (video_id, job) in enumerate(jobs.items(), 1):
+                    if error := self._settle(video_id, job, inputs[video_id]):
+                        failures[video_id] = error
+                    outcome = "failed" if error else "is done"
+                    self.context.log.info(f"{self.stage} {number}/{len(jobs)}: {video_id} {outcome}")
+        except NOT_THE_VIDEOS_FAULT as fault:
+            self._put_back(ready, fault)
+            raise
+        return failures
+
+    def _inputs(
+        self, ready: Sequence[str], before: Mapping[str, Mapping[str, LedgerEntry]]
+    ) -> dict[str, dict[str, Input]]:
+        """What each video's work reads, for Dagster to compare with later."""
+        events = {name: event_pointers(self.context.instance, name, ready) for name in READS[self.stage]}
+        return {v: {name: Input(before[v][name].fingerprint, events[name].get(v)) for name in events} for v in ready}
+
+    def _ready(self, entries: Mapping[str, LedgerEntry]) -> bool:
+        linked = self.stage in entries and entries[self.stage].state == "linked"
+        return not linked and all(b in entries and entries[b].state == "done" for b in READS[self.stage])
+
+    def _work(self, last: LedgerEntry | None, video_id: str, work: Work) -> tuple[Outcome, float]:
+        entry = last or LedgerEntry(video_id, self.stage, "waiting")
+        running = replace(entry, state="running", reason="", detail="", attempt=entry.attempt + 1)
+        self.ledger.put([replace(running, code_version=self.code_version)])
+        began = time.perf_counter()
+        return work(video_id), time.perf_counter() - began
+
+    def _settle(
+        self, video_id: str, job: "Future[tuple[Outcome, float]]", inputs: Mapping[str, Input]
+    ) -> BaseException | None:
+        """Write what became of one video and return its error. The future holds whatever the work raised: it is the one
+        barrier between a video's fault and the batch."""
+        error = job.exception()
+        if isinstance(error, NOT_THE_VIDEOS_FAULT):
+            raise error
+        entry = self.ledger.get(video_id)[self.stage]
+        if error is None:
+            self._tell(entry, *job.result(), inputs)
+        else:
+            self.ledger.put([replace(entry, state="failed", reason=reason_of(error), detail=str(error))])
+            unforeseen = not isinstance(error, KhungError)
+            self.context.log.error(f"{video_id}: {error}", exc_info=error if unforeseen else None)
+        return error
+
+    def _put_back(self, video_ids: Sequence[str], fault: BaseException) -> None:
+        """They were not at fault: as if this run had not begun on them."""
+        entries = [self.ledger.get(v).get(self.stage) for v in video_ids]
+        self.ledger.put(
+            replace(e, state="waiting", attempt=e.attempt - 1, detail=str(fault))
+            for e in entries
+            if e and e.state == "running"
+        )
+
+    def _tell(self, entry: LedgerEntry, outcome: Outcome, took_s: float, inputs: Mapping[str, Input]) -> None:
+        """The ledger first: it is the truth, and a lost event costs a repetition at most."""
+        done = replace(entry, state="done", attempt=0, fingerprint=outcome.fingerprint)
+        changed = entry.fingerprint not in ("", outcome.fingerprint)
+        self.ledger.put([done, *(outdated(self.ledger.get(entry.video_id), self.stage) if changed else ())])
+        self.context.log_event(
+            dg.AssetMaterialization(
+                self.stage,
+                partition=entry.video_id,
+                metadata={**outcome.metadata, "took_s": round(took_s, 3), "fingerprint": outcome.fingerprint},
+                tags=version_tags(self.code_version, outcome.fingerprint, inputs),
+            )
+        )
+
+
+def raise_failures(stage: str, failures: Mapping[str, BaseException]) -> None:
+    """Fail the run with the names of those that failed. What was materialised stays; a retry would only repeat the fault."""
+    if failures:
+        rows = "\n".join(f"| {v} | `{reason_of(e)}` | {_in_a_row(str(e))} |" for v, e in sorted(failures.items()))
+        names = ", ".join(sorted(failures)[:5]) + ("…" if len(failures) > 5 else "")
+        raise dg.Failure(
+            f"{stage} failed for {names}. The other videos of this run are done.",
+            metadata={"failed": dg.MetadataValue.md(f"| video | reason | detail |\n|---|---|---|\n{rows}")},
+            allow_retries=False,
+        )
+
+
+def reason_of(error: BaseException) -> str:
+    """A short stable code: the medium's reason, the check's name, or the error's class."""
+    return getattr(error, "reason", "") or getattr(error, "check", "") or type(error).__name__
+
+
+@contextmanager
+def _pool(workers: int) -> Iterator[ThreadPoolExecutor]:
+    """A pool that drops what has not begun when the run is stopped."""
+    pool = ThreadPoolExecutor(workers)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _in_a_row(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")

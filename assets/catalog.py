@@ -1,0 +1,120 @@
+"""What is to be done next, read from the ledger. No Dagster here: questions to the one truth.
+
+Sensors, `khung ingest` and the assets ask here, so that they agree. Nothing in this file writes.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from khung.shards.manifest import shard_of
+from khung.shards.snapshot import current, read_manifest
+from khung.stores import Ledger, LedgerEntry
+
+READS: dict[str, tuple[str, ...]] = {
+    "videos": (),
+    "shots": ("videos",),
+    "keyframes": ("shots",),
+    "embeddings": ("keyframes",),
+    "descriptions": ("keyframes",),
+    "shard_indices": ("embeddings", "descriptions"),
+}
+"""What each stage builds on."""
+
+NEEDS = READS | {"shard_indices": ("embeddings",)}
+"""What must be done before: a video can be found by its vectors before it is described."""
+
+VIDEO_STAGES = tuple(stage for stage in READS if stage != "shard_indices")
+MAX_ATTEMPTS = 3
+"""A video whose run died this often is left for people: it may be what kills the runs."""
+
+
+def pending(ledger: Ledger, stage: str, in_flight: Iterable[str] = ()) -> list[LedgerEntry]:
+    """What makes videos pass this stage now, by id: the video's own line, or the one before when it has none yet.
+    `in_flight`: videos that an unfinished run has."""
+    own = {entry.video_id: entry for entry in ledger.find(stage=stage)}
+    ready = [_done(ledger, before) for before in NEEDS[stage]]
+    able = set.intersection(*map(set, ready)) if ready else set(own)
+    wanted = sorted(v for v in able.difference(in_flight) if _wanted(own.get(v)))
+    return [own.get(video_id) or ready[-1][video_id] for video_id in wanted]
+
+
+def stale(ledger: Ledger, stage: str, code_version: str) -> list[str]:
+    """The videos whose result was made by another recipe (code, settings or model)."""
+    return [e.video_id for e in ledger.find(stage=stage, state="done") if e.code_version != code_version]
+
+
+def shard_members(ledger: Ledger, shard_count: int) -> dict[int, list[str]]:
+    """Shard → the videos that belong into it now, by id. A shard without videos is not in it."""
+    members: dict[int, list[str]] = {}
+    for video_id in sorted(_done(ledger, "embeddings")):
+        members.setdefault(shard_of(video_id, shard_count), []).append(video_id)
+    return members
+
+
+def dirty_shards(ledger: Ledger, shard_count: int) -> dict[int, str]:
+    """The shards whose seal does not hold what the videos' stages have made since → the time of the oldest such result."""
+    dirty: dict[int, str] = {}
+    for entry in pending(ledger, "shard_indices"):
+        shard = shard_of(entry.video_id, shard_count)
+        dirty[shard] = min(entry.updated_at, dirty.get(shard, entry.updated_at))
+    return dirty
+
+
+def sealable(ledger: Ledger, shard_count: int, patient_until: str) -> dict[int, str]:
+    """The dirty shards that may be sealed now. One that is dirty since before `patient_until` no longer waits for its new
+    videos; for those in service it waits as long as it takes, or they would drop out of the search."""
+    dirty = dirty_shards(ledger, shard_count)
+    in_service = {entry.video_id for entry in ledger.find(stage="shard_indices") if entry.fingerprint}
+    for video_id in _at_work(ledger):
+        shard = shard_of(video_id, shard_count)
+        if video_id in in_service or dirty.get(shard, "") > patient_until:
+            dirty.pop(shard, None)
+    return dirty
+
+
+def heads(ledger: Ledger, shard_count: int) -> dict[int, str]:
+    """Shard → the id of its newest seal. A seal stays the newest while its successor is in the making."""
+    return {
+        shard_of(e.video_id, shard_count): e.fingerprint for e in ledger.find(stage="shard_indices") if e.fingerprint
+    }
+
+
+def in_service(shelf: Path) -> list[str]:
+    """The ids of the shards in service, sorted; none before the first snapshot."""
+    snapshot_id = current(shelf)
+    return sorted(ref.shard_id for ref in read_manifest(shelf, snapshot_id).shards) if snapshot_id else []
+
+
+def after(stage: str) -> tuple[str, ...]:
+    """Every stage that builds on this one, in the order of work."""
+    found = [stage]
+    for name, read in READS.items():
+        if set(read).intersection(found):
+            found.append(name)
+    return tuple(found[1:])
+
+
+def outdated(entries: dict[str, LedgerEntry], stage: str) -> list[LedgerEntry]:
+    """A video's later stages put back to `waiting`, because the result of `stage` is another one now."""
+    return [
+        replace(entries[later], state="waiting", reason="", detail=f"{stage} changed", attempt=0)
+        for later in after(stage)
+        if later in entries and entries[later].state != "linked"
+    ]
+
+
+def _done(ledger: Ledger, stage: str) -> dict[str, LedgerEntry]:
+    return {entry.video_id: entry for entry in ledger.find(stage=stage, state="done")}
+
+
+def _at_work(ledger: Ledger) -> set[str]:
+    """The videos that are on their way through the stages."""
+    found = {entry.video_id for stage in VIDEO_STAGES for entry in pending(ledger, stage)}
+    return found | {entry.video_id for stage in VIDEO_STAGES for entry in ledger.find(stage=stage, state="running")}
+
+
+def _wanted(entry: LedgerEntry | None) -> bool:
+    if entry is None or entry.state == "waiting":
+        return True
+    return entry.state == "running" and entry.attempt < MAX_ATTEMPTS

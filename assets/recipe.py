@@ -1,0 +1,42 @@
+"""By which recipe a stage makes its results: the version of its code, the settings it heeds, the models it asks.
+
+Dagster and the ledger keep it with each result, so that after a change exactly what it made is stale. Knowing a recipe loads no model.
+"""
+
+from collections.abc import Mapping
+
+from assets.versions import digest
+from khung.keyframes.pick import SCORES_VERSION
+from khung.settings import ExtractionSettings, Settings
+from khung.vision import files
+from khung.vision.load import fingerprints
+
+SHOT_SETTINGS = (
+    "transnet_threshold",
+    "content_threshold",
+    "adaptive_threshold",
+    "merge_within_s",
+    "min_shot_s",
+    "max_fps",
+)
+KEYFRAME_SETTINGS = ("min_fps", "max_fps", "phash_hamming")
+
+
+def recipes(settings: Settings) -> Mapping[str, str]:
+    """Stage → what its results depend on beside their inputs and the version in its asset."""
+    models = fingerprints(settings)
+    return {
+        "shots": digest(files.FILES["transnetv2.onnx"].sha256, *_heeded(settings.extraction, SHOT_SETTINGS)),
+        "keyframes": digest(SCORES_VERSION, *_heeded(settings.extraction, KEYFRAME_SETTINGS)),
+        "embeddings": models.embedder,
+        "descriptions": notes_fingerprint(models.describer, models.reader),
+    }
+
+
+def notes_fingerprint(describer: str, reader: str) -> str:
+    """Of the two models that make the notes of a frame."""
+    return f"{describer}+{reader}"
+
+
+def _heeded(settings: ExtractionSettings, names: tuple[str, ...]) -> list[tuple[str, object]]:
+    return [(name, getattr(settings, name)) for name in names]

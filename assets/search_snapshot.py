@@ -1,0 +1,91 @@
+"""The snapshot in service: the newest seals of all shards, verified together, then one pointer moved."""
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import dagster as dg
+
+from assets.catalog import heads
+from khung.errors import CorruptError
+from khung.search.canaries import complaints, normalisers
+from khung.settings import Settings
+from khung.shards.manifest import SnapshotManifest
+from khung.shards.snapshot import current, publish, read_manifest
+from khung.shards.writer import open_manifest
+from khung.stores import Ledger
+from khung.vision import Embedder
+
+CANARIES = "canary_queries"
+
+
+@dg.asset(
+    deps=["shard_indices"],
+    group_name="shelf",
+    kinds={"search"},
+    owners=["team:kitchen"],
+    code_version="1",
+    pool="shelf",
+    check_specs=[
+        dg.AssetCheckSpec(
+            CANARIES,
+            asset="search_snapshot",
+            blocking=True,
+            description="Frames spread over the library are found by their caption and by their look, before the pointer moves.",
+        )
+    ],
+)
+def search_snapshot(
+    context: dg.AssetExecutionContext,
+    ledger: dg.ResourceParam[Ledger],
+    embedder: dg.ResourceParam[Embedder],
+    settings: dg.ResourceParam[Settings],
+) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+    """The shards in service together. Checksums, equal counts in every store, recall and canary questions first; then one
+    pointer is swapped, and the search service takes it up within a second. Older snapshots stay for rollback."""
+    shelf, before = settings.shelf_dir, current(settings.shelf_dir)
+    try:
+        sealed = publish(
+            shelf,
+            sorted(heads(ledger, settings.shard_count).values()),
+            measure=partial(normalisers, embedder=embedder),
+            canaries=partial(complaints, embedder=embedder),
+            expect=before,
+        )
+    except CorruptError as error:
+        yield dg.AssetCheckResult(check_name=CANARIES, passed=False, metadata={"complaint": str(error)})
+        raise dg.Failure(f"Not published: {error}", allow_retries=False) from error
+    version = dg.DataVersion(sealed.snapshot_id)
+    yield dg.MaterializeResult(metadata=_told(shelf, before, sealed, ledger), data_version=version)
+    yield dg.AssetCheckResult(check_name=CANARIES, passed=True)
+
+
+def _told(shelf: Path, before: str | None, sealed: SnapshotManifest, ledger: Ledger) -> dict[str, object]:
+    """What went in, what went out, and what is missing because it failed."""
+    new = _videos(shelf, sealed)
+    old = _videos(shelf, read_manifest(shelf, before)) if before else {}
+    failed = [entry for entry in ledger.find(state="failed")]
+    rows = "\n".join(f"| {e.video_id} | {e.stage} | `{e.reason}` | {e.detail} |" for e in failed[:50])
+    return {
+        "snapshot": sealed.snapshot_id,
+        "before": before or "none",
+        "videos": sealed.videos,
+        "frames": sealed.frames,
+        "shards": len(sealed.shards),
+        "model": sealed.embed_fingerprint,
+        "added": _names(new.keys() - old.keys()),
+        "changed": _names({v for v in new.keys() & old.keys() if new[v] != old[v]}),
+        "removed": _names(old.keys() - new.keys()),
+        "failed": dg.MetadataValue.md(
+            f"| video | stage | reason | detail |\n|---|---|---|---|\n{rows}" if failed else "none"
+        ),
+    }
+
+
+def _videos(shelf: Path, sealed: SnapshotManifest) -> dict[str, str]:
+    """video_id → digest of what is sealed of it."""
+    return {v: d for ref in sealed.shards for v, d in open_manifest(shelf, ref.shard_id).videos.items()}
+
+
+def _names(videos: set[str]) -> str:
+    return f"{len(videos)}: {', '.join(sorted(videos)[:20])}{' …' if len(videos) > 20 else ''}" if videos else "none"

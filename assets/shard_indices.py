@@ -1,0 +1,155 @@
+"""The shards: what is known of some videos, sealed into one folder that describes itself.
+
+A shard that is behind is made from its previous seal and what changed since; asked for by hand it is made from the archive alone.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import dagster as dg
+
+from assets.batch import raise_failures, reason_of
+from assets.catalog import READS, heads, shard_members
+from assets.checks import CHECKS, counts_agree, recall_is_high
+from assets.partitions import SHARDS
+from assets.recipe import notes_fingerprint
+from assets.versions import Input, digest, version_tags
+from khung.errors import CorruptError, KhungError, NotFound
+from khung.settings import Settings
+from khung.shards.gather import gather
+from khung.shards.manifest import ShardManifest
+from khung.shards.writer import SealedInput, open_manifest, reseal, seal
+from khung.stores import Ledger, LedgerEntry
+from khung.stores.library import Library
+from khung.vision.load import fingerprints
+
+
+@dg.multi_asset(
+    specs=[
+        dg.AssetSpec(
+            "shard_indices",
+            deps=[dg.AssetDep(stage, partition_mapping=dg.AllPartitionMapping()) for stage in READS["shard_indices"]],
+            group_name="shelf",
+            kinds={"faiss", "duckdb", "parquet"},
+            owners=["team:kitchen"],
+            code_version="1",
+            partitions_def=SHARDS,
+            skippable=True,
+        )
+    ],
+    check_specs=[
+        dg.AssetCheckSpec(name, asset="shard_indices", blocking=True, description=text)
+        for name, text in CHECKS["shard_indices"].items()
+    ],
+    backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=len(SHARDS.get_partition_keys())),
+    pool="shelf",
+)
+def shard_indices(
+    context: dg.AssetExecutionContext,
+    ledger: dg.ResourceParam[Ledger],
+    library: dg.ResourceParam[Library],
+    settings: dg.ResourceParam[Settings],
+) -> Iterator[dg.AssetCheckResult]:
+    """Sealed shards: records in Parquet for DuckDB, vectors in FAISS, words in tantivy; immutable and named by their content.
+    A video's shard follows from its id. Nothing is searched before a snapshot names it."""
+    version = context.assets_def.get_asset_spec(context.asset_key).code_version or ""
+    sealing = Sealing(ledger, library, settings, version)
+    failures: dict[str, BaseException] = {}
+    for key in context.partition_keys:
+        try:
+            for sealed in sealing.seal(int(key)):
+                context.log_event(_materialisation(key, version, sealed))
+        except KhungError as error:
+            context.log.error(f"Shard {key}: {error}")
+            failures[key] = error
+    for name in CHECKS["shard_indices"]:
+        caught = {key: str(e) for key, e in failures.items() if reason_of(e) == name}
+        yield dg.AssetCheckResult(check_name=name, passed=not caught, metadata={"shards": caught})
+    raise_failures("shard_indices", failures)
+
+
+class Sealing:
+    """Seals shards with the models of the settings, and keeps the ledger."""
+
+    def __init__(self, ledger: Ledger, library: Library, settings: Settings, code_version: str) -> None:
+        self.ledger, self.library, self.settings, self.code_version = ledger, library, settings, code_version
+        models = fingerprints(settings)
+        self.models = {"embedder": models.embedder, "describer": models.describer, "reader": models.reader}
+        self.notes = notes_fingerprint(models.describer, models.reader)
+        self.members = shard_members(ledger, settings.shard_count)
+        self.heads = heads(ledger, settings.shard_count)
+        self.entries = {entry.video_id: entry for entry in ledger.find(stage="shard_indices")}
+
+    def seal(self, index: int) -> Iterator[ShardManifest]:
+        """One shard, or none when no video belongs into it. Raises KhungError; the shard's last seal then stays the newest."""
+        members = self.members.get(index, [])
+        if not members:
+            return
+        self._put(members, state="running")
+        try:
+            sealed = self._again(index, members) or self._anew(index, members)
+            recall_is_high(sealed)
+            counts_agree(sealed, {video_id: len(self.library.keyframes(video_id)) for video_id in members})
+        except KhungError as error:
+            self._put(members, state="failed", reason=reason_of(error), detail=str(error))
+            raise
+        self._put(members, state="done", fingerprint=sealed.shard_id)
+        yield sealed
+
+    def _again(self, index: int, members: Sequence[str]) -> ShardManifest | None:
+        """From the previous seal, if only some videos changed and the models are the same."""
+        head = self.heads.get(index)
+        changed = [v for v in members if v not in self.entries or not self._holds(head, v)]
+        if not head or not changed or len(changed) == len(members):
+            return None
+        try:
+            old = open_manifest(self.settings.shelf_dir, head)
+            if (old.embed_fingerprint, dict(old.models)) != (self.models["embedder"], self.models):
+                return None
+            inputs = (self._gather(video_id) for video_id in changed)
+            return reseal(self.settings.shelf_dir, head, inputs, gone=old.videos.keys() - set(members))
+        except (NotFound, CorruptError):
+            return None  # the old seal is gone or damaged: the archive has everything
+
+    def _anew(self, index: int, members: Sequence[str]) -> ShardManifest:
+        inputs = [self._gather(video_id) for video_id in members]
+        return seal(
+            self.settings.shelf_dir,
+            index,
+            inputs,
+            shard_count=self.settings.shard_count,
+            embed_fingerprint=self.models["embedder"],
+            dim=inputs[0].vectors.shape[1],
+            models=self.models,
+        )
+
+    def _gather(self, video_id: str) -> SealedInput:
+        return gather(self.library, video_id, embedder=self.models["embedder"], notes=self.notes, models=self.models)
+
+    def _holds(self, head: str | None, video_id: str) -> bool:
+        entry = self.entries[video_id]
+        return entry.state == "done" and entry.fingerprint == head
+
+    def _put(self, members: Sequence[str], **said: str) -> None:
+        """The old seal's id stays in the lines until there is a new one."""
+        blank = LedgerEntry("", "shard_indices", "waiting")
+        old = [replace(self.entries.get(v, blank), video_id=v, reason="", detail="") for v in members]
+        self.ledger.put(replace(entry, code_version=self.code_version, **said) for entry in old)
+
+
+def _materialisation(key: str, code_version: str, sealed: ShardManifest) -> dg.AssetMaterialization:
+    """The inputs carry no event: Dagster sees each shard depend on every video, the ledger knows which are behind."""
+    inputs = {name: Input(digest(sorted(sealed.videos.items()))) for name in ("embeddings", "descriptions")}
+    metadata = {
+        "shard": sealed.shard_id,
+        "videos": len(sealed.videos),
+        "frames": sealed.frames,
+        "index": sealed.index_kind if sealed.index_kind != "none" else "exact, fp16",
+        "recall_at_10": round(sealed.recall_at_10, 4),
+        "size_mb": round(sum(file.size_bytes for file in sealed.files) / 1e6, 2),
+        "dimensions": sealed.dim,
+        "model": sealed.embed_fingerprint,
+        "names": ", ".join(sorted(sealed.videos)[:20]) + (" …" if len(sealed.videos) > 20 else ""),
+    }
+    tags = version_tags(code_version, sealed.shard_id, inputs)
+    return dg.AssetMaterialization("shard_indices", partition=key, metadata=metadata, tags=tags)

@@ -1,0 +1,69 @@
+"""Questions that a snapshot must answer before it goes into service, and the scale that it is given. Asked of the real engine.
+
+Each shard has proved its own files by then (khung.shards.canaries); here the whole is asked as a searcher would.
+"""
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from khung.errors import KhungError
+from khung.records import FrameRecord
+from khung.search.engine import Engine
+from khung.search.frames import Frames
+from khung.search.request import SearchRequest, SnapshotLike
+from khung.search.scale import measure
+from khung.vision import Embedder
+
+ASKED = 6
+FOUND_WITHIN = 20
+
+
+def normalisers(snapshot: SnapshotLike, embedder: Embedder) -> Mapping[str, tuple[float, float]]:
+    """What a snapshot carries so that every reader of it scores alike: `vector_text` and `vector_image`, (low, high) each."""
+    scales = measure(snapshot.vectors, Frames(snapshot.records), embedder)
+    pairs = {"vector_text": scales.text, "vector_image": scales.image}
+    return {name: (scale.low, scale.high) for name, scale in pairs.items()}
+
+
+def complaints(snapshot: SnapshotLike, embedder: Embedder) -> Iterator[str]:
+    """What is wrong, in sentences. Some frames, spread over the library, are looked for by their look and by their caption.
+
+    Any channel that does not answer is wrong. Captions are wrong when more than half do not find themselves: one alone may
+    read as a command ("A, then B"), or as many better frames do.
+    """
+    engine = Engine(snapshot, embedder)
+    records = _some(snapshot)
+    for record in records:
+        _, silent = _ask(engine, SearchRequest(like=record.frame_id, limit=FOUND_WITHIN))
+        yield from silent
+    told = [record for record in records if record.description.captions.get("vi")]
+    missed = []
+    for record in told:
+        found, silent = _ask(engine, SearchRequest(text=_caption(record), limit=FOUND_WITHIN))
+        yield from silent
+        if not silent and _caption(record) not in map(_caption, found):
+            missed.append(_caption(record))
+    if len(missed) > len(told) / 2:
+        yield f"{len(missed)} of {len(told)} captions do not find themselves, such as “{missed[0]}”"
+
+
+def _some(snapshot: SnapshotLike) -> list[FrameRecord]:
+    frames = Frames(snapshot.records)
+    places = np.unique(np.linspace(0, len(frames) - 1, ASKED).astype(int)) if len(frames) else []
+    return snapshot.records.frames([frames.frame_id(int(place)) for place in places])
+
+
+def _ask(engine: Engine, request: SearchRequest) -> tuple[list[FrameRecord], list[str]]:
+    """The frames found, and which channels did not answer."""
+    name = f"“{request.text}”" if request.text else f"frames like {request.like}"
+    try:
+        result = engine.search(request)
+    except KhungError as error:
+        return [], [f"{name}: {error}"]
+    silent = [f"{name}: the channel {part.channel} does not answer ({part.reason})" for part in result.degraded]
+    return [hit.record for hit in result.hits], silent
+
+
+def _caption(record: FrameRecord) -> str:
+    return record.description.captions.get("vi", "")

@@ -1,0 +1,66 @@
+"""The assembly: assets, checks, jobs, sensors and resources put together for one set of settings."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from assets.gme_outputs import descriptions, embeddings
+from assets.keyframes import keyframes
+from assets.partitions import SHARDS
+from assets.recipe import recipes
+from assets.search_snapshot import search_snapshot
+from assets.shard_indices import shard_indices
+from assets.shots import shots
+from assets.videos import videos
+from khung.errors import ConfigError
+from khung.settings import Settings
+from orchestration.jobs import ASSET_JOBS, register_files_job
+from orchestration.sensors import inbox_sensor, shards_sensor, snapshot_sensor, stages_sensor
+from resources.ledger import LedgerResource
+from resources.library import LibraryResource
+from resources.transnet import TransNetResource
+from resources.vision import DescriberResource, EmbedderResource, ReaderResource
+
+ASSETS = (videos, shots, keyframes, embeddings, descriptions, shard_indices, search_snapshot)
+
+
+def build_defs(settings: Settings, resource_overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
+    """Everything Dagster needs. `resource_overrides`: plain objects or resources in place of those of the settings."""
+    if settings.shard_count != len(SHARDS.get_partition_keys()):
+        raise ConfigError(
+            f"{settings.shard_count} shards are asked for, the partitions are {len(SHARDS.get_partition_keys())}.",
+            cure="Set KHUNG_SHARD_COUNT before the pipeline is loaded.",
+        )
+    return dg.Definitions(
+        assets=_with_recipes(settings),
+        jobs=[*ASSET_JOBS.values(), register_files_job],
+        sensors=[inbox_sensor, stages_sensor, shards_sensor, snapshot_sensor],
+        resources=resources(settings) | dict(resource_overrides or {}),
+        executor=dg.in_process_executor,  # a run is one process: its videos share the model that it loads
+    )
+
+
+def resources(settings: Settings) -> dict[str, Any]:
+    """By the names that assets and ops ask for."""
+    shared = dg.ResourceDefinition.hardcoded_resource(settings, "All settings of khung.")
+    return {
+        "settings": shared,
+        "ledger": LedgerResource(settings=shared),
+        "library": LibraryResource(settings=shared),
+        "transnet": TransNetResource(settings=shared),
+        "embedder": EmbedderResource(settings=shared),
+        "describer": DescriberResource(settings=shared),
+        "reader": ReaderResource(settings=shared),
+    }
+
+
+def _with_recipes(settings: Settings) -> list[dg.AssetsDefinition]:
+    """An asset's code version is its own and that of its recipe, so that another model or threshold shows what is stale."""
+    made_by = recipes(settings)
+
+    def complete(spec: dg.AssetSpec) -> dg.AssetSpec:
+        recipe = made_by.get(spec.key.to_user_string())
+        return spec.replace_attributes(code_version=f"{spec.code_version}-{recipe}") if recipe else spec
+
+    return list(dg.map_asset_specs(complete, ASSETS))

@@ -1,0 +1,137 @@
+"""`python -m orchestration.ingest PATH…`: register files and bring the whole library up to a new snapshot, in this process.
+
+Every stage runs as a Dagster run against the persistent instance, so the UI shows the same as for runs of the daemon. What happens
+goes to stdout, one JSON object a line; each video's state is in the ledger all the while. Without a path it catches up.
+Exit code 0: all of it can be found; 1: some videos failed, the others can be found; 2: it could not be done.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import dagster as dg
+
+from assets.catalog import VIDEO_STAGES, heads, in_service, pending, sealable
+from assets.partitions import SHARDS
+from khung.errors import ConfigError, KhungError
+from khung.settings import Settings, settings
+from khung.stores import Ledger
+from khung.stores.archive_local import LocalArchive
+from khung.stores.ledger_sqlite import SqliteLedger
+from khung.stores.library import Library
+from ops.intake import register_all
+from orchestration.build import build_defs
+from orchestration.inbox import arrivals
+from orchestration.ranges import in_flight, job_name, range_tags, ranges
+from orchestration.sensors import sync_partitions
+from orchestration.turn import turn
+
+ROOT = Path(__file__).parent.parent
+VIDEOS_A_RUN = 500  # one model load for all of them
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+@dataclass(frozen=True, slots=True)
+class Ingest:
+    """One walk through the library, stage by stage."""
+
+    instance: dg.DagsterInstance
+    defs: dg.Definitions
+    ledger: Ledger
+    library: Library
+    settings: Settings
+
+    def bring(self, paths: Sequence[Path]) -> bool:
+        """Register the files, make everything that is pending, publish. True when none of these files failed."""
+        known, unreadable = register_all(paths, self.ledger, self.library)
+        for video in known:
+            tell("file", path=str(video.path), video_id=video.video_id, linked_to=video.linked_to)
+        for path, error in unreadable.items():
+            tell("unreadable", path=str(path), detail=str(error))
+        self._again({video.linked_to or video.video_id for video in known})
+        self.catch_up()
+        failed = list(self._failed({video.linked_to or video.video_id for video in known}))
+        return not unreadable and not failed
+
+    def catch_up(self) -> None:
+        """Every stage of every video that is pending, then the shards that are behind, then a snapshot of them."""
+        for stage in VIDEO_STAGES:
+            keys = sync_partitions(self.instance, self.ledger)
+            self._make(stage, keys, {e.video_id for e in pending(self.ledger, stage)})
+        dirty = {f"{index:02}" for index in sealable(self.ledger, self.settings.shard_count, "")}
+        self._make("shard_indices", SHARDS.get_partition_keys(), dirty)
+        newest = sorted(heads(self.ledger, self.settings.shard_count).values())
+        if newest != in_service(self.settings.shelf_dir):
+            tell("run", asset="search_snapshot", partitions=[])
+            self._run("search_snapshot", {})
+
+    def _make(self, asset: str, keys: Sequence[str], wanted: set[str]) -> None:
+        for part in ranges(keys, wanted - in_flight(self.instance, asset, keys), VIDEOS_A_RUN):
+            tell("run", asset=asset, partitions=part)
+            self._run(asset, range_tags(part))
+
+    def _run(self, asset: str, tags: dict[str, str]) -> None:
+        job = self.defs.resolve_job_def(job_name(asset))
+        result = job.execute_in_process(instance=self.instance, tags=tags, run_config=QUIET, raise_on_error=False)
+        for event in result.all_events:
+            if event.is_step_failure and (asset == "search_snapshot" or not _foreseen(event)):
+                raise KhungError(
+                    f"{asset}: {event.step_failure_data.error.cause or event.step_failure_data.error.message}"
+                )
+
+    def _again(self, video_ids: set[str]) -> None:
+        """Who names a file that failed before wants it tried again."""
+        failed = [e for v in video_ids for e in self.ledger.get(v).values() if e.state == "failed"]
+        self.ledger.put(replace(e, state="waiting", attempt=0) for e in failed)
+
+    def _failed(self, video_ids: set[str]) -> Iterator[str]:
+        for video_id in sorted(video_ids):
+            for entry in self.ledger.get(video_id).values():
+                if entry.state == "failed":
+                    tell("failed", video_id=video_id, stage=entry.stage, reason=entry.reason, detail=entry.detail)
+                    yield video_id
+
+
+def _foreseen(event: dg.DagsterEvent) -> bool:
+    """Some videos failed and are in the ledger with their reasons; anything else is a fault of ours."""
+    return event.step_failure_data.user_failure_data is not None
+
+
+def tell(event: str, **more: object) -> None:
+    """One JSON object on a line of its own, at once."""
+    print(json.dumps({"event": event, **more}), flush=True)
+
+
+def files_of(arguments: Sequence[str]) -> list[Path]:
+    """The files that are named, and the videos in the folders that are. Raises ConfigError."""
+    found: list[Path] = []
+    for path in (Path(argument).absolute() for argument in arguments):
+        if not path.exists():
+            raise ConfigError(f"There is no {path}.", cure="Name files or folders that are there.")
+        found += [arrival.path for arrival in arrivals(path)] if path.is_dir() else [path]
+    return found
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Returns the exit code."""
+    config = settings()
+    config = config.model_copy(update={"home": config.home.absolute()})
+    try:
+        paths = files_of(arguments)
+        os.chdir(ROOT)  # dagster.yaml names its folders from here
+        os.environ.setdefault("DAGSTER_HOME", str(ROOT))
+        with turn(config.home), dg.DagsterInstance.get() as instance:
+            library = Library(LocalArchive(config.archive_dir))
+            ingest = Ingest(instance, build_defs(config), SqliteLedger(config.ledger_path), library, config)
+            good = ingest.bring(paths)
+    except KhungError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,62 @@
+"""Runs over many partitions: which ranges to ask for, and which videos the unfinished runs already have.
+
+A run covers a contiguous range of partitions, in the order in which Dagster keeps them; a hole splits it.
+"""
+
+from collections.abc import Collection, Sequence
+
+import dagster as dg
+from dagster._core.storage.tags import (
+    ASSET_PARTITION_RANGE_END_TAG,
+    ASSET_PARTITION_RANGE_START_TAG,
+    PARTITION_NAME_TAG,
+)
+
+UNFINISHED = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+
+
+def job_name(asset: str) -> str:
+    """The job that makes one asset and nothing else."""
+    return f"make_{asset}"
+
+
+def ranges(keys: Sequence[str], wanted: Collection[str], size: int) -> list[list[str]]:
+    """The wanted partitions as runs of neighbours in `keys`, at most `size` each."""
+    found: list[list[str]] = []
+    last = -2
+    for place, key in enumerate(keys):
+        if key not in wanted:
+            continue
+        if place == last + 1 and len(found[-1]) < size:
+            found[-1].append(key)
+        else:
+            found.append([key])
+        last = place
+    return found
+
+
+def range_tags(keys: Sequence[str]) -> dict[str, str]:
+    """Run tags for a range made by `ranges`."""
+    return {ASSET_PARTITION_RANGE_START_TAG: keys[0], ASSET_PARTITION_RANGE_END_TAG: keys[-1]}
+
+
+def in_flight(instance: dg.DagsterInstance, asset: str, keys: Sequence[str]) -> set[str]:
+    """The partitions of `asset` that unfinished runs have, whoever launched them. `keys`: all of them, in order."""
+    found: set[str] = set()
+    for run in instance.get_runs(dg.RunsFilter(statuses=UNFINISHED)):
+        if run.job_name == job_name(asset) or dg.AssetKey(asset) in (run.asset_selection or ()):
+            found.update(_partitions(run, keys))
+    return found
+
+
+def _partitions(run: dg.DagsterRun, keys: Sequence[str]) -> Sequence[str]:
+    if key := run.tags.get(PARTITION_NAME_TAG):
+        return [key]
+    first, last = run.tags.get(ASSET_PARTITION_RANGE_START_TAG), run.tags.get(ASSET_PARTITION_RANGE_END_TAG)
+    return keys[keys.index(first) : keys.index(last) + 1] if first in keys and last in keys else ()

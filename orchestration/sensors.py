@@ -1,0 +1,151 @@
+"""The sensors: they look at the inbox and at the ledger and ask for runs; they compute nothing.
+
+The ledger is the truth. A tick that fails or is lost is made good by the next, because each asks only what is pending now.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import dagster as dg
+
+from assets.catalog import VIDEO_STAGES, heads, in_service, pending, sealable
+from assets.partitions import SHARDS, VIDEOS
+from assets.versions import digest
+from khung.settings import Settings
+from khung.shards.snapshot import history
+from khung.shards.writer import open_manifest
+from khung.stores import Ledger
+from khung.stores.library import Library
+from ops.intake import register_all
+from orchestration.inbox import Arrival, Inbox
+from orchestration.jobs import ASSET_JOBS, VIDEOS_A_RUN
+from orchestration.ranges import in_flight, job_name, range_tags, ranges
+from orchestration.turn import taken
+
+FILES_A_TICK = 500
+SECONDS_A_TICK = 20.0  # of hashing; Dagster gives a tick 60
+BYTES_A_FILE = 8 * 2**30  # a larger file is read by a run, which may take its time
+RUNS_A_TICK = 8
+PATIENCE = timedelta(minutes=5)
+"""So long a shard waits for the stages of its other videos before it is sealed without them."""
+
+RUNNING = dg.DefaultSensorStatus.RUNNING
+
+
+def inbox_of(settings: Settings) -> Inbox:
+    return Inbox(settings.inbox_dir, settings.home / "inbox.sqlite")
+
+
+@dg.sensor(job_name="register_files_job", minimum_interval_seconds=15, default_status=RUNNING)
+def inbox_sensor(
+    ledger: dg.ResourceParam[Ledger], library: dg.ResourceParam[Library], settings: dg.ResourceParam[Settings]
+) -> dg.SensorResult | dg.SkipReason:
+    """New files in the inbox folder get a video id and a line in the ledger, once they have stopped growing."""
+    inbox = inbox_of(settings)
+    ready, growing = inbox.look()
+    large = [a for a in ready if a.size_bytes > BYTES_A_FILE]
+    taken: list[Arrival] = []
+    known, unreadable = register_all(_while_there_is_time(ready, taken), ledger, library)
+    inbox.taken([*taken, *large])
+    if large:
+        return dg.SensorResult(run_requests=[_register_later(arrival) for arrival in large])
+    linked = sum(bool(video.linked_to) for video in known)
+    return dg.SkipReason(
+        f"{len(known)} files are in ({linked} of them linked), {len(unreadable)} cannot be read, "
+        f"{len(ready) - len(taken)} wait for the next look, {growing} are new or still growing."
+    )
+
+
+def _while_there_is_time(ready: Sequence[Arrival], taken: list[Arrival]) -> Iterator[Path]:
+    """The paths to read in this tick; `taken` is told each."""
+    until = time.monotonic() + SECONDS_A_TICK
+    for arrival in ready:
+        if len(taken) >= FILES_A_TICK or time.monotonic() > until:
+            return
+        if arrival.size_bytes <= BYTES_A_FILE:
+            taken.append(arrival)
+            yield arrival.path
+
+
+def _register_later(arrival: Arrival) -> dg.RunRequest:
+    config = {"ops": {"register_files": {"config": {"paths": [str(arrival.path)]}}}}
+    return dg.RunRequest(run_key=f"{digest(arrival.path)}:{arrival.signature}", run_config=config)
+
+
+@dg.sensor(
+    jobs=[ASSET_JOBS[stage] for stage in VIDEO_STAGES],
+    minimum_interval_seconds=15,
+    default_status=RUNNING,
+)
+def stages_sensor(
+    context: dg.SensorEvaluationContext, ledger: dg.ResourceParam[Ledger], settings: dg.ResourceParam[Settings]
+) -> dg.SensorResult | dg.SkipReason:
+    """Videos that are ready for their next stage get a run, many videos in each; what was begun is finished first."""
+    if taken(settings.home):
+        return dg.SkipReason("khung ingest is at work.")
+    keys = sync_partitions(context.instance, ledger)
+    requests = [r for stage in reversed(VIDEO_STAGES) for r in _stage_runs(context.instance, ledger, stage, keys)]
+    return _asked(requests[:RUNS_A_TICK], "Nothing is pending.")
+
+
+def sync_partitions(instance: dg.DagsterInstance, ledger: Ledger) -> list[str]:
+    """Every video that the ledger knows and that is no link has a partition; returns all of them in order."""
+    keys = list(instance.get_dynamic_partitions(VIDEOS.name))
+    known = set(keys)
+    if missing := [e.video_id for e in ledger.find(stage="videos") if e.state != "linked" and e.video_id not in known]:
+        for start in range(0, len(missing), 5000):  # SQLite refuses a million in one statement
+            instance.add_dynamic_partitions(VIDEOS.name, missing[start : start + 5000])
+    return [*keys, *missing]
+
+
+def _stage_runs(
+    instance: dg.DagsterInstance, ledger: Ledger, stage: str, keys: Sequence[str]
+) -> Iterator[dg.RunRequest]:
+    entries = {e.video_id: e for e in pending(ledger, stage, in_flight(instance, stage, keys))}
+    for part in ranges(keys, entries, VIDEOS_A_RUN[stage]):
+        state = digest(*((key, entries[key].stage, entries[key].updated_at) for key in part))
+        yield dg.RunRequest(run_key=f"{stage}:{state}", job_name=job_name(stage), tags=range_tags(part))
+
+
+@dg.sensor(job_name=job_name("shard_indices"), minimum_interval_seconds=30, default_status=RUNNING)
+def shards_sensor(
+    context: dg.SensorEvaluationContext, ledger: dg.ResourceParam[Ledger], settings: dg.ResourceParam[Settings]
+) -> dg.SensorResult | dg.SkipReason:
+    """Shards whose videos have new results are sealed anew, once the stages of their videos are through."""
+    if taken(settings.home):
+        return dg.SkipReason("khung ingest is at work.")
+    keys = SHARDS.get_partition_keys()
+    patient_until = (datetime.now(UTC) - PATIENCE).isoformat(timespec="milliseconds")
+    behind = {f"{i:02}": since for i, since in sealable(ledger, settings.shard_count, patient_until).items()}
+    parts = ranges(keys, behind.keys() - in_flight(context.instance, "shard_indices", keys), settings.shard_count)
+    requests = [
+        dg.RunRequest(run_key=f"shards:{digest(*((key, behind[key]) for key in part))}", tags=range_tags(part))
+        for part in parts
+    ]
+    return _asked(requests, "No shard is behind, or its videos are still at work.")
+
+
+@dg.sensor(job_name=job_name("search_snapshot"), minimum_interval_seconds=30, default_status=RUNNING)
+def snapshot_sensor(
+    context: dg.SensorEvaluationContext, ledger: dg.ResourceParam[Ledger], settings: dg.ResourceParam[Settings]
+) -> dg.SensorResult | dg.SkipReason:
+    """When the newest shards are not the ones in service, a snapshot of them is verified and published. After a rollback it
+    waits for people: what was taken back is not published again by itself."""
+    if taken(settings.home) or in_flight(context.instance, "shard_indices", SHARDS.get_partition_keys()):
+        return dg.SkipReason("Shards are in the making.")
+    if (moves := history(settings.shelf_dir)) and moves[-1].reason == "rollback":
+        return dg.SkipReason(
+            f"Rolled back to {moves[-1].snapshot_id}: run {job_name('search_snapshot')} to publish again."
+        )
+    newest = sorted(heads(ledger, settings.shard_count).values())
+    if newest == in_service(settings.shelf_dir):
+        return dg.SkipReason("The newest shards are in service.")
+    if len(spaces := {open_manifest(settings.shelf_dir, shard).embed_fingerprint for shard in newest}) > 1:
+        return dg.SkipReason(f"The shards are on their way to another vector space: {', '.join(sorted(spaces))}.")
+    return dg.SensorResult(run_requests=[dg.RunRequest(run_key=f"snapshot:{digest(newest)}")])
+
+
+def _asked(requests: list[dg.RunRequest], otherwise: str) -> dg.SensorResult | dg.SkipReason:
+    return dg.SensorResult(run_requests=requests) if requests else dg.SkipReason(otherwise)

@@ -30,13 +30,13 @@ def gme(folder: Path) -> Path:
     """Qwen2-VL as GME ships it: no head."""
     from transformers import Qwen2VLModel
 
-    return _save(folder, Qwen2VLModel, _qwen2vl_config(), _patches("Qwen2VLImageProcessorPil", 14))
+    return _save(folder, Qwen2VLModel, _qwen2vl_config(), _patches(14))
 
 
 def qwen2vl_with_head(folder: Path) -> Path:
     from transformers import Qwen2VLForConditionalGeneration
 
-    return _save(folder, Qwen2VLForConditionalGeneration, _qwen2vl_config(), _patches("Qwen2VLImageProcessorPil", 14))
+    return _save(folder, Qwen2VLForConditionalGeneration, _qwen2vl_config(), _patches(14))
 
 
 def qwen3vl(folder: Path) -> Path:
@@ -47,7 +47,7 @@ def qwen3vl(folder: Path) -> Path:
     vision = dict(depth=3, hidden_size=64, intermediate_size=128, num_heads=4, out_hidden_size=128, patch_size=16,
                   num_position_embeddings=256, deepstack_visual_indexes=[0, 1])  # fmt: skip
     config = Qwen3VLConfig(text_config=text, vision_config=vision, tie_word_embeddings=True, **_ids(tokens()))
-    return _save(folder, Qwen3VLForConditionalGeneration, config, _patches("Qwen2VLImageProcessorPil", 16))
+    return _save(folder, Qwen3VLForConditionalGeneration, config, _patches(16))
 
 
 def qwen25vl(folder: Path) -> Path:
@@ -58,12 +58,13 @@ def qwen25vl(folder: Path) -> Path:
     config = Qwen2_5_VLConfig(
         text_config=_text_config(rope_parameters=_rope([4, 6, 6])), vision_config=vision, **_ids(tokens())
     )
-    return _save(folder, Qwen2_5_VLForConditionalGeneration, config, _patches("Qwen2VLImageProcessorPil", 14))
+    return _save(folder, Qwen2_5_VLForConditionalGeneration, config, _patches(14))
 
 
 def siglip2(folder: Path) -> Path:
     """SigLIP 2 of fixed resolution: the SigLIP classes with a Gemma-like tokenizer."""
-    from transformers import SiglipConfig, SiglipImageProcessorPil, SiglipModel
+    from transformers import SiglipConfig, SiglipModel
+    from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
     side = dict(hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4)
     tokenizer = siglip_tokenizer()
@@ -146,7 +147,7 @@ def _ids(tokenizer) -> dict:
     return {name: tokenizer.convert_tokens_to_ids(mark) for name, mark in marks.items()}
 
 
-def _patches(_: str, patch_size: int):
+def _patches(patch_size: int):
     from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
     return Qwen2VLImageProcessorPil(patch_size=patch_size, temporal_patch_size=2, merge_size=2)

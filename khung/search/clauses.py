@@ -47,9 +47,14 @@ def caption_ask(text: str, language: str) -> Ask:
     words = tokens(text)
     any_marked = any(map(marked, words))
     vi, en = (_OTHER_LANGUAGE, 1.0) if language == "en" else (1.0, _OTHER_LANGUAGE if any_marked else 1.0)
-    groups = [(*_vietnamese(w, any_marked, vi), TextClause("en", english(w), en)) for w in words]
-    typed = {term: w for w in words for term in (key(w), fold(w), english(w))}
+    groups = [(*_vietnamese(w, any_marked, vi), TextClause("en", _english(w), en)) for w in words]
+    typed = {term: w for w in words for term in (key(w), fold(w), _english(w))}
     return Ask((*groups, *_compounds(words, any_marked, vi)), typed)
+
+
+def _english(word: str) -> str:
+    """A Vietnamese word stands in English captions without its marks (Huế, Hue)."""
+    return english(fold(word) if marked(word) else word)
 
 
 def _vietnamese(word: str, any_marked: bool, weight: float) -> list[TextClause]:

@@ -13,13 +13,20 @@ def strip_commands(words: Sequence[Token], *, bare: bool, opening: bool) -> tupl
     a question that would lose all its words keeps them.
     """
     at, verb = _take(words, 0, "verb", bare) if opening else (0, False)
+    for _ in range(2):  # "video quay cảnh …"
+        at, verb = _introduction(words, at, verb, bare, opening)
+    last = _without_tail(words, at, bare)
+    return (at, last) if at < last else (0, len(words))
+
+
+def _introduction(words: Sequence[Token], at: int, verb: bool, bare: bool, opening: bool) -> tuple[int, bool]:
+    """Skip “các cảnh có” if it is an introduction; where to go on, and whether a command has been read by now."""
     after_fillers, _ = _take(words, at, "filler", bare, times=2)
     after_thing, thing = _take(words, after_fillers, "thing", bare)
     after_link, link = _take(words, after_thing, "link", bare) if thing or verb else (at, False)
     if (verb and (thing or link)) or (thing and (link or (opening and not bare))):
-        at = after_link
-    last = _without_tail(words, at, bare)
-    return (at, last) if at < last else (0, len(words))
+        return after_link, verb or (thing and link)
+    return at, verb
 
 
 def _take(words: Sequence[Token], at: int, kind: str, bare: bool, times: int = 1) -> tuple[int, bool]:

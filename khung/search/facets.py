@@ -3,20 +3,35 @@
 They lift frames and never filter: recognition is imperfect, and so is reading. The words stay in the text.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import TypeVar
 
 from khung.search.lexicon import FACETS, STRUCTURE, Entry
 from khung.search.parsed import Alternative, Facet, Piece
 from khung.search.scan import Token
+from khung.text import fold, norm
+
+T = TypeVar("T")
 
 # In a question without marks a colour of one syllable is believed after one of these ("ao do", but not "do choi").
 _COLOR_HOSTS = frozenset(
     ("ao", "quan", "vay", "dam", "mu", "non", "xe", "mau", "giay", "khan", "tui", "hoa", "toc", "long")
 )
-_CLASSIFIERS = frozenset(("con", "chiếc", "cái", "người", "bức", "quả", "cô", "anh", "ông", "bà", "em", "đứa", "đôi"))
-_MANY = {("nhiều",): 3, ("many",): 3, ("several",): 3, ("đông",): 5, ("lots", "of"): 3}
-_AT_LEAST = {("ít", "nhất"), ("at", "least"), ("hơn",), ("more", "than"), ("trên",), ("over",)}
-GREEN_OR_BLUE = "blue,green"
+
+
+def _by_marks(words: Mapping[str, T]) -> dict[bool, dict[str, T]]:
+    """The same words for a question with marks (False) and for a bare one (True)."""
+    return {False: dict(words), True: {" ".join(map(fold, w.split())): value for w, value in words.items()}}
+
+
+_CLASSIFIERS = {
+    False: frozenset(
+        ("con", "chiếc", "cái", "người", "bức", "quả", "cô", "anh", "ông", "bà", "em", "đứa", "đôi", "đoàn")
+    ),
+    True: frozenset(("con", "chiec", "cai", "nguoi", "qua", "dua")),  # "ba" is bà, but also three
+}
+_MANY = _by_marks({"nhiều": 3, "many": 3, "several": 3, "đông": 5, "lots of": 3})
+_AT_LEAST = _by_marks({"ít nhất": 0, "at least": 0, "hơn": 1, "more than": 1, "over": 1})  # and how much more
 
 
 def soft_facets(words: Sequence[Token], *, bare: bool) -> tuple[list[Facet], list[Piece]]:
@@ -54,31 +69,36 @@ def _facet(entry: Entry, words: Sequence[Token], at: int, bare: bool) -> tuple[F
     values = tuple(entry.value.split(","))
     if entry.kind != "objects":
         return Facet(entry.kind, values), at
-    before = at - 1 if at and words[at - 1].text.lower() in _CLASSIFIERS else at
-    if many := _many(words, before):
-        return Facet("objects", values, count=(many[0], None)), many[1]
-    number = _number(words, before - 1, bare) if before else None
-    if number is None or not 2 <= number <= 100:
+    before = at - 1 if at and _said(words, at, 1, bare) in _CLASSIFIERS[bare] else at
+    if length := _ending(words, before, _MANY[bare], bare):
+        return Facet("objects", values, count=(_MANY[bare][_said(words, before, length, bare)], None)), before - length
+    number, length = _number(words, before, bare)
+    if not 2 <= number <= 100:
         return Facet("objects", values), at
-    more = next((n for n in (2, 1) if _said(words, before - 1, n) in _AT_LEAST), 0)
-    return Facet("objects", values, count=(number, None if more else number)), before - 1 - more
+    first = before - length
+    more = _ending(words, first, _AT_LEAST[bare], bare)
+    count = (number + _AT_LEAST[bare][_said(words, first, more, bare)], None) if more else (number, number)
+    return Facet("objects", values, count=count), first - more
 
 
-def _many(words: Sequence[Token], end: int) -> tuple[int, int] | None:
-    lengths = (n for n in (2, 1) if n <= end and _said(words, end, n) in _MANY)
-    return next(((_MANY[_said(words, end, n)], end - n) for n in lengths), None)
+def _number(words: Sequence[Token], end: int, bare: bool) -> tuple[int, int]:
+    """The number that ends before `words[end]` and how many words it has; (0, 0) if none does."""
+    if end and isinstance(words[end - 1].value, float):
+        return int(words[end - 1].value), 1
+    for length in (3, 2, 1):
+        found = STRUCTURE.find(words, end - length, bare=bare, kinds=("N",)) if length <= end else None
+        if found and found[1] == length:
+            return int(float(found[0].value)), length
+    return 0, 0
 
 
-def _said(words: Sequence[Token], end: int, length: int) -> tuple[str, ...]:
-    return tuple(t.text.lower() for t in words[end - length : end]) if length <= end else ()
+def _ending(words: Sequence[Token], end: int, phrases: Collection[str], bare: bool) -> int:
+    """How many words of a phrase end before `words[end]`."""
+    return next((n for n in (2, 1) if n <= end and _said(words, end, n, bare) in phrases), 0)
 
 
-def _number(words: Sequence[Token], at: int, bare: bool) -> int | None:
-    token = words[at]
-    if isinstance(token.value, float):
-        return int(token.value)
-    found = STRUCTURE.find(words, at, bare=bare, kinds=("N",))
-    return int(float(found[0].value)) if found and found[1] == 1 else None
+def _said(words: Sequence[Token], end: int, length: int, bare: bool) -> str:
+    return " ".join(t.fold if bare else norm(t.text) for t in words[end - length : end])
 
 
 def _piece(facet: Facet, start: int, end: int) -> Piece:

@@ -142,7 +142,7 @@ _ISLANDS = re.compile(
             "range": f"[RVIB@]{{0,2}}(?:{_P}[D-]{_P}|N[D-]d|m[D-]N)|B{_P}A{_P}",
             "first": f"[IV@]?(?:Ed|dE){_VIDEO}",
             "last": f"[IV@]?(?:Ld|dL){_VIDEO}|@?LF?Xd",
-            "later": ",?(?:CSd|Cd[SC]?|A?d[SC]),?",
+            "later": ",?(?:C@?Sd|C@?d[SC]?|A?@?d[SC]),?",
             "edge": "[@I]?[ELB]F?X|[@I][EL]$",
             "after": f"[SR]{_P}O?{_VIDEO}",
             "until": f"T{_P}{_VIDEO}|D[km]{_VIDEO}",
@@ -151,7 +151,7 @@ _ISLANDS = re.compile(
             "then": ",?A?C+,?",
             "before_event": ",?P",
             "after_event": ",?Q",
-            "without": "G",
+            "without": "[Gg]",
             "quote": "q",
             "field": "f",
         }.items()

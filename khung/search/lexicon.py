@@ -130,13 +130,14 @@ STRUCTURE = Lexicon(
         "L": "last: cuối | cuối cùng | phần cuối | đoạn cuối | last | the last | in the last | final | the final | end | the end",
         "F": "of: của | of | of the | of this",
         "X": "video: video | clip | phim | đoạn phim | bộ phim | đoạn video | video này | film | movie | the video | the film | the clip",
-        "@": "at: lúc | tại | ở | vào lúc | vào | vào khoảng | at | around | at about | quanh | ở khoảng | at around",
+        "@": "at: lúc | khoảng | tại | ở | vào lúc | vào | vào khoảng | at | around | at about | quanh | ở khoảng | at around",
         "C": """then: sau đó | rồi | rồi sau đó | và sau đó | rồi thì | tiếp theo | tiếp theo là | tiếp đó | tiếp đến | kế đó | kế tiếp
             then: kế đến | xong rồi | và rồi | then | and then | after that | and after that | followed by | afterwards""",
         "P": "before: trước khi",
         "Q": "after: sau khi",
         "G": """without: không có | không có bất kỳ | không thấy | không còn | !không | chẳng có | không hề có | ngoại trừ | !trừ
             without: without | without any | with no | excluding | except | but no | but not | and no""",
+        "g": "without: no",
         # What only looks like structure: falling is not "then", and so on.
         "w": """plain: lá rơi | mưa rơi | tuyết rơi | đánh rơi | rơi xuống nước | rơi xuống đất | rơi xuống sông | rơi xuống biển | rời khỏi | sau lưng | trước mặt | bắt đầu | giữa đường | đầu tóc | từ từ
             plain: end of the street | from behind""",
@@ -146,7 +147,7 @@ STRUCTURE = Lexicon(
 
 COMMANDS = Lexicon(
     {
-        "verb": """x: tìm | tìm kiếm | tìm cho tôi | tìm giúp tôi | tìm giúp | tìm cho mình | kiếm | kiếm cho tôi | cho tôi xem | cho xem | hãy tìm
+        "verb": """x: tìm | tìm kiếm | tìm cho tôi | tìm giúp tôi | tìm giúp | tìm cho mình | cho mình xem | cho em xem | kiếm | kiếm cho tôi | cho tôi xem | cho xem | hãy tìm
             x: tôi muốn tìm | tôi muốn xem | tôi cần tìm | mình cần tìm | hiển thị | cho tôi | xem giúp | hãy cho tôi xem | hãy tìm cho tôi
             x: show me | show | find | find me | search | search for | look for | looking for | i am looking for | i m looking for
             x: i want to see | i want to find | give me | display | please find | please show me | can you find | get me""",
@@ -207,7 +208,7 @@ focused: tập trung | chăm chú | focused | concentrating
 """
 # The 80 classes of COCO (T.-Y. Lin et al., 2014), under their own names.
 _OBJECTS = """
-person: người | người đàn ông | đàn ông | người phụ nữ | phụ nữ | cô gái | chàng trai | em bé | trẻ em | đứa trẻ | cậu bé | cô bé | đám đông | bà cụ | ông cụ
+person: người | người đàn ông | đàn ông | người phụ nữ | phụ nữ | cô gái | chàng trai | em bé | trẻ em | đứa trẻ | cậu bé | cô bé | bé gái | bé trai | em học sinh | học sinh | đám đông | bà cụ | ông cụ
 person: person | people | man | men | woman | women | boy | girl | child | children | kid | kids | crowd | lady | guy
 bicycle: xe đạp | bicycle | bike
 car: ô tô | chiếc ô tô | cái ô tô | xe hơi | xe ô tô | xe con | xe taxi | taxi | car

@@ -175,13 +175,14 @@ class _Reading:
             if len(taken) == _MAX_NEGATED or not _negatable(node):
                 break
             taken.append(node)
-        if not taken:
+        words = [t for node in taken for t in node.words]
+        facets, _ = soft_facets(words, bare=self.bare)
+        doubtful = island.kinds == "g"  # "no" alone negates only a thing that is known
+        if not taken or (doubtful and not any(f.field == "objects" for f in facets)):
             self.segments[-1].nodes += island.nodes
             return None
-        words = [t for node in taken for t in node.words]
         segment, said = self.segments[-1], " ".join(t.text for t in words)
         segment.without.append(said)
-        facets, _ = soft_facets(words, bare=self.bare)
         segment.facets += [Facet(f.field, f.values, negative=True) for f in facets]
         self.pieces.append(Piece("without", f"without {said}", island.start, taken[-1].end))
         return island.last + len(taken)

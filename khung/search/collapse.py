@@ -1,7 +1,7 @@
 """A page without repetition: frames of one moment are shown once, and one video does not fill the page."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -20,24 +20,27 @@ def collapse(
     Dropped: a frame within 2 s of a better one of its video, or in the same shot and looking alike; all but `per_video` of a video. Returns
     `(positions, {video index: frames dropped})`; the counts cover all of `ranked`.
     """
+    order = np.fromiter(ranked, np.int64)
+    columns = (timeline.video_index, timeline.pts_ms, timeline.shot_index, timeline.phash)
+    frames = zip(
+        *(column[order].tolist() for column in columns), strict=True
+    )  # plain ints: numpy's are slow one by one
     kept: list[int] = []
-    of_video: dict[int, list[int]] = defaultdict(list)
+    of_video: dict[int, list[Sequence[int]]] = defaultdict(list)
     more: dict[int, int] = defaultdict(int)
-    for position in ranked:
-        video = int(timeline.video_index[position])
+    for position, (video, *frame) in zip(order.tolist(), frames, strict=True):
         mates = of_video[video]
         full = len(kept) >= need or (per_video is not None and len(mates) >= per_video)
-        if full or any(_same(timeline, position, mate) for mate in mates):
+        if full or any(_same(frame, mate) for mate in mates):
             more[video] += 1
         else:
-            mates.append(position)
+            mates.append(frame)
             kept.append(position)
     return kept, more
 
 
-def _same(timeline: Timeline, a: int, b: int) -> bool:
-    if abs(int(timeline.pts_ms[a]) - int(timeline.pts_ms[b])) < SAME_MOMENT_MS:
+def _same(a: Sequence[int], b: Sequence[int]) -> bool:
+    """Frames as (pts_ms, shot, phash)."""
+    if abs(a[0] - b[0]) < SAME_MOMENT_MS:
         return True
-    if timeline.shot_index[a] != timeline.shot_index[b]:
-        return False
-    return bin(int(np.bitwise_xor(timeline.phash[a], timeline.phash[b]))).count("1") <= SAME_SHOT_HAMMING
+    return a[1] == b[1] and (a[2] ^ b[2]).bit_count() <= SAME_SHOT_HAMMING

@@ -1,0 +1,45 @@
+"""A page without repetition."""
+
+import numpy as np
+
+from khung.search.collapse import collapse
+from khung.stores import Timeline
+
+
+def timeline(frames: list[tuple[int, int, int, int]]) -> Timeline:
+    """Frames as (video, pts_ms, shot, phash)."""
+    columns = zip(*frames, strict=True)
+    video, pts, shot, phash = (np.array(c, np.uint64 if n == 3 else np.int64) for n, c in enumerate(columns))
+    count = int(video.max()) + 1
+    return Timeline(
+        np.arange(len(frames)),
+        video.astype(np.int32),
+        pts // 40,
+        pts,
+        shot,
+        phash,
+        tuple(f"v{n}" for n in range(count)),
+        np.full(count, 10**6),
+    )
+
+
+def test_one_moment_is_shown_once_by_its_best_frame():
+    tl = timeline([(0, 0, 0, 0), (0, 1900, 1, 2**64 - 1), (0, 2000, 2, 2**64 - 1)])
+    assert collapse([1, 0, 2], tl, per_video=None, need=10) == ([1], {0: 2})
+    assert collapse([0, 2, 1], tl, per_video=None, need=10) == ([0, 2], {0: 1})
+
+
+def test_alike_frames_of_one_shot_are_one_but_not_of_two_shots_or_videos():
+    tl = timeline([(0, 0, 0, 0), (0, 60_000, 0, 0b1111), (0, 120_000, 1, 0), (1, 0, 0, 0), (0, 180_000, 0, 2**64 - 1)])
+    assert collapse([0, 1, 2, 3, 4], tl, per_video=None, need=10)[0] == [0, 2, 3, 4]
+
+
+def test_a_video_is_capped_and_what_it_has_more_is_counted():
+    tl = timeline([(0, 10_000 * n, n, 0) for n in range(5)] + [(1, 0, 0, 0)])
+    assert collapse([0, 1, 2, 3, 4, 5], tl, per_video=2, need=10) == ([0, 1, 5], {0: 3})
+
+
+def test_no_more_than_needed_but_all_are_counted():
+    tl = timeline([(0, 10_000 * n, n, 0) for n in range(5)])
+    assert collapse(range(5), tl, per_video=None, need=2) == ([0, 1], {0: 3})
+    assert collapse([], tl, per_video=None, need=2) == ([], {})

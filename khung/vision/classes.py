@@ -21,13 +21,14 @@ class ImageClassifier:
     code_version = 1
 
     def __init__(self, path: Path, *, threads: int = 0) -> None:
-        self._net = Net(path, threads=threads, batch=True)
+        self._net = Net(path, threads=threads, wide=True)
 
     def __call__(self, images: Sequence[Image]) -> np.ndarray:
         if not images:
             return np.empty((0, 1000), np.float32)
-        (probabilities,) = self._net(np.stack([_prepare(image) for image in images]))
-        return probabilities
+        return np.concatenate(
+            [probabilities for (probabilities,) in self._net.map(_prepare(image)[None] for image in images)]
+        )
 
 
 def _prepare(image: Image) -> np.ndarray:

@@ -39,8 +39,8 @@ class FaceReader:
     code_version = 1
 
     def __init__(self, faces: Path, emotions: Path, *, threads: int = 0) -> None:
-        self._find = Net(faces, threads=threads, batch=True)
-        self._feel = Net(emotions, threads=threads, batch=True)
+        self._find = Net(faces, threads=threads, wide=True)
+        self._feel = Net(emotions, threads=threads, wide=True)
         self._anchors = _anchors()
 
     def __call__(self, images: Sequence[Image], regions: Sequence[Sequence[Region]]) -> list[tuple[Face, ...]]:
@@ -48,7 +48,9 @@ class FaceReader:
 
     def _read(self, image: Image, regions: Sequence[Region]) -> tuple[Face, ...]:
         windows = [(0, 0, image.shape[1], image.shape[0]), *_heads(image, regions)]
-        offsets, logits = self._find(np.stack([_square(image, window) for window in windows]))
+        offsets, logits = map(
+            np.concatenate, zip(*self._find.map(_square(image, w)[None] for w in windows), strict=True)
+        )
         scores = 1 / (1 + np.exp(-np.clip(logits[..., 0], -80, 80)))
         boxes = np.concatenate([self._boxes(offsets[i], scores[i], window) for i, window in enumerate(windows)])
         sure = np.concatenate([row[row >= MIN_FACE] for row in scores])
@@ -72,7 +74,7 @@ class FaceReader:
         left, top, right, bottom = np.clip(box, 0, [width, height, width, height]).astype(int)
         grey = cv2.cvtColor(image[top:bottom, left:right], cv2.COLOR_RGB2GRAY)
         face = cv2.resize(grey, (EMOTION_SIDE, EMOTION_SIDE)).astype(np.float32) / 127.5 - 1
-        ((probabilities),) = self._feel(face[None, :, :, None])
+        (probabilities,) = self._feel(face[None, :, :, None])
         best = int(probabilities[0].argmax())
         sure = float(probabilities[0, best])
         place = tuple(round(float(v), 4) for v in (left / width, top / height, right / width, bottom / height))

@@ -27,16 +27,14 @@ class ObjectDetector:
     code_version = 1
 
     def __init__(self, path: Path, *, threads: int = 0, min_score: float = MIN_SCORE) -> None:
-        self._net = Net(path, threads=threads, batch=True)
+        self._net = Net(path, threads=threads, wide=True)
         self._names = [thing.en for thing in objects()]
         self._grid, self._stride = _grid()
         self._min_score = min_score
 
     def __call__(self, images: Sequence[Image]) -> list[tuple[Region, ...]]:
-        if not images:
-            return []
-        (raw,) = self._net(np.stack([_letterbox(image) for image in images]))
-        return [self._regions(*pair) for pair in zip(raw, images, strict=True)]
+        raw = self._net.map(_letterbox(image)[None] for image in images)
+        return [self._regions(cells[0], image) for (cells,), image in zip(raw, images, strict=True)]
 
     def _regions(self, raw: np.ndarray, image: Image) -> tuple[Region, ...]:
         """`raw`: `(cells, 5 + classes)`: centre and log size in strides, objectness, class probabilities."""

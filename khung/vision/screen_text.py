@@ -8,6 +8,7 @@ import os
 import threading
 import unicodedata
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,11 @@ import numpy as np
 
 from khung.records import TextLine
 from khung.vision import Image
-from khung.vision.runtime import Net
+from khung.vision.runtime import Net, cores
 
-CODE_VERSION = 1
-SHORT_SIDE = 480  # smaller frames are enlarged to it: small captions are found only so
-LONG_SIDE = 960
+CODE_VERSION = 2
+SHORT_SIDE = 384  # smaller frames are enlarged to it: small captions are found only so
+LONG_SIDE = 736
 MAP_THRESHOLD, BOX_THRESHOLD, UNCLIP, MIN_SIDE = 0.3, 0.5, 1.6, 3
 MIN_HEIGHT = 8  # pixels of the frame: below, no letter can be told
 MOST_LINES = 40
@@ -40,13 +41,14 @@ class ScreenTextReader:
     """TextReader of the embedded profile. `tessdata` is the folder that holds `vie.traineddata`."""
 
     def __init__(self, detector: Path, tessdata: Path, *, weights: Sequence[str], threads: int = 0) -> None:
-        self._detect = Net(detector, threads=threads)
-        self._tessdata = tessdata
+        self._detect = Net(detector, threads=threads, wide=True)
+        self._pool = ThreadPoolExecutor(threads or cores(), "screen-text")
+        self._tesseract, self._tessdata = _import_tesseract(), tessdata
         self._own = threading.local()
         self.fingerprint = fingerprint_of(weights)
 
     def read(self, images: Sequence[Image]) -> list[tuple[TextLine, ...]]:
-        return [self._read(image) for image in images]
+        return list(self._pool.map(self._read, images))  # the detector and Tesseract both let other threads run
 
     def find(self, image: Image) -> list[TextBox]:
         """The boxes of text, from top to bottom and left to right."""
@@ -71,7 +73,10 @@ class ScreenTextReader:
         """Text and confidence in [0, 1] of one grey line, dark letters on light ground."""
         api = getattr(self._own, "api", None)
         if api is None:  # Tesseract's object belongs to one thread
-            api = self._own.api = _tesseract(self._tessdata)
+            library = self._tesseract
+            api = self._own.api = library.PyTessBaseAPI(
+                path=str(self._tessdata), lang="vie", psm=library.PSM.SINGLE_LINE, oem=library.OEM.LSTM_ONLY
+            )
         height, width = line.shape
         api.SetImageBytes(line.tobytes(), width, height, 1, width)
         text = unicodedata.normalize("NFC", " ".join(api.GetUTF8Text().split()))
@@ -83,16 +88,18 @@ def fingerprint_of(weights: Sequence[str]) -> str:
     return f"ppocr-tesseract-vie/{'-'.join(w[:8] for w in weights)}-{CODE_VERSION}"
 
 
-def _tesseract(tessdata: Path) -> Any:
+def _import_tesseract() -> Any:
+    """The library, told to use one thread a line: its OpenMP is slower than that, and reads the limit when it is loaded."""
     before = os.environ.get("OMP_THREAD_LIMIT")
-    os.environ["OMP_THREAD_LIMIT"] = "1"  # its OpenMP is slower than one thread; read when the library is loaded
+    os.environ["OMP_THREAD_LIMIT"] = "1"
     try:
-        from tesserocr import OEM, PSM, PyTessBaseAPI
+        import tesserocr
     finally:
-        del os.environ["OMP_THREAD_LIMIT"]
-        if before is not None:
+        if before is None:
+            del os.environ["OMP_THREAD_LIMIT"]
+        else:
             os.environ["OMP_THREAD_LIMIT"] = before
-    return PyTessBaseAPI(path=str(tessdata), lang="vie", psm=PSM.SINGLE_LINE, oem=OEM.LSTM_ONLY)
+    return tesserocr
 
 
 def _prepare(image: Image) -> np.ndarray:

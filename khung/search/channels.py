@@ -136,6 +136,7 @@ class Channels:
         """For each condition of the event the frames that hold it."""
         event = question.event
         sets = [(facet, self._holding(facet)) for facet in event.facets]
+        sets = [(facet, held) for facet, held in sets if len(held)]  # what no frame has tells no frame from another
         named = {value for facet in event.facets if facet.negative for value in facet.values}
         for words in event.without if not named else ():
             sets.append((Facet("mention", (words,), negative=True), self._mentioning(words, question.language)))
@@ -170,6 +171,8 @@ class FacetSets:
 
     def judge(self, ids: np.ndarray, records: Mapping[int, FrameRecord] | None = None) -> Found:
         """The share of the conditions that each frame meets. Counts are only judged for frames whose record is given."""
+        if not self.sets:
+            return Found.nothing()
         met = np.stack([_holds(held, ids) != facet.negative for facet, held in self.sets])
         for row, (facet, _) in enumerate(self.sets):
             for column in _counted(facet, ids, records):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from khung.search.scan import Token
 from khung.text import fold, key, tokens
+from khung.vision.vocabulary import objects
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +183,7 @@ afternoon: buổi chiều | ban chiều | afternoon
 dusk: hoàng hôn | chiều tà | chạng vạng | xế chiều | mặt trời lặn | sunset | dusk | twilight
 evening: buổi tối | chập tối | evening
 night: ban đêm | !đêm | đêm khuya | về đêm | buổi đêm | nửa đêm | trời tối | night | nighttime | midnight | at night
-day: ban ngày | daytime | daylight
+day: ban ngày | by day | during the day | daytime | daylight
 """
 _WEATHER = """
 rainy: !mưa | trời mưa | mưa to | mưa phùn | cơn mưa | rain | rainy | raining
@@ -190,6 +191,7 @@ sunny: !nắng | trời nắng | nắng gắt | sunny | sunshine
 cloudy: nhiều mây | trời âm u | u ám | mây mù | trời nhiều mây | cloudy | overcast
 foggy: sương mù | foggy | fog | misty | mist
 snowy: !tuyết | có tuyết | tuyết rơi | snow | snowy | snowing
+windy: gió mạnh | gió to | windy
 stormy: !bão | !giông | giông bão | dông bão | sấm sét | storm | stormy | thunderstorm
 """
 _PLACES = """
@@ -200,97 +202,87 @@ _EMOTIONS = """
 happy: !vui | vui vẻ | vui mừng | hạnh phúc | mỉm cười | !cười | tươi cười | happy | smiling | joyful | cheerful | laughing
 sad: !buồn | buồn bã | !khóc | đau buồn | sad | crying | unhappy
 angry: tức giận | giận dữ | nổi giận | cáu giận | angry | furious
-surprise: ngạc nhiên | bất ngờ | sửng sốt | surprised | astonished
-fear: sợ hãi | hoảng sợ | lo sợ | kinh hãi | scared | afraid | frightened
-disgust: ghê tởm | kinh tởm | disgusted
+surprise: ngạc nhiên | surprise | bất ngờ | sửng sốt | surprised | astonished
+fear: sợ hãi | fear | hoảng sợ | lo sợ | kinh hãi | scared | afraid | frightened
+disgust: ghê tởm | disgust | kinh tởm | disgusted
+neutral: bình thản | neutral
 neutral,calm: bình tĩnh | điềm tĩnh | thư giãn | calm | relaxed
+excited: hào hứng | phấn khích | excited | thrilled
+worried: lo lắng | lo âu | worried | anxious
+proud: tự hào | proud
+tired: mệt mỏi | tired | exhausted
 focused: tập trung | chăm chú | focused | concentrating
 """
-# The 80 classes of COCO (T.-Y. Lin et al., 2014), under their own names.
-_OBJECTS = """
-person: người | người đàn ông | đàn ông | người phụ nữ | phụ nữ | cô gái | chàng trai | em bé | trẻ em | đứa trẻ | cậu bé | cô bé | bé gái | bé trai | em học sinh | học sinh | đám đông | bà cụ | ông cụ
-person: person | people | man | men | woman | women | boy | girl | child | children | kid | kids | crowd | lady | guy
-bicycle: xe đạp | bicycle | bike
-car: ô tô | chiếc ô tô | cái ô tô | xe hơi | xe ô tô | xe con | xe taxi | taxi | car
-motorcycle: xe máy | xe mô tô | mô tô | motorcycle | motorbike | scooter
-airplane: máy bay | phi cơ | airplane | plane | aircraft
-bus: xe buýt | xe bus | xe khách | bus
-train: tàu hỏa | xe lửa | tàu điện | đoàn tàu | train
-truck: xe tải | truck | lorry
-boat: thuyền | con thuyền | !xuồng | !ghe | tàu thuyền | tàu thủy | boat | ship
+# Other words for the classes of khung.vision's objects.tsv, whose own names are added below.
+_SYNONYMS = """
+person: người đàn ông | đàn ông | người phụ nữ | phụ nữ | cô gái | chàng trai | em bé | trẻ em | đứa trẻ | cậu bé | cô bé | bé gái | bé trai | em học sinh | học sinh | đám đông | bà cụ | ông cụ
+person: man | men | woman | women | boy | girl | child | children | kid | kids | crowd | lady | guy
+bicycle: bike
+car: cái ô tô | xe hơi | xe ô tô | xe con | xe taxi | taxi
+motorcycle: xe mô tô | mô tô | motorbike | scooter
+airplane: phi cơ | plane | aircraft
+bus: xe bus | xe khách
+train: xe lửa | tàu điện | đoàn tàu
+truck: lorry
+boat: thuyền | con thuyền | !xuồng | !ghe | tàu thuyền | tàu thủy | ship
 car,motorcycle,bus,truck,bicycle: xe | xe cộ | phương tiện | vehicle
-traffic light: đèn giao thông | đèn tín hiệu | đèn xanh đèn đỏ | traffic light
-fire hydrant: trụ cứu hỏa | vòi cứu hỏa | fire hydrant
-stop sign: biển báo dừng | stop sign
-parking meter: đồng hồ đỗ xe | parking meter
-bench: ghế dài | băng ghế | ghế đá | bench
-bird: con chim | chim | đàn chim | bird
-cat: con mèo | !mèo | mèo con | cat
-dog: con chó | !chó | chó con | dog | puppy
-horse: con ngựa | !ngựa | horse
-sheep: con cừu | !cừu | sheep
-cow: con bò | !bò | đàn bò | con trâu | cow | cattle
-elephant: con voi | !voi | elephant
-bear: con gấu | !gấu | bear
-zebra: ngựa vằn | zebra
-giraffe: hươu cao cổ | giraffe
-backpack: ba lô | balo | backpack
-umbrella: cái ô | ô dù | !dù | cây dù | chiếc ô | umbrella
-handbag: túi xách | handbag | purse
-tie: cà vạt | necktie
-suitcase: va li | vali | suitcase | luggage
-frisbee: đĩa bay | frisbee
-skis: ván trượt tuyết đôi | skis
-snowboard: ván trượt tuyết | snowboard
-sports ball: quả bóng | trái bóng | ball | sports ball
-kite: con diều | cánh diều | !diều | kite
-baseball bat: gậy bóng chày | baseball bat
-baseball glove: găng bóng chày | baseball glove
-skateboard: ván trượt | skateboard
-surfboard: ván lướt sóng | surfboard
-tennis racket: vợt tennis | vợt quần vợt | tennis racket
-bottle: cái chai | chai nước | !chai | bottle
-wine glass: ly rượu | ly vang | wine glass
-cup: cái cốc | cái tách | !cốc | !tách | ly cà phê | tách trà | cup | mug
-fork: cái nĩa | dĩa ăn | !nĩa | fork
-knife: con dao | !dao | knife | knives
-spoon: cái thìa | !thìa | !muỗng | spoon
-bowl: cái bát | cái tô | bát cơm | bowl
-banana: quả chuối | !chuối | banana
-apple: quả táo | trái táo | apple
-sandwich: bánh mì kẹp | sandwich
-orange: quả cam | trái cam | oranges
-broccoli: bông cải xanh | súp lơ | broccoli
-carrot: cà rốt | carrot
-hot dog: xúc xích kẹp | hot dog
-pizza: pizza | bánh pizza
-donut: bánh vòng | donut | doughnut
-cake: bánh kem | bánh ngọt | bánh sinh nhật | cake
-chair: cái ghế | !ghế | ghế ngồi | chair
-couch: ghế sofa | sofa | đi văng | couch
-potted plant: chậu cây | cây cảnh | potted plant
-bed: cái giường | !giường | bed
-dining table: bàn ăn | cái bàn | dining table | table
-toilet: bồn cầu | toilet
-tv: ti vi | tivi | màn hình tivi | tv | television
-laptop: máy tính xách tay | laptop
-mouse: chuột máy tính | computer mouse
-remote: điều khiển từ xa | remote control
-keyboard: bàn phím | keyboard
-cell phone: điện thoại | điện thoại di động | phone | cell phone | smartphone
-microwave: lò vi sóng | microwave
-oven: lò nướng | oven
-toaster: máy nướng bánh | toaster
-sink: bồn rửa | chậu rửa | sink
-refrigerator: tủ lạnh | fridge | refrigerator
-book: quyển sách | cuốn sách | !sách | book
-clock: đồng hồ | đồng hồ treo tường | clock
-vase: bình hoa | lọ hoa | vase
-scissors: cái kéo | !kéo | scissors
-teddy bear: gấu bông | teddy bear
-hair drier: máy sấy tóc | hair drier | hair dryer
-toothbrush: bàn chải đánh răng | toothbrush
+traffic light: đèn tín hiệu | đèn xanh đèn đỏ
+fire hydrant: vòi cứu hỏa
+parking meter: đồng hồ đỗ xe
+bench: ghế dài | băng ghế | ghế đá
+bird: chim | đàn chim
+cat: !mèo | mèo con
+dog: !chó | chó con | puppy
+horse: !ngựa
+sheep: !cừu
+cow: !bò | đàn bò | con trâu | cattle
+elephant: !voi
+bear: !gấu
+backpack: balo
+umbrella: cái ô | ô dù | !dù | cây dù
+handbag: purse
+tie: necktie
+suitcase: vali | luggage
+frisbee: đĩa bay
+sports ball: quả bóng | trái bóng | ball
+kite: cánh diều | !diều
+baseball glove: găng bóng chày
+tennis racket: vợt tennis
+bottle: chai nước | !chai
+wine glass: ly vang
+cup: cái tách | !cốc | !tách | ly cà phê | tách trà | mug
+fork: cái nĩa | dĩa ăn | !nĩa
+knife: !dao
+spoon: !thìa | !muỗng
+bowl: cái tô | bát cơm
+banana: !chuối
+apple: trái táo
+orange: trái cam
+broccoli: súp lơ
+hot dog: xúc xích kẹp
+donut: doughnut
+cake: bánh kem | bánh sinh nhật
+chair: cái ghế | !ghế | ghế ngồi
+couch: ghế sofa | sofa | đi văng
+potted plant: cây cảnh
+bed: cái giường | !giường
+dining table: cái bàn | table
+tv: ti vi | tivi | màn hình tivi | television
+mouse: computer mouse
+remote: remote control
+cell phone: điện thoại di động | phone | smartphone
+toaster: máy nướng bánh
+sink: chậu rửa
+refrigerator: fridge
+book: cuốn sách | !sách
+clock: đồng hồ treo tường
+vase: lọ hoa
+scissors: !kéo
+hair drier: hair dryer
 """
+
+
+_OTHER_MEANING = ("orange", "mouse", "remote", "tie")  # by themselves a colour, an animal, far, to bind
 
 
 def _with_plurals(table: str) -> str:
@@ -304,9 +296,20 @@ def _with_plurals(table: str) -> str:
     return "\n".join(lines)
 
 
+def _objects() -> str:
+    """The detector's classes by their own names: English, plural, Vietnamese with its counter, and alone if it is long enough."""
+    lines = []
+    for thing in objects():
+        names = [thing.plural, f"{thing.counter} {thing.vi}".strip()]
+        names += [thing.en] if thing.en not in _OTHER_MEANING else []
+        names += [thing.vi] if " " in thing.vi else []
+        lines.append(f"{thing.en}: {' | '.join(names)}")
+    return "\n".join(lines)
+
+
 FACETS = Lexicon(
     {
-        "objects": _with_plurals(_OBJECTS),
+        "objects": f"{_objects()}\n{_with_plurals(_SYNONYMS)}",
         "colors": _COLORS,
         "time_of_day": _TIMES,
         "weather": _WEATHER,

@@ -7,6 +7,7 @@ from khung.search.lexicon import FACETS
 from khung.stores import FrameFilter
 from khung.text import norm
 from khung.timecode import format_ms, parse_ms
+from khung.vision.vocabulary import scenes, vocabulary
 
 _FACET_FIELDS = {
     "color": "colors",
@@ -86,11 +87,14 @@ class Conditions:
         if name == "video":
             (self.not_videos if negative else self.videos).append(value)
         else:
-            label = FACETS.value("objects", value) or norm(value)
+            label = (
+                norm(value) if norm(value) in vocabulary("object") else FACETS.value("objects", value) or norm(value)
+            )
             (self.not_objects if negative else self.objects).append(label)
 
     def _add_facet(self, facet: str, name: str, value: str) -> None:
-        known = norm(value) if facet in _OPEN else FACETS.value(facet, value)
+        own = norm(value) in FACETS.values(facet)
+        known = norm(value) if own else _scene(norm(value)) if facet in _OPEN else FACETS.value(facet, value)
         if known is None:
             raise QueryError(
                 f"“{value}” is no {name} that is known.", cure=f"Known: {', '.join(FACETS.values(facet))}."
@@ -108,6 +112,11 @@ class Conditions:
             self.narrow(None, parse_ms(value))
         else:
             self.around(parse_ms(value))
+
+
+def _scene(value: str) -> str:
+    """The English name of a scene in either language; other values as they are."""
+    return next((scene.en for scene in scenes() if value in (scene.en, norm(scene.vi))), value)
 
 
 def short(ms: int | None) -> str:

@@ -62,7 +62,7 @@ class ServeSettings(BaseSettings):
 class ContestSettings(BaseSettings):
     """The contest's door. The server is fixed here and never by a browser: khung calls no address a stranger names."""
 
-    model_config = SettingsConfigDict(env_prefix="KHUNG_CONTEST_")
+    model_config = SettingsConfigDict(env_prefix="KHUNG_CONTEST_", env_file=".env", extra="ignore")
 
     server: str = Field("", description="DRES's address, e.g. https://vbs.example.org; empty: no contest pages")
     rules: Literal["vbs", "aic"] = Field("vbs", description="how a QA answer is written, and whether there is TRAKE")

@@ -35,6 +35,7 @@ _CURES = {
     412: "A rule of the task refused it: a duplicate, too many, or not the kind of answer. Nothing was counted.",
 }
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError, httpx.UnsupportedProtocol)
+_NO_COOKIES = DefaultCookiePolicy(allowed_domains=())  # keep none: a session goes only where `call` puts it
 _SESSION = re.compile(r"(?<=[?&]session=)[^&\s\"]+")
 
 
@@ -57,7 +58,7 @@ class Transport:
             verify=_tls(),
             timeout=httpx.Timeout(timeout_s, connect=timeout_s / 2),
             limits=httpx.Limits(max_keepalive_connections=0),
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),  # keep none: sessions of operators never mix
+            cookies=CookieJar(_NO_COOKIES),
         )
 
     async def call(
@@ -123,11 +124,12 @@ def _name(error: Exception) -> str:
     return type(error).__name__
 
 
-def _lost(message: str, counts: bool) -> ContestUnavailable:
+def _lost(message: str, counts: bool, status: int = 0) -> ContestUnavailable:
     """Whether it arrived is not known: harmless for a question, not for a submission."""
     if counts:
-        return DeliveryUnknown(message, cure="It may have counted: look at DRES's own page before sending it again.")
-    return ContestUnavailable(message, cure="Check the network, then ask again.")
+        cure = "It may have counted: look at DRES's own page before sending it again."
+        return DeliveryUnknown(message, status=status, cure=cure)
+    return ContestUnavailable(message, status=status, cure="Check the network, then ask again.")
 
 
 def _refusal(response: httpx.Response, counts: bool) -> ContestError:
@@ -136,7 +138,7 @@ def _refusal(response: httpx.Response, counts: bool) -> ContestError:
     if status == 401:
         return ContestLoginNeeded(said, status=status, cure="Log in again; check name and password.")
     if status >= 500:
-        return _lost(said, counts)
+        return _lost(said, counts, status)
     if 300 <= status < 400:
         return ContestError(said, status=status, cure="Set KHUNG_CONTEST_SERVER to the address it names.")
     kind = SubmissionRejected if counts else ContestError

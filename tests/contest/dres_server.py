@@ -2,6 +2,7 @@
 
 Every request is checked against the document (path, method, parameters, body), and so is every answer. Whatever the client
 does that the document does not allow lands in `mistakes`. `faults` make one operation fail, stall or talk nonsense.
+`python -m tests.contest.dres_server` serves one to rehearse with.
 """
 
 import asyncio
@@ -9,7 +10,8 @@ import json
 import re
 import socket
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -118,16 +120,17 @@ class DresServer:
     def reset(self) -> None:
         self.users = {"thi": "bí mật", "lan": "cũng bí mật"}
         self.sessions: dict[str, str] = {}
-        self.items = {"L21_V001", "L21_V002", "00042"}
+        self.items: Container[str] = {"L21_V001", "L21_V002", "00042"}
         self.task: dict[str, Any] | None = dict(RUN["taskTemplates"][0])
         self.task_id = "task-1"
-        self.left_s, self.elapsed_s = 240, 60
+        self.elapsed_s = 60
         self.participants_see_state = True
         self.optional_fields: dict[str, Any] = {}  # added to the state, as newer servers do
         self.verdicts: list[str] = []
         self.submissions: list[tuple[str, dict[str, Any]]] = []
         self.logs: list[tuple[str, dict[str, Any]]] = []
         self.calls: list[str] = []
+        self.cookies: set[str] = set()  # operations that were asked with a cookie
         self.faults: dict[str, Fault] = {}
         self.mistakes: list[str] = []
 
@@ -193,6 +196,8 @@ class DresServer:
         if wrong:
             self.mistakes += [f"{operation.id}: {complaint}" for complaint in wrong]
             raise Refusal(400, "; ".join(wrong))
+        if self._cookie(scope):
+            self.cookies.add(operation.id)
         if "session" not in operation.query:
             query["session"] = self._cookie(scope)
         return query, value
@@ -251,7 +256,7 @@ class DresServer:
             "evaluationId": RUN["id"],
             "evaluationStatus": "ACTIVE",
             "taskStatus": "RUNNING" if self.task else "NO_TASK",
-            "timeLeft": self.left_s if self.task else 0,
+            "timeLeft": self.task["duration"] - self.elapsed_s if self.task else 0,
             "timeElapsed": self.elapsed_s if self.task else 0,
         }
         return 200, state | ({"taskId": self.task_id} if self.task else {}) | self.optional_fields, {}
@@ -283,10 +288,11 @@ class DresServer:
         return 200, {"status": True, "description": "Log received"}, {}
 
     @contextmanager
-    def served(self) -> Iterator[str]:
-        """Serve on a free port of this machine; gives the address."""
+    def served(self, port: int = 0) -> Iterator[str]:
+        """Serve on this machine (0: on a free port); gives the address."""
         with socket.socket() as listener:
-            listener.bind(("127.0.0.1", 0))
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(("127.0.0.1", port))
             self.address = f"http://127.0.0.1:{listener.getsockname()[1]}"
             config = uvicorn.Config(
                 self,
@@ -305,3 +311,27 @@ class DresServer:
             yield self.address
             server.should_exit = True
             thread.join(10)
+
+
+class _Everything:
+    def __contains__(self, item: object) -> bool:
+        return True
+
+
+def rehearse(port: int) -> None:
+    """One task of 300 s after the other; every item is known; verdicts take turns."""
+    server, number = DresServer(), 0
+    server.items = _Everything()
+    with server.served(port) as address:
+        print(f"KHUNG_CONTEST_SERVER={address}  user: thi  password: {server.users['thi']}   (Ctrl-C ends it)")
+        while True:
+            number += 1
+            server.task, server.task_id = RUN["taskTemplates"][0] | {"name": f"kis-{number}"}, f"task-{number}"
+            server.verdicts = ["WRONG", "INDETERMINATE", "UNDECIDABLE", "CORRECT"] * 25
+            for elapsed_s in range(server.task["duration"]):
+                server.elapsed_s = elapsed_s
+                time.sleep(1)
+
+
+if __name__ == "__main__":
+    rehearse(8090)

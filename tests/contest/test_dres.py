@@ -287,6 +287,13 @@ async def test_two_operators_do_not_share_a_session(dres_server: DresServer) -> 
     assert (await lan.user()).username == "lan"
 
 
+async def test_a_cookie_goes_only_where_the_document_has_no_other_way(dres_server: DresServer, dres: Dres) -> None:
+    for call in CALLS.values():
+        await call(dres)
+        await dres.login("thi", "bí mật")
+    assert dres_server.cookies == {"getApiV2User", "getApiV2EvaluationByEvaluationIdState"}
+
+
 async def test_the_session_is_in_no_log(dres: Dres, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, logger="httpx")
     await dres.evaluations()

@@ -16,9 +16,14 @@ import dagster as dg
 from assets.catalog import READS, outdated
 from assets.checks import CHECKS, CheckFailed
 from assets.partitions import VIDEOS, members
+from assets.recipe import CODE_VERSIONS
 from assets.versions import Input, event_pointers, version_tags
 from khung.errors import ConfigError, KhungError, ModelFileMissing
 from khung.stores import Ledger, LedgerEntry
+
+VIDEOS_A_RUN = {"videos": 100, "shots": 24, "keyframes": 50, "embeddings": 64, "descriptions": 32}
+"""One model load serves so many. The numbers differ, or Dagster would put two stages into one run of a backfill, where a
+failure of the first skips the second for everyone."""
 
 NOT_THE_VIDEOS_FAULT = (ConfigError, ModelFileMissing)
 """These would fail every video the same way: the run stops at the first, and the videos wait for the cure."""
@@ -36,21 +41,20 @@ Work = Callable[[str], Outcome]
 """Reads, computes and writes one video's part of a stage. Raises what it likes: it fails alone."""
 
 
-def per_video(stage: str, *, batch: int, code_version: str, kinds: set[str], group: str, **more: Any) -> dict[str, Any]:
-    """Arguments of `@dg.multi_asset` for a per-video stage. `batch`: videos a run; another number for each stage, or
-    Dagster would put two stages into one run, where a failure of the first skips the second for everyone."""
+def per_video(stage: str, *, kinds: set[str], group: str, **more: Any) -> dict[str, Any]:
+    """Arguments of `@dg.multi_asset` for a per-video stage."""
     spec = dg.AssetSpec(
         stage,
         deps=READS[stage],
         group_name=group,
         kinds=kinds,
         owners=["team:kitchen"],
-        code_version=code_version,
+        code_version=CODE_VERSIONS[stage],
         partitions_def=VIDEOS,
         skippable=True,
     )
     checks = [dg.AssetCheckSpec(name, asset=stage, description=text) for name, text in CHECKS.get(stage, {}).items()]
-    policy = dg.BackfillPolicy.multi_run(max_partitions_per_run=batch)
+    policy = dg.BackfillPolicy.multi_run(max_partitions_per_run=VIDEOS_A_RUN[stage])
     return {"name": stage, "specs": [spec], "check_specs": checks, "backfill_policy": policy, **more}
 
 

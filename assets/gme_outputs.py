@@ -22,9 +22,7 @@ IMAGES_AT_ONCE = 64
 """Decoded masters in memory: 64 × 6 MB at 1080p. The models make their own batches of them."""
 
 
-@dg.multi_asset(
-    **per_video("embeddings", batch=64, code_version="1", kinds={"ai", "openvino"}, group="gme_outputs", pool="models")
-)
+@dg.multi_asset(**per_video("embeddings", kinds={"ai", "openvino"}, group="gme_outputs", pool="models"))
 def embeddings(
     context: dg.AssetExecutionContext,
     ledger: dg.ResourceParam[Ledger],
@@ -46,11 +44,7 @@ def embed_frames(video_id: str, library: Library, embedder: Embedder) -> Outcome
     return Outcome(digest(embedder.fingerprint, indices, vectors.tobytes()), told)
 
 
-@dg.multi_asset(
-    **per_video(
-        "descriptions", batch=32, code_version="1", kinds={"ai", "openvino"}, group="gme_outputs", pool="models"
-    )
-)
+@dg.multi_asset(**per_video("descriptions", kinds={"ai", "openvino"}, group="gme_outputs", pool="models"))
 def descriptions(
     context: dg.AssetExecutionContext,
     ledger: dg.ResourceParam[Ledger],

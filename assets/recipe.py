@@ -11,6 +11,9 @@ from khung.settings import ExtractionSettings, Settings
 from khung.vision import files
 from khung.vision.load import fingerprints
 
+CODE_VERSIONS = {"videos": "1", "shots": "1", "keyframes": "1", "embeddings": "1", "descriptions": "1"}
+"""Raise one when its stage would make another result of the same input."""
+
 SHOT_SETTINGS = (
     "transnet_threshold",
     "content_threshold",
@@ -22,15 +25,16 @@ SHOT_SETTINGS = (
 KEYFRAME_SETTINGS = ("min_fps", "max_fps", "phash_hamming")
 
 
-def recipes(settings: Settings) -> Mapping[str, str]:
-    """Stage → what its results depend on beside their inputs and the version in its asset."""
+def code_versions(settings: Settings) -> Mapping[str, str]:
+    """Stage → all that its results depend on beside their inputs."""
     models = fingerprints(settings)
-    return {
+    recipes = {
         "shots": digest(files.FILES["transnetv2.onnx"].sha256, *_heeded(settings.extraction, SHOT_SETTINGS)),
         "keyframes": digest(SCORES_VERSION, *_heeded(settings.extraction, KEYFRAME_SETTINGS)),
         "embeddings": models.embedder,
         "descriptions": notes_fingerprint(models.describer, models.reader),
     }
+    return {stage: f"{code}-{recipes[stage]}" if stage in recipes else code for stage, code in CODE_VERSIONS.items()}
 
 
 def notes_fingerprint(describer: str, reader: str) -> str:

@@ -25,9 +25,7 @@ from khung.video.extract import Extraction, extract
 _one_network = threading.Lock()  # decoding runs beside, in children of its own
 
 
-@dg.multi_asset(
-    **per_video("shots", batch=24, code_version="1", kinds={"ffmpeg", "opencv", "onnx"}, group="frames", pool="decode")
-)
+@dg.multi_asset(**per_video("shots", kinds={"ffmpeg", "opencv", "onnx"}, group="frames", pool="decode"))
 def shots(
     context: dg.AssetExecutionContext,
     ledger: dg.ResourceParam[Ledger],

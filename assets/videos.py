@@ -22,7 +22,7 @@ DECODED = ("frame_count", "duration_ms", "width", "height", "fps_num", "fps_den"
 """What the decode pass of the shots corrects in a Video."""
 
 
-@dg.multi_asset(**per_video("videos", batch=100, code_version="1", kinds={"ffmpeg", "file"}, group="media"))
+@dg.multi_asset(**per_video("videos", kinds={"ffmpeg", "file"}, group="media"))
 def videos(
     context: dg.AssetExecutionContext,
     ledger: dg.ResourceParam[Ledger],

@@ -5,23 +5,34 @@ from typing import Any
 
 import dagster as dg
 
+from assets.audits import library_agrees, still_answers
 from assets.gme_outputs import descriptions, embeddings
 from assets.keyframes import keyframes
 from assets.partitions import SHARDS
-from assets.recipe import recipes
+from assets.recipe import code_versions
 from assets.search_snapshot import search_snapshot
 from assets.shard_indices import shard_indices
 from assets.shots import shots
 from assets.videos import videos
 from khung.errors import ConfigError
 from khung.settings import Settings
-from orchestration.jobs import ASSET_JOBS, register_files_job
+from orchestration.jobs import (
+    ASSET_JOBS,
+    audit,
+    collect_garbage_job,
+    register_files_job,
+    retire_videos_job,
+    roll_back_job,
+)
+from orchestration.schedules import audit_nightly, collect_nightly
+from orchestration.selection import process_selection
 from orchestration.sensors import inbox_sensor, shards_sensor, snapshot_sensor, stages_sensor
 from resources.ledger import LedgerResource
 from resources.library import LibraryResource
 from resources.transnet import TransNetResource
 from resources.vision import DescriberResource, EmbedderResource, ReaderResource
 
+CHORES = (process_selection, register_files_job, retire_videos_job, roll_back_job, collect_garbage_job, audit)
 ASSETS = (videos, shots, keyframes, embeddings, descriptions, shard_indices, search_snapshot)
 
 
@@ -34,8 +45,10 @@ def build_defs(settings: Settings, resource_overrides: Mapping[str, Any] | None 
         )
     return dg.Definitions(
         assets=_with_recipes(settings),
-        jobs=[*ASSET_JOBS.values(), register_files_job],
+        asset_checks=[library_agrees, still_answers],
+        jobs=[*ASSET_JOBS.values(), *CHORES],
         sensors=[inbox_sensor, stages_sensor, shards_sensor, snapshot_sensor],
+        schedules=[collect_nightly, audit_nightly],
         resources=resources(settings) | dict(resource_overrides or {}),
         executor=dg.in_process_executor,  # a run is one process: its videos share the model that it loads
     )
@@ -45,6 +58,7 @@ def resources(settings: Settings) -> dict[str, Any]:
     """By the names that assets and ops ask for."""
     shared = dg.ResourceDefinition.hardcoded_resource(settings, "All settings of khung.")
     return {
+        "io_manager": dg.mem_io_manager,  # nothing but the names of a selection passes from op to op
         "settings": shared,
         "ledger": LedgerResource(settings=shared),
         "library": LibraryResource(settings=shared),
@@ -56,11 +70,10 @@ def resources(settings: Settings) -> dict[str, Any]:
 
 
 def _with_recipes(settings: Settings) -> list[dg.AssetsDefinition]:
-    """An asset's code version is its own and that of its recipe, so that another model or threshold shows what is stale."""
-    made_by = recipes(settings)
+    """The assets with their whole code versions, so that another model or threshold shows what is stale."""
+    versions = code_versions(settings)
 
     def complete(spec: dg.AssetSpec) -> dg.AssetSpec:
-        recipe = made_by.get(spec.key.to_user_string())
-        return spec.replace_attributes(code_version=f"{spec.code_version}-{recipe}") if recipe else spec
+        return spec.replace_attributes(code_version=versions.get(spec.key.to_user_string(), spec.code_version))
 
     return list(dg.map_asset_specs(complete, ASSETS))

@@ -3,10 +3,9 @@
 import dagster as dg
 
 from ops.intake import register_files
+from ops.retire import retire_videos
+from ops.shelf import collect_garbage, roll_back
 from orchestration.ranges import job_name
-
-VIDEOS_A_RUN = {"videos": 100, "shots": 24, "keyframes": 50, "embeddings": 64, "descriptions": 32}
-"""As the assets' backfill policies: one model load serves so many, and so many wait when a run is stopped."""
 
 DESCRIPTIONS = {
     "videos": "Probe the files of some videos and take them into the archive.",
@@ -26,6 +25,33 @@ ASSET_JOBS = {
 """`make_videos`, `make_shots` …, by the name of the asset."""
 
 
-@dg.job(description="Register files by name: the inbox sensor hands over what it cannot read within its time.")
+@dg.job
 def register_files_job() -> None:
+    """Register files by name: the inbox sensor hands over what it cannot read within its time."""
     register_files()
+
+
+@dg.job
+def retire_videos_job() -> None:
+    """Take videos out: ledger, archive, partitions. Shards and snapshot follow by their sensors."""
+    retire_videos()
+
+
+@dg.job
+def roll_back_job() -> None:
+    """Put an older snapshot back into service."""
+    roll_back()
+
+
+@dg.job
+def collect_garbage_job() -> None:
+    """Remove old snapshots, their shards, and pictures that nothing shows."""
+    collect_garbage()
+
+
+audit = dg.define_asset_job(
+    "audit",
+    selection=dg.AssetSelection.checks_for_assets("search_snapshot")
+    - dg.AssetSelection.checks(dg.AssetCheckKey(dg.AssetKey("search_snapshot"), "canary_queries")),
+    description="Do ledger, archive and the snapshot in service agree, and does it still answer?",
+)

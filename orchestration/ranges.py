@@ -60,3 +60,8 @@ def _partitions(run: dg.DagsterRun, keys: Sequence[str]) -> Sequence[str]:
         return [key]
     first, last = run.tags.get(ASSET_PARTITION_RANGE_START_TAG), run.tags.get(ASSET_PARTITION_RANGE_END_TAG)
     return keys[keys.index(first) : keys.index(last) + 1] if first in keys and last in keys else ()
+
+
+def selection_at_work(instance: dg.DagsterInstance) -> bool:
+    """A run of `process_selection` walks its videos through the stages by itself."""
+    return bool(instance.get_runs(dg.RunsFilter(statuses=UNFINISHED, job_name="process_selection"), limit=1))

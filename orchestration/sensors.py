@@ -10,6 +10,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from assets.batch import VIDEOS_A_RUN
 from assets.catalog import VIDEO_STAGES, heads, in_service, pending, sealable
 from assets.partitions import SHARDS, VIDEOS
 from assets.versions import digest
@@ -20,8 +21,8 @@ from khung.stores import Ledger
 from khung.stores.library import Library
 from ops.intake import register_all
 from orchestration.inbox import Arrival, Inbox
-from orchestration.jobs import ASSET_JOBS, VIDEOS_A_RUN
-from orchestration.ranges import in_flight, job_name, range_tags, ranges
+from orchestration.jobs import ASSET_JOBS
+from orchestration.ranges import in_flight, job_name, range_tags, ranges, selection_at_work
 from orchestration.turn import taken
 
 FILES_A_TICK = 500
@@ -83,8 +84,8 @@ def stages_sensor(
     context: dg.SensorEvaluationContext, ledger: dg.ResourceParam[Ledger], settings: dg.ResourceParam[Settings]
 ) -> dg.SensorResult | dg.SkipReason:
     """Videos that are ready for their next stage get a run, many videos in each; what was begun is finished first."""
-    if taken(settings.home):
-        return dg.SkipReason("khung ingest is at work.")
+    if taken(settings.home) or selection_at_work(context.instance):
+        return dg.SkipReason("khung ingest or a selection is at work.")
     keys = sync_partitions(context.instance, ledger)
     requests = [r for stage in reversed(VIDEO_STAGES) for r in _stage_runs(context.instance, ledger, stage, keys)]
     return _asked(requests[:RUNS_A_TICK], "Nothing is pending.")

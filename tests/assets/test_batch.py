@@ -25,11 +25,11 @@ IDS = ["a", "b", "c", "d"]
 def stage(name: str, work, code_version: str = "1", workers: int = 2) -> dg.AssetsDefinition:
     """A per-video asset that does `work`; everything around it is the real thing."""
 
-    @dg.multi_asset(**per_video(name, batch=10, code_version=code_version, kinds=set(), group="g"))
+    @dg.multi_asset(**per_video(name, kinds=set(), group="g"))
     def made(context: dg.AssetExecutionContext, ledger: dg.ResourceParam[Ledger]):
         yield from each_video(context, ledger, work, workers=workers)
 
-    return made
+    return made.map_asset_specs(lambda spec: spec.replace_attributes(code_version=code_version))
 
 
 def run(assets, ledger, instance, selection, videos=IDS) -> dg.ExecuteInProcessResult:
@@ -51,11 +51,17 @@ def ledger(tmp_path: Path) -> SqliteLedger:
     return ledger
 
 
-@pytest.fixture
-def instance():
+@pytest.fixture(scope="module")
+def one_instance():
     with dg.instance_for_test() as instance:
         instance.add_dynamic_partitions(VIDEOS.name, IDS)
         yield instance
+
+
+@pytest.fixture
+def instance(one_instance):
+    one_instance.wipe_assets([dg.AssetKey("videos"), dg.AssetKey("shots")])
+    return one_instance
 
 
 def good(video_id: str) -> Outcome:

@@ -1,0 +1,78 @@
+"""Chores of the shelf: put an older snapshot back into service, and take away what nothing needs any more."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+
+import dagster as dg
+
+from khung.errors import NotFound
+from khung.settings import Settings
+from khung.shards.snapshot import Snapshot, collect, current, history, rollback
+from khung.stores import Ledger
+from khung.stores.library import Library
+
+
+class RollbackTo(dg.Config):
+    """Empty: the snapshot that was in service before the present one."""
+
+    snapshot_id: str = ""
+
+
+@dg.op
+def roll_back(context: dg.OpExecutionContext, config: RollbackTo, settings: dg.ResourceParam[Settings]) -> None:
+    """Put an older snapshot back into service, verified as at its publishing. Nothing is published by itself afterwards."""
+    shelf, now = settings.shelf_dir, current(settings.shelf_dir)
+    target = config.snapshot_id or _before(settings, now)
+    rollback(shelf, target, expect=now)
+    context.log.info(f"{target} is in service, {now} is not.")
+
+
+def _before(settings: Settings, now: str | None) -> str:
+    for move in reversed(history(settings.shelf_dir)):
+        if move.snapshot_id != now:
+            return move.snapshot_id
+    raise NotFound("There is no snapshot to go back to.")
+
+
+@dg.op
+def collect_garbage(
+    context: dg.OpExecutionContext,
+    ledger: dg.ResourceParam[Ledger],
+    library: dg.ResourceParam[Library],
+    settings: dg.ResourceParam[Settings],
+) -> None:
+    """Remove snapshots beyond those kept, the shards that only they named, and pictures of frames that nothing shows."""
+    newest = [entry.fingerprint for entry in ledger.find(stage="shard_indices") if entry.fingerprint]
+    taken = collect(settings.shelf_dir, settings.keep_snapshots, also=newest)
+    context.log.info(
+        f"{len(taken.snapshots)} snapshots, {len(taken.shards)} shards, {len(taken.aside)} left-overs removed."
+    )
+    pictures = list(unused_pictures(library, settings))
+    for key in pictures:
+        library.archive.delete(key)
+    context.log.info(f"{len(pictures)} pictures removed.")
+
+
+def unused_pictures(library: Library, settings: Settings) -> Iterator[str]:
+    """Archive keys of pictures whose frame is neither a keyframe nor in a snapshot that may come back."""
+    kept = list(dict.fromkeys(move.snapshot_id for move in reversed(history(settings.shelf_dir))))[
+        : settings.keep_snapshots
+    ]
+    with ExitStack() as open_ones:
+        snapshots = [open_ones.enter_context(Snapshot.open(settings.shelf_dir, one, verify=False)) for one in kept]
+        for video_id in library.video_ids():
+            shown = _shown(video_id, library, snapshots)
+            for key in library.archive.keys(f"frames/{video_id}/"):
+                if shown is not None and int(key.split("/")[2]) not in shown:
+                    yield key
+
+
+def _shown(video_id: str, library: Library, snapshots: Sequence[Snapshot]) -> set[int] | None:
+    """Frame indices; None when the keyframes are just being made."""
+    try:
+        frames = {keyframe.frame_index for keyframe in library.keyframes(video_id)}
+    except NotFound:
+        return None
+    return frames.union(
+        *({r.keyframe.frame_index for r in snapshot.records.frames_of(video_id)} for snapshot in snapshots)
+    )

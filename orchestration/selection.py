@@ -1,0 +1,113 @@
+"""Some videos by name, through all their stages in one run: a list need not be neighbours, and each model is loaded once.
+
+The way to try failed videos again, and to redo a selection after a change. A range of partitions is better launched on the
+assets themselves, where Dagster shows failures by partition; here a failure is told at the end, when the others are through.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import dagster as dg
+from pydantic import Field
+
+from assets.batch import Batch, Outcome
+from assets.catalog import VIDEO_STAGES, pending
+from assets.gme_outputs import describe_frames, embed_frames
+from assets.keyframes import pick_frames
+from assets.partitions import VIDEOS
+from assets.recipe import code_versions
+from assets.shots import find_shots
+from assets.videos import take_in
+from khung.errors import ConfigError
+from khung.stores import Ledger
+from orchestration.ranges import in_flight
+
+STAGES: Mapping[str, tuple[Callable[..., Outcome], tuple[str, ...]]] = {
+    "videos": (take_in, ("library", "settings")),
+    "shots": (find_shots, ("library", "transnet", "settings")),
+    "keyframes": (pick_frames, ("library", "settings")),
+    "embeddings": (embed_frames, ("library", "embedder")),
+    "descriptions": (describe_frames, ("library", "describer", "reader")),
+}
+"""Stage → what it does with one video, and the resources it wants by name."""
+
+
+class Selection(dg.Config):
+    """Which videos, and what is to be done again. No videos: all that failed. `redo_from`: a stage that is done again with all
+    that builds on it, even where it is done; empty: only what is pending or failed."""
+
+    videos: list[str] = Field(default_factory=list)
+    redo_from: str = ""
+
+
+@dg.op(out=dg.Out(list))
+def select(context: dg.OpExecutionContext, config: Selection, ledger: dg.ResourceParam[Ledger]) -> list[str]:
+    """The videos of the selection, put back to where they are to begin."""
+    videos = sorted(set(config.videos) or {e.video_id for e in ledger.find(state="failed")})
+    if unknown := [v for v in videos if not ledger.get(v)]:
+        raise ConfigError(
+            f"The ledger does not know {', '.join(unknown[:5])}.", cure="Names are listed by khung status."
+        )
+    put_back(ledger, videos, config.redo_from)
+    context.log.info(f"{len(videos)} videos: {', '.join(videos[:20])}")
+    return videos
+
+
+def put_back(ledger: Ledger, videos: Sequence[str], redo_from: str = "") -> None:
+    """What failed waits again, and so does `redo_from` where it was done. Raises ConfigError for a stage that is none."""
+    if redo_from and redo_from not in STAGES:
+        raise ConfigError(f"There is no stage {redo_from}.", cure=f"Name one of {', '.join(STAGES)}.")
+    entries = [entry for video_id in videos for entry in ledger.get(video_id).values()]
+    again = [e for e in entries if e.state == "failed" or (e.stage == redo_from and e.state == "done")]
+    ledger.put(replace(entry, state="waiting", attempt=0) for entry in again)
+
+
+def stage_op(stage: str) -> dg.OpDefinition:
+    """One stage over those of the selection that are ready for it; takes the selection and hands it on."""
+    work, wanted = STAGES[stage]
+
+    @dg.op(
+        name=f"{stage}_of_selection",
+        ins={"videos": dg.In(list)},
+        out=dg.Out(list),
+        required_resource_keys={"ledger", "settings", *wanted},
+        description=f"{stage} of the selected videos that are ready for it.",
+    )
+    def made(context: dg.OpExecutionContext, videos: list[str]) -> list[str]:
+        ledger, settings = context.resources.ledger, context.resources.settings
+        given: dict[str, Any] = {name: getattr(context.resources, name) for name in wanted}
+        others = in_flight(context.instance, stage, context.instance.get_dynamic_partitions(VIDEOS.name))
+        ready = {entry.video_id for entry in pending(ledger, stage, others)}.intersection(videos)
+        batch = Batch(context, ledger, stage, code_versions(settings)[stage])
+        batch.run(sorted(ready), lambda video_id: work(video_id, **given))
+        return videos
+
+    return made
+
+
+@dg.op(ins={"videos": dg.In(list)})
+def report(context: dg.OpExecutionContext, videos: list[str], ledger: dg.ResourceParam[Ledger]) -> None:
+    """Fail the run by the names of those that failed, now that the others are through."""
+    entries = [entry for video_id in videos for entry in ledger.get(video_id).values() if entry.state == "failed"]
+    if entries:
+        rows = "\n".join(f"| {e.video_id} | {e.stage} | `{e.reason}` | {e.detail} |" for e in entries)
+        raise dg.Failure(
+            f"{len(entries)} of {len(videos)} videos failed; the others are through.",
+            metadata={"failed": dg.MetadataValue.md(f"| video | stage | reason | detail |\n|---|---|---|---|\n{rows}")},
+            allow_retries=False,
+        )
+
+
+@dg.config_mapping
+def selection_config(selection: Selection) -> dict[str, Any]:
+    return {"select": {"config": selection.model_dump()}}
+
+
+@dg.job(config=selection_config)
+def process_selection() -> None:
+    """Some videos by name, or all that failed, through all their stages in one run with one load of each model."""
+    videos = select()
+    for stage in VIDEO_STAGES:
+        videos = stage_op(stage)(videos)
+    report(videos)

@@ -38,19 +38,30 @@ def write_part(folder: Path, documents: Iterable[tuple[int, Mapping[str, str]]])
     import tantivy
 
     rows = sorted(documents)
-    index = tantivy.Index(_schema(), path=str(folder))
     size = sum(len(words) for _, fields in rows for words in fields.values())
-    writer = index.writer(max(_MIN_HEAP, min(_MAX_HEAP, 20 * size)), num_threads=1)
-    for vector_id, fields in rows:
-        document = tantivy.Document()
-        document.add_integer(ID, vector_id)
-        for name in FIELDS:
-            if words := fields.get(name):
-                document.add_text(name, words)
-        writer.add_document(document)
-    writer.commit()
-    writer.wait_merging_threads()
+    try:
+        index = tantivy.Index(_schema(), path=str(folder))
+        writer = index.writer(max(_MIN_HEAP, min(_MAX_HEAP, 20 * size)), num_threads=1)
+        for vector_id, fields in rows:
+            writer.add_document(_document(vector_id, fields))
+        writer.commit()
+        writer.wait_merging_threads()
+    except (ValueError, OSError) as error:  # tantivy tells a refused write by either
+        raise StoreError(
+            f"The text index in {folder} could not be written: {error}", cure="Is the disk full?"
+        ) from error
     return len(rows)
+
+
+def _document(vector_id: int, fields: Mapping[str, str]) -> Any:
+    import tantivy
+
+    document = tantivy.Document()
+    document.add_integer(ID, vector_id)
+    for name in FIELDS:
+        if words := fields.get(name):
+            document.add_text(name, words)
+    return document
 
 
 def idf(documents: int, with_term: int) -> float:

@@ -60,12 +60,21 @@ def write_part(folder: Path, ids: np.ndarray, vectors: np.ndarray, policy: Index
     if len(ids):
         exact.add(vectors)
     np.save(folder / IDS, ids.astype(np.int64))
-    faiss.write_index(exact, str(folder / EXACT))
+    _save(exact, folder / EXACT)
     index, fast = _fast_index(exact, vectors, policy)
     if index is not None:
-        faiss.write_index(index, str(folder / FAST))
+        _save(index, folder / FAST)
     (folder / FAST_PARAMETERS).write_text(json.dumps(asdict(fast), sort_keys=True))
     return fast
+
+
+def _save(index: Any, path: Path) -> None:
+    import faiss
+
+    try:
+        faiss.write_index(index, str(path))
+    except RuntimeError as error:  # FAISS has no other for a refused write
+        raise StoreError(f"{path} could not be written: {error}", cure="Is the disk full?") from error
 
 
 def check_vectors(ids: np.ndarray, vectors: np.ndarray) -> None:

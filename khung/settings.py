@@ -14,7 +14,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 class MediaLimits(BaseSettings):
     """What a stranger's file may cost. Beyond a limit the file gets a status and a reason."""
 
-    model_config = SettingsConfigDict(env_prefix="KHUNG_MEDIA_")
+    model_config = SettingsConfigDict(env_prefix="KHUNG_MEDIA_", env_file=".env", extra="ignore")
 
     max_bytes: int = 64 * 2**30
     max_pixels: int = 7680 * 4320
@@ -30,7 +30,7 @@ class MediaLimits(BaseSettings):
 class ExtractionSettings(BaseSettings):
     """Shots and keyframes. bench/README.md has the evidence for the defaults."""
 
-    model_config = SettingsConfigDict(env_prefix="KHUNG_EXTRACT_")
+    model_config = SettingsConfigDict(env_prefix="KHUNG_EXTRACT_", env_file=".env", extra="ignore")
 
     transnet_threshold: float = 0.33
     content_threshold: float = 27.0
@@ -46,7 +46,7 @@ class ExtractionSettings(BaseSettings):
 class ServeSettings(BaseSettings):
     """The dining room: what one request may cost, and how much of it at once."""
 
-    model_config = SettingsConfigDict(env_prefix="KHUNG_SERVE_")
+    model_config = SettingsConfigDict(env_prefix="KHUNG_SERVE_", env_file=".env", extra="ignore")
 
     search_threads: int = Field(2, ge=1, description="searches that run at the same time")
     queue_depth: int = Field(16, ge=0, description="searches that may wait; beyond, 503 with Retry-After")

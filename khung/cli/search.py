@@ -8,7 +8,7 @@ from rich.table import Table
 
 from khung.cli.show import Json, errors, out, plain, print_json
 from khung.errors import ConfigError
-from khung.records import Hit
+from khung.records import Hit, Keyframe
 from khung.settings import settings
 from khung.stores import FrameFilter
 from khung.timecode import format_ms, parse_ms
@@ -52,7 +52,7 @@ def search(
             SearchRequest(text=text, image=_pixels(image) if image else None, where=where, limit=limit)
         )
     if sheet:
-        _write_sheet(result.hits, sheet)
+        _write_sheet(text, result.hits, sheet)
     if json:
         return print_json(plain(result) | {"sheet": str(sheet) if sheet else None})
     _show(result)
@@ -142,13 +142,16 @@ def _pixels(path: Path) -> Any:
         ) from error
 
 
-def _write_sheet(hits: list[Hit], path: Path) -> None:
+def _write_sheet(text: str, hits: list[Hit], path: Path) -> None:
     from khung.keyframes.sheet import contact_sheet
     from khung.stores.archive_local import LocalArchive
     from khung.stores.library import Library
 
     library = Library(LocalArchive(settings().archive_dir))
+
+    def thumbnail(keyframe: Keyframe) -> bytes:
+        return library.archive.get_bytes(library.image_key(keyframe.video_id, keyframe.frame_index, "thumb.webp"))
+
     keyframes = [hit.record.keyframe for hit in hits]
-    images = [library.archive.get_bytes(library.image_key(k.video_id, k.frame_index, "thumb.webp")) for k in keyframes]
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(contact_sheet(images, [f"{k.video_id}  {format_ms(k.pts_ms)}" for k in keyframes]))
+    path.write_bytes(contact_sheet(text, keyframes, thumbnail, columns=5, label=lambda keyframe: keyframe.video_id))

@@ -26,8 +26,15 @@ TILE, GAP, MARGIN, LABEL = (240, 136), 10, 24, 22
 MAX_TILES = 48
 
 
-def contact_sheet(title: str, keyframes: Sequence[Keyframe], image_of: ImageOf, *, columns: int = 6) -> bytes:
-    """Up to 48 keyframes, spread evenly over all of them, each with its time and shot. WebP."""
+def contact_sheet(
+    title: str,
+    keyframes: Sequence[Keyframe],
+    image_of: ImageOf,
+    *,
+    columns: int = 6,
+    label: Callable[[Keyframe], str] = lambda keyframe: f"shot {keyframe.shot_index + 1}",
+) -> bytes:
+    """Up to 48 keyframes, spread evenly over all of them, each with its time and a label. WebP."""
     from PIL import Image, ImageDraw
 
     shown = spread(keyframes, MAX_TILES)
@@ -43,8 +50,7 @@ def contact_sheet(title: str, keyframes: Sequence[Keyframe], image_of: ImageOf, 
         left, top = MARGIN + column * (TILE[0] + GAP), 64 + row * (TILE[1] + LABEL + GAP)
         sheet.paste(_fitted(image_of(keyframe), TILE), (left, top))
         draw.text((left, top + TILE[1] + 4), format_ms(keyframe.pts_ms)[:-2], INK, font=_font(13))
-        shot = f"shot {keyframe.shot_index + 1}"
-        draw.text((left + TILE[0], top + TILE[1] + 4), shot, FAINT, font=_font(13), anchor="ra")
+        draw.text((left + TILE[0], top + TILE[1] + 4), label(keyframe), FAINT, font=_font(13), anchor="ra")
     return _webp(sheet)
 
 

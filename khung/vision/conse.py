@@ -29,7 +29,7 @@ CODE_VERSION = 1
 
 
 class ConseEmbedder:
-    """Embedder over labels. `weights` names the model files' checksums; `cache_dir` keeps the labels' vectors."""
+    """Embedder over labels. `weights`: the model files' checksums, E5's first; `cache_dir` keeps the labels' vectors."""
 
     def __init__(
         self, e5: E5, classifier: ImageClassifier, detector: ObjectDetector, *, weights: Sequence[str], cache_dir: Path
@@ -37,7 +37,7 @@ class ConseEmbedder:
         self.dim = e5.dim
         self.fingerprint = fingerprint_of(weights)
         self._e5, self._classifier, self._detector = e5, classifier, detector
-        labels = _label_vectors(e5, cache_dir / f"labels-{self.fingerprint.rsplit('/', 1)[-1]}.npy")
+        labels = _label_vectors(e5, weights[0], cache_dir)
         self._mean = labels.mean(0)
         self._labels = labels - self._mean
         self._object_rows = {thing.en: len(image_classes()) + i for i, thing in enumerate(objects())}
@@ -95,14 +95,16 @@ def fingerprint_of(weights: Sequence[str]) -> str:
     return f"conse-e5-small/{hashlib.sha256(chr(10).join(parts).encode()).hexdigest()[:16]}"
 
 
-def _label_vectors(e5: E5, cache: Path) -> np.ndarray:
-    """`(labels, dim)`; computed once in a few seconds and kept beside the model files when that folder can be written."""
+def _label_vectors(e5: E5, e5_weights: str, cache_dir: Path) -> np.ndarray:
+    """`(labels, dim)`; computed once in some ten seconds and kept beside the model files when that folder can be written."""
+    english, vietnamese = _texts()
+    key = hashlib.sha256("\n".join([e5_weights, str(E5.code_version), *english, *vietnamese]).encode()).hexdigest()
+    cache = cache_dir / f"labels-{key[:16]}.npy"
     if cache.exists():
         return np.load(cache)
-    english, vietnamese = _texts()
     vectors = (e5.queries(english) + e5.queries(vietnamese)) / 2
-    if os.access(cache.parent, os.W_OK):
-        with tempfile.NamedTemporaryFile(dir=cache.parent, prefix=".labels-", delete=False) as out:
+    if os.access(cache_dir, os.W_OK):
+        with tempfile.NamedTemporaryFile(dir=cache_dir, prefix=".labels-", delete=False) as out:
             np.save(out, vectors)
         os.replace(out.name, cache)
     return vectors

@@ -27,7 +27,7 @@ def environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     env.filters |= {"marked": marked, "short_time": short_time, "clock": clock, "shares": shares}
-    env.globals["static"] = static
+    env.globals |= {"static": static, "caption": caption}
     return env
 
 
@@ -50,6 +50,11 @@ def marked(text: str, terms: frozenset[str]) -> Markup:
             out += [escape(text[at : match.start()]), Markup("<mark>"), escape(match[0]), Markup("</mark>")]
             at = match.end()
     return Markup("").join([*out, escape(text[at:])])
+
+
+def caption(frame: Any, language: str) -> str:
+    """The sentence in that language, or in another, or at least the frame's id."""
+    return frame.captions.get(language) or next(filter(None, frame.captions.values()), frame.id)
 
 
 def short_time(timecode: str) -> str:

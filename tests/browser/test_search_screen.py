@@ -1,6 +1,7 @@
 """The search screen in a real browser: asking, looking closer, keys only, state in the address, no script needed."""
 
 import re
+import time
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
@@ -14,8 +15,16 @@ def ask(page: Page, text: str) -> None:
     expect(page.locator("#count")).to_be_visible()
 
 
+def until(page: Page, condition: str, arg: object = None, seconds: float = 20) -> None:
+    """Asks through the debugger again and again: the page's policy forbids Playwright's own way of waiting."""
+    deadline = time.monotonic() + seconds
+    while not page.evaluate(condition, arg):
+        assert time.monotonic() < deadline, condition
+        page.wait_for_timeout(50)
+
+
 def settled(page: Page) -> None:
-    page.wait_for_function("!document.body.classList.contains('busy')")
+    until(page, "!document.body.classList.contains('busy')")
 
 
 def test_from_the_first_page_to_results(page: Page):
@@ -108,12 +117,13 @@ def test_a_click_shows_the_moment(page: Page):
     page.locator(".card .shot").first.click()
     panel = page.locator("#panel")
     expect(panel).to_be_visible()
-    expect(panel).to_contain_text("An English caption" if False else "office")
+    expect(panel).to_contain_text("office")
     expect(panel.locator(".strip a[aria-current]")).to_have_count(1)
     pts = float(panel.locator("#frame").get_attribute("data-pts")) / 1000
-    page.wait_for_function(
+    until(
+        page,
         "(pts) => { const v = document.querySelector('#panel video'); return v && v.readyState >= 2 && Math.abs(v.currentTime - pts) < 0.1 }",
-        arg=pts,
+        pts,
     )
     assert "frame=googlework_short" in page.url
     expect(panel.locator("[data-why-here]")).to_be_visible()
@@ -121,7 +131,7 @@ def test_a_click_shows_the_moment(page: Page):
 
 def test_frames_can_be_stepped(page: Page):
     page.goto("/frame/googlework_short/0")
-    page.wait_for_function("document.querySelector('video').readyState >= 2")
+    until(page, "document.querySelector('video').readyState >= 2")
     expect(page.locator("[data-now-frame]")).to_have_text("khung 0")
     for expected in ("khung 1", "khung 2"):
         page.keyboard.press("]")
@@ -210,11 +220,11 @@ def test_keys_only_from_question_to_answer(page: Page):
     expect(page.locator("#panel #frame")).to_be_visible()
     before = page.locator("#frame").get_attribute("data-frame")
     page.keyboard.press("ArrowLeft")
-    page.wait_for_function("(id) => document.getElementById('frame').dataset.frame !== id", arg=before)
+    until(page, "(id) => document.getElementById('frame').dataset.frame !== id", before)
     page.keyboard.press(" ")
-    page.wait_for_function("!document.querySelector('#panel video').paused")
+    until(page, "!document.querySelector('#panel video').paused")
     page.keyboard.press(" ")
-    page.wait_for_function("document.querySelector('#panel video').paused")
+    until(page, "document.querySelector('#panel video').paused")
     page.keyboard.press("c")
     expect(page.locator("#toast")).to_contain_text("Đã chép")
     page.keyboard.press("Escape")
@@ -245,9 +255,9 @@ def test_hover_shows_the_neighbours(page: Page):
     page.mouse.move(box["x"] + 5, box["y"] + 20)
     page.wait_for_timeout(900)
     page.mouse.move(box["x"] + box["width"] - 12, box["y"] + 60, steps=4)
-    page.wait_for_function("(own) => document.querySelector('.card .shot img').getAttribute('src') !== own", arg=own)
+    until(page, "(own) => document.querySelector('.card .shot img').getAttribute('src') !== own", own)
     page.mouse.move(0, 0)
-    page.wait_for_function("(own) => document.querySelector('.card .shot img').src.endsWith(own)", arg=own)
+    until(page, "(own) => document.querySelector('.card .shot img').src.endsWith(own)", own)
 
 
 def test_an_image_from_disk(page: Page, clips, tmp_path):

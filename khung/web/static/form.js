@@ -2,24 +2,22 @@
 const KEPT = 20;
 
 export function setUpForm() {
-  const steps = [...document.querySelectorAll("#steps .step")];
-  steps.forEach((step) => (step.hidden = !step.querySelector("input").value));
   const facets = document.querySelector("#facets > details");
   if (facets && matchMedia("(max-width: 1000px)").matches) facets.open = false; // results come first on a small screen
   remember();
 }
 
 export function addStep() {
-  const next = [...document.querySelectorAll("#steps .step")].find((step) => step.hidden);
+  const next = document.querySelector("#steps .step.empty");
   if (!next) return;
-  next.hidden = false;
+  next.classList.remove("empty");
   next.querySelector("input").focus();
 }
 
 export function removeStep(button) {
   const step = button.closest(".step");
   step.querySelector("input").value = "";
-  step.hidden = true;
+  step.classList.add("empty");
   document.querySelector("#ask input[name=q]").focus();
 }
 

@@ -10,7 +10,8 @@ export function setUpPlayer(article) {
   video.addEventListener("loadedmetadata", toMoment, { once: true });
   video.addEventListener("error", sayUnplayable);
   for (const kind of ["timeupdate", "seeked", "seeking"]) video.addEventListener(kind, tell);
-  if (video.readyState >= 1) toMoment();
+  if (video.error || video.networkState === HTMLMediaElement.NETWORK_NO_SOURCE) sayUnplayable(); // it failed before this ran
+  else if (video.readyState >= 1) toMoment();
 }
 
 export function toMoment() {
@@ -27,7 +28,7 @@ export function step(count) {
 
 export function togglePlay() {
   if (!video) return false;
-  if (video.paused) video.play().catch(sayUnplayable);
+  if (video.paused) video.play().catch((error) => error.name === "NotSupportedError" && sayUnplayable());
   else video.pause();
   return true;
 }
@@ -41,6 +42,7 @@ function seek(seconds) {
 }
 
 function tell() {
+  if (!video) return;
   const seconds = Math.max(0, video.currentTime);
   const atMoment = Math.abs(seconds - Number(frame.dataset.pts) / 1000) < 0.75 / fps();
   const shown = atMoment ? frame.dataset.timecode : clock(frameAt(seconds) / fps());

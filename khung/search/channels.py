@@ -18,7 +18,8 @@ from khung.search.parsed import Event, Facet, ParsedQuery
 from khung.search.request import SnapshotLike
 from khung.search.scale import Scales
 from khung.search.vectors import ALPHA, Part, feedback, mix
-from khung.stores import FrameFilter
+from khung.stores import FrameFilter, TextClause
+from khung.text import fold, tokens
 from khung.vision import Embedder
 
 CHANNELS = ("vector", "text", "screen_text", "facets")
@@ -73,11 +74,12 @@ class Channels:
 
     def _showing(self, words: str) -> np.ndarray:
         """Frames whose on-screen text holds all of the words, marks aside."""
-        ask = screen_ask((words,))
-        clauses = [c for c in ask.clauses if c.field == "ocr_fold"]
-        wanted = {c.term for c in clauses}
-        hits = self.snapshot.text.search(clauses, limit=_MOST_MENTIONS) if clauses else []
-        return np.sort(np.array([hit.vector_id for hit in hits if wanted <= set(hit.terms)], np.int64))
+        index = self.snapshot.text
+        clauses = [TextClause("ocr_fold", fold(word)) for word in tokens(words)] or [TextClause("ocr_fold", "-")]
+        counts = index.document_counts(clauses)
+        hits = [index.search([c], limit=n, terms=False) if n else [] for c, n in zip(clauses, counts, strict=True)]
+        each = [np.sort(np.array([hit.vector_id for hit in found], np.int64)) for found in hits]
+        return reduce(lambda a, b: np.intersect1d(a, b, assume_unique=True), each)
 
     def vector(self, question: Question) -> Found:
         """Nearest frames to the words, the picture, the frame, or all of them; none that is as far as strangers are. Raises ModelError, VectorSpaceMismatch."""
@@ -99,11 +101,10 @@ class Channels:
         expected = ask.expected(self.snapshot.text)
         if not expected:
             return Found.nothing()
-        hits = self.snapshot.text.search(ask.clauses, limit=question.depth, allowed=question.allowed)
-        terms = {hit.vector_id: hit.terms for hit in hits}
+        hits = self.snapshot.text.search(ask.clauses, limit=question.depth, allowed=question.allowed, terms=False)
         raw = np.array([hit.score for hit in hits], np.float32)
         ids = np.array([hit.vector_id for hit in hits], np.int64)
-        return Found(ids, raw, normalised(raw, expected), lambda found: ask.matched(terms.get(found, ())))
+        return Found(ids, raw, normalised(raw, expected), ask.matched)
 
     def _parts(self, question: Question) -> list[Part]:
         texts, images = [], []
@@ -159,7 +160,7 @@ class Channels:
     def _mentioning(self, words: str, language: str) -> np.ndarray:
         ask = caption_ask(words, language)
         expected = ask.expected(self.snapshot.text)
-        hits = self.snapshot.text.search(ask.clauses, limit=_MOST_MENTIONS) if expected else []
+        hits = self.snapshot.text.search(ask.clauses, limit=_MOST_MENTIONS, terms=False) if expected else []
         return np.sort(np.array([hit.vector_id for hit in hits if hit.score >= _MENTIONED * expected], np.int64))
 
 
@@ -178,14 +179,13 @@ class FacetSets:
             for column in _counted(facet, ids, records):
                 met[row, column] = met[row, column] and _count_fits(facet, records[int(ids[column])])
         share = met.mean(axis=0, dtype=np.float32)
-        labels = [_label(facet) for facet, _ in self.sets]
-        where = {int(i): n for n, i in enumerate(ids)}
-        return Found(
-            ids,
-            share,
-            share,
-            lambda i: ", ".join(label for label, ok in zip(labels, met[:, where[i]], strict=True) if ok),
-        )
+        column_of = {int(i): n for n, i in enumerate(ids)}
+
+        def why(record: FrameRecord) -> str:
+            kept = met[:, column_of[vector_id(record.frame_id)]]
+            return ", ".join(_label(facet) for (facet, _), ok in zip(self.sets, kept, strict=True) if ok)
+
+        return Found(ids, share, share, why)
 
     @property
     def counts(self) -> bool:

@@ -5,14 +5,15 @@ bare syllables are rare and would win by their weight alone; a marked word asks 
 Both languages are always asked; the guess only changes their weight.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import log
 
 import numpy as np
 
+from khung.records import FrameRecord
 from khung.stores import TextClause, TextIndex
-from khung.text import compact, english, fold, key, marked, ngrams, shingles, tokens
+from khung.text import compact, english, fields, fold, key, marked, ngrams, shingles, tokens
 
 _OTHER_LANGUAGE = 0.3
 _NGRAM = 0.25
@@ -37,9 +38,14 @@ class Ask:
         counts = iter(index.document_counts(self.clauses))
         return sum(_expected(group, [next(counts) for _ in group], len(index)) for group in self.groups)
 
-    def matched(self, terms: Iterable[str]) -> str:
-        """The typed words behind matched terms, in order."""
-        return ", ".join(dict.fromkeys(self.words[t] for t in terms if t in self.words))
+    def matched(self, record: FrameRecord) -> str:
+        """The typed words that a frame's texts hold, in order."""
+        captions = record.description.captions
+        shown = " ".join(line.text for line in record.screen_text)
+        texts = fields(captions.get("vi", ""), captions.get("en", ""), shown)
+        words = {name: frozenset(text.split()) for name, text in texts.items()}
+        held = (self.words[c.term] for c in self.clauses if c.term in self.words and c.term in words[c.field])
+        return ", ".join(dict.fromkeys(held))
 
 
 def caption_ask(text: str, language: str) -> Ask:

@@ -15,20 +15,20 @@ def hit_of(chain: Sequence[tuple[int, FrameRecord]], score: float, answers: Sequ
     """The hit of a chain of `(vector id, record)`, one for each event; `score` is the whole chain's."""
     (first, record), *rest = chain
     following = tuple(
-        Hit(step, _score(answer, vector_id), _channels(answer, vector_id))
+        Hit(step, _score(answer, vector_id), _channels(answer, vector_id, step))
         for (vector_id, step), answer in zip(rest, answers[1:], strict=True)
     )
-    return Hit(record, score, _channels(answers[0], first) if answers else {}, chain=following)
+    return Hit(record, score, _channels(answers[0], first, record) if answers else {}, chain=following)
 
 
-def _channels(answer: "Answer", vector_id: int) -> Mapping[str, ChannelScore]:
+def _channels(answer: "Answer", vector_id: int, record: FrameRecord) -> Mapping[str, ChannelScore]:
     scores = {}
     for name, found in answer.found.items():
         at = np.flatnonzero(found.ids == vector_id)
         if len(at) and name in answer.fused.shares:
             share = answer.fused.shares[name][np.searchsorted(answer.fused.ids, vector_id)]
             raw, normalised = float(found.raw[at[0]]), float(found.normalised[at[0]])
-            scores[name] = ChannelScore(raw, normalised, float(share), found.why(vector_id))
+            scores[name] = ChannelScore(raw, normalised, float(share), found.why(record))
     return scores
 
 

@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 import numpy as np
 
+from khung.records import FrameRecord
 from khung.search.parsed import Event, ParsedQuery
 
 RRF_K = 60
@@ -23,7 +24,7 @@ class Found:
     ids: np.ndarray  # int64 (n,)
     raw: np.ndarray  # float32 (n,)
     normalised: np.ndarray  # float32 (n,)
-    why: Callable[[int], str] = field(default=lambda vector_id: "")
+    why: Callable[[FrameRecord], str] = field(default=lambda record: "")
 
     @staticmethod
     def nothing() -> "Found":

@@ -180,9 +180,10 @@ class TextIndex(Protocol):
         ...
 
     def search(
-        self, clauses: Sequence["TextClause"], *, limit: int, allowed: np.ndarray | None = None
+        self, clauses: Sequence["TextClause"], *, limit: int, allowed: np.ndarray | None = None, terms: bool = True
     ) -> list[TextHit]:
-        """Best first, ties by vector id. `allowed`: sorted int64 vector ids, or None for all."""
+        """Best first, ties by vector id. `allowed`: sorted int64 vector ids, or None for all. Without `terms` hits do not say
+        which terms they matched: that reads every document found."""
         ...
 
 

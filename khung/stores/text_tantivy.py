@@ -149,7 +149,9 @@ class TantivyText:
         _check(clauses)
         return [sum(part.count(clause) for part in self._parts) for clause in clauses]
 
-    def search(self, clauses: Sequence[TextClause], *, limit: int, allowed: np.ndarray | None = None) -> list[TextHit]:
+    def search(
+        self, clauses: Sequence[TextClause], *, limit: int, allowed: np.ndarray | None = None, terms: bool = True
+    ) -> list[TextHit]:
         counts, documents = self.document_counts(clauses), len(self)
         found = []
         for part in self._parts:
@@ -159,7 +161,7 @@ class TantivyText:
                 found += [(-_rounded(score), vector_id, address, part) for score, vector_id, address in hits]
         found.sort(key=lambda hit: hit[:2])
         return [
-            TextHit(vector_id, -negative, part.terms(address, clauses))
+            TextHit(vector_id, -negative, part.terms(address, clauses) if terms else ())
             for negative, vector_id, address, part in found[:limit]
         ]
 

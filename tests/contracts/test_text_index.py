@@ -62,6 +62,9 @@ def test_matched_terms_are_told(make_index: MakeIndex) -> None:
     clauses = [clause("ao3"), clause("nothing"), clause("do", 0.3, "vi_fold"), clause("ao", 0.3, "vi_fold")]
     hits = {h.vector_id: h.terms for h in index.search(clauses, limit=10)}
     assert hits == {1: ("ao3", "do", "ao"), 2: ("do",)}
+    bare = index.search(clauses, limit=10, terms=False)
+    assert [h.vector_id for h in bare] == list(hits)
+    assert all(h.terms == () for h in bare)
 
 
 def test_only_whole_words_of_the_right_field(make_index: MakeIndex) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from khung.vision.checkpoint import Checkpoint
+from khung.vision.vlm_schema import prompt, schema
 
 SENTENCES = [
     "Một người đàn ông mặc áo đỏ đang lái xe buổi sáng trên đường phố Hà Nội.",
@@ -100,8 +101,8 @@ def tokens():
     tokenizer.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     tokenizer.train_from_iterator(
-        SENTENCES,
-        trainers.BpeTrainer(vocab_size=480, special_tokens=MARKS, initial_alphabet=alphabet, show_progress=False),
+        [*SENTENCES, prompt(), str(schema())],
+        trainers.BpeTrainer(vocab_size=3000, special_tokens=MARKS, initial_alphabet=alphabet, show_progress=False),
     )
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
@@ -132,7 +133,7 @@ def _qwen2vl_config():
 
 def _text_config(**more) -> dict:
     return dict(
-        vocab_size=512, hidden_size=128, intermediate_size=256, num_hidden_layers=2, num_attention_heads=4,
+        vocab_size=3072, hidden_size=128, intermediate_size=256, num_hidden_layers=2, num_attention_heads=4,
         num_key_value_heads=2, max_position_embeddings=4096, bos_token_id=0, eos_token_id=2, pad_token_id=0, **more
     )  # fmt: skip
 

@@ -1,0 +1,85 @@
+"""A Describer over anything that answers the prompt of `vlm_schema.py`, and a TextReader over the same answers.
+
+The two are asked for the same frames one after the other, so the last answers are remembered: a frame is generated once. Who
+answers is in `vlm.py` (this process) and `openai_describer.py` (a server).
+"""
+
+import hashlib
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from khung.records import Description, TextLine
+from khung.vision import Image
+from khung.vision.vlm_schema import WHOLE_FRAME, Answer
+
+REMEMBERED = 512  # answers; a few hundred kilobytes
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One answer. `confidence` in [0, 1], or None when the model's probabilities are not known."""
+
+    answer: Answer
+    confidence: float | None = None
+
+
+class Speaker(Protocol):
+    """A model that answers the prompt."""
+
+    fingerprint: str
+
+    def answers(self, images: Sequence[Image]) -> list[Said]:
+        """One an image, in order. Raises ModelError."""
+        ...
+
+
+class SpeakingDescriber:
+    """Describer and keeper of the last answers. Thread-safe as far as its Speaker is."""
+
+    def __init__(self, speaker: Speaker, *, remembered: int = REMEMBERED) -> None:
+        self._speaker = speaker
+        self.fingerprint = speaker.fingerprint
+        self._remembered = remembered
+        self._said: OrderedDict[bytes, Said] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def describe(self, images: Sequence[Image]) -> list[Description]:
+        return [said.answer.description(said.confidence) for said in self.answers(images)]
+
+    def answers(self, images: Sequence[Image]) -> list[Said]:
+        """The Speaker's answers, those of equal images asked for only once."""
+        keys = [_key(image) for image in images]
+        with self._lock:
+            known = {key: self._said[key] for key in keys if key in self._said}
+        unknown = {key: image for key, image in zip(keys, images, strict=True) if key not in known}
+        known |= zip(unknown, self._speaker.answers(list(unknown.values())) if unknown else [], strict=True)
+        with self._lock:
+            self._said |= known
+            while len(self._said) > self._remembered:
+                self._said.popitem(last=False)
+        return [known[key] for key in keys]
+
+
+class SpokenReader:
+    """TextReader of what the describer read. It knows the words, not where they stand: every line has the whole frame."""
+
+    def __init__(self, describer: SpeakingDescriber) -> None:
+        self._describer = describer
+        self.fingerprint = f"read-by-{describer.fingerprint}"
+
+    def read(self, images: Sequence[Image]) -> list[tuple[TextLine, ...]]:
+        return [
+            tuple(TextLine(text, _score(said), WHOLE_FRAME) for text in said.answer.text_in_image)
+            for said in self._describer.answers(images)
+        ]
+
+
+def _score(said: Said) -> float:
+    return 1.0 if said.confidence is None else round(said.confidence, 4)
+
+
+def _key(image: Image) -> bytes:
+    return hashlib.blake2b(image.tobytes(), digest_size=16, salt=str(image.shape).encode()[:16]).digest()

@@ -32,6 +32,7 @@ class ExtractionSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="KHUNG_EXTRACT_", env_file=".env", extra="ignore")
 
+    transnet_precision: Literal["auto", "exact", "int8"] = "auto"  # int8 where the processor has VNNI
     transnet_threshold: float = 0.33
     content_threshold: float = 27.0
     adaptive_threshold: float = 3.0

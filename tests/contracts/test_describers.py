@@ -13,6 +13,8 @@ IMAGES = [
     np.zeros((90, 160, 3), np.uint8),
     RNG.integers(0, 256, (720, 1280, 3), dtype=np.uint8),
     np.full((33, 500, 3), (200, 30, 30), np.uint8),
+    RNG.integers(0, 256, (1, 1, 3), dtype=np.uint8),
+    RNG.integers(0, 256, (400, 3, 3), dtype=np.uint8)[:, ::-1],
 ]
 
 

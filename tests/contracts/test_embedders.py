@@ -16,6 +16,8 @@ IMAGES = [
     np.full((120, 90, 3), 255, np.uint8),  # white, upright
     RNG.integers(0, 256, (72, 128, 3), dtype=np.uint8),
     np.dstack([np.tile(np.arange(160, dtype=np.uint8), (90, 1))] * 3),
+    RNG.integers(0, 256, (1, 1, 3), dtype=np.uint8),
+    RNG.integers(0, 256, (400, 3, 3), dtype=np.uint8)[:, ::-1],  # a sliver, and not contiguous
 ]
 TEXTS = ["người đi bộ trên phố", "a bird on a branch", "", "a", "ô tô " * 400, "日本 😀 \n\t x"]
 
@@ -72,6 +74,19 @@ def test_composed_and_decomposed_letters_are_one_text(embedder):
     text = "đường phố Hà Nội"
     both = embedder.embed_texts([unicodedata.normalize("NFC", text), unicodedata.normalize("NFD", text)])
     assert float(both[0] @ both[1]) > 0.999
+
+
+def test_threads_at_once_get_their_own_answers(embedder):
+    from concurrent.futures import ThreadPoolExecutor
+
+    texts, images = embedder.embed_texts(TEXTS), embedder.embed_images(IMAGES)
+    with ThreadPoolExecutor(4) as pool:
+        asked = [pool.submit(embedder.embed_texts, [TEXTS[i % len(TEXTS)]]) for i in range(24)]
+        shown = [pool.submit(embedder.embed_images, [IMAGES[i % len(IMAGES)]]) for i in range(12)]
+        for i, job in enumerate(asked):
+            np.testing.assert_allclose(job.result()[0], texts[i % len(TEXTS)], atol=1e-4)
+        for i, job in enumerate(shown):
+            np.testing.assert_allclose(job.result()[0], images[i % len(IMAGES)], atol=1e-4)
 
 
 def test_the_fingerprint_names_model_and_version(embedder):

@@ -41,6 +41,11 @@ def test_no_text_gives_no_lines(reader, pictures):
     assert reader.read([]) == []
 
 
+def test_slivers_and_specks_are_read_as_nothing(reader):
+    shapes = [(1, 1), (3, 400), (400, 3), (20, 2000)]
+    assert reader.read([np.full((*shape, 3), 128, np.uint8) for shape in shapes]) == [()] * len(shapes)
+
+
 def test_lines_are_nfc_with_boxes_inside_the_frame(reader, pictures):
     for lines in reader.read(list(pictures.values())):
         for line in lines:

@@ -5,6 +5,7 @@ itself, so each clause's boost is put right to the counts of the whole. Average 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from math import log
 from pathlib import Path
 from typing import Any
@@ -96,8 +97,7 @@ class _Part:
                 parts.append((Occur.Should, Query.boost_query(term, boost)))
         return Query.boolean_query(parts) if parts else None
 
-    def search(self, query: Any, limit: int, allowed: np.ndarray | None) -> list[tuple[float, int, Any]]:
-        """`(score, id, address)`, best first."""
+    def search(self, query: Any, limit: int, allowed: np.ndarray | None) -> "_Hits":
         from tantivy import Occur, Query
 
         if allowed is None:
@@ -107,26 +107,46 @@ class _Part:
             return self.hits(Query.boolean_query([(Occur.Must, query), (Occur.Must, members)]), limit)
         return self._filtered(query, limit, allowed)
 
-    def hits(self, query: Any, limit: int) -> list[tuple[float, int, Any]]:
-        hits = self.searcher.search(query, limit, count=False).hits
-        ids = self.searcher.fast_field_values(ID, [address for _, address in hits])
-        return [(score, vector_id, address) for (score, address), vector_id in zip(hits, ids, strict=True)]
+    def hits(self, query: Any, limit: int) -> "_Hits":
+        found = self.searcher.search(query, limit, count=False).hits
+        addresses = [address for _, address in found]
+        ids = np.array(self.searcher.fast_field_values(ID, addresses), np.int64)
+        return _Hits(_rounded(np.array([score for score, _ in found])), ids, [(self, a) for a in addresses])
 
-    def _filtered(self, query: Any, limit: int, allowed: np.ndarray) -> list[tuple[float, int, Any]]:
+    def _filtered(self, query: Any, limit: int, allowed: np.ndarray) -> "_Hits":
         """Deepen until `limit` allowed hits are found or there are no more: as exact as a filter inside, and cheaper for many ids."""
         depth = 4 * limit
         while True:
             hits = self.hits(query, depth)
-            inside = _is_in(np.array([h[1] for h in hits], np.int64), allowed)
-            kept = [hit for hit, ok in zip(hits, inside, strict=True) if ok]
-            if len(kept) >= limit or len(hits) < depth:
-                return kept[:limit]
+            kept = np.flatnonzero(_is_in(hits.ids, allowed))
+            if len(kept) >= limit or len(hits.ids) < depth:
+                return hits.take(kept[:limit])
             depth *= 4
 
     def terms(self, address: Any, clauses: Sequence[TextClause]) -> tuple[str, ...]:
         document = self.searcher.doc(address)
         words = {name: set((document.get_first(name) or "").split(" ")) for name in {c.field for c in clauses}}
         return tuple(dict.fromkeys(c.term for c in clauses if c.term in words[c.field]))
+
+
+@dataclass(frozen=True, slots=True)
+class _Hits:
+    """Hits as columns; `places`: each hit's part and its address there."""
+
+    scores: np.ndarray
+    ids: np.ndarray
+    places: list[tuple[_Part, Any]]
+
+    def take(self, rows: np.ndarray) -> "_Hits":
+        return _Hits(self.scores[rows], self.ids[rows], [self.places[row] for row in rows.tolist()])
+
+    @staticmethod
+    def best_of(parts: "Sequence[_Hits]", limit: int) -> "_Hits":
+        """The best of several, ties by id."""
+        scores = np.concatenate([np.zeros(0), *(hits.scores for hits in parts)])
+        ids = np.concatenate([np.zeros(0, np.int64), *(hits.ids for hits in parts)])
+        together = _Hits(scores, ids, [place for hits in parts for place in hits.places])
+        return together.take(np.lexsort((ids, -scores))[:limit])
 
 
 class TantivyText:
@@ -143,7 +163,7 @@ class TantivyText:
         from tantivy import Query
 
         found = [part.hits(Query.all_query(), n) for part in self._parts if (n := part.searcher.num_docs)]
-        return np.sort(np.array([hit[1] for hits in found for hit in hits], np.int64))
+        return np.sort(np.concatenate([np.zeros(0, np.int64), *(hits.ids for hits in found)]))
 
     def document_counts(self, clauses: Sequence[TextClause]) -> list[int]:
         _check(clauses)
@@ -153,22 +173,32 @@ class TantivyText:
         self, clauses: Sequence[TextClause], *, limit: int, allowed: np.ndarray | None = None, terms: bool = True
     ) -> list[TextHit]:
         counts, documents = self.document_counts(clauses), len(self)
-        found = []
-        for part in self._parts:
-            query = part.query(clauses, counts, documents)
-            if query is not None and limit > 0:
-                hits = part.search(query, limit, allowed)
-                found += [(-_rounded(score), vector_id, address, part) for score, vector_id, address in hits]
-        found.sort(key=lambda hit: hit[:2])
-        return [
-            TextHit(vector_id, -negative, part.terms(address, clauses) if terms else ())
-            for negative, vector_id, address, part in found[:limit]
-        ]
+        asked = [(part, part.query(clauses, counts, documents)) for part in self._parts] if limit > 0 else []
+        found = _best_of_parts([(part, query) for part, query in asked if query is not None], limit, allowed)
+        told = [part.terms(address, clauses) if terms else () for part, address in found.places]
+        return [TextHit(*hit) for hit in zip(found.ids.tolist(), found.scores.tolist(), told, strict=True)]
 
 
-def _rounded(score: float) -> float:
+def _best_of_parts(asked: Sequence[tuple[_Part, Any]], limit: int, allowed: np.ndarray | None) -> _Hits:
+    """The `limit` best of all parts.
+
+    Frames fall into parts by chance, so a part is first asked for twice its share and some; one whose last hit could still be
+    among the best is asked again for all.
+    """
+    share = min(limit, 2 * limit // max(len(asked), 1) + 32)
+    found = [part.search(query, share, allowed) for part, query in asked]
+    best = _Hits.best_of(found, limit)
+    bar = best.scores[-1] if len(best.ids) == limit > 0 else 0.0
+    again = [n for n, hits in enumerate(found) if len(hits.ids) == share < limit and hits.scores[-1] >= bar]
+    for n in again:
+        found[n] = asked[n][0].search(asked[n][1], limit, allowed)
+    return _Hits.best_of(found, limit) if again else best
+
+
+def _rounded(scores: np.ndarray) -> np.ndarray:
     """Five digits: the parts' weights agree to float32's rounding only, and equal documents shall have equal scores."""
-    return float(f"{score:.5g}")
+    unit = 10.0 ** (np.floor(np.log10(np.maximum(scores, 1e-30))) - 4)
+    return np.round(scores / unit) * unit
 
 
 def _check(clauses: Sequence[TextClause]) -> None:

@@ -2,13 +2,10 @@
 
 from functools import cache
 
-import numpy as np
 import pytest
 
-from khung.errors import ModelError
 from khung.settings import ExtractionSettings, MediaLimits
 from khung.shots.detect import detect, shots_of
-from khung.shots.transnet import TransNet
 from khung.video.candidates import write_candidates
 from khung.video.extract import extract
 
@@ -51,18 +48,3 @@ def test_thresholds_are_tried_on_stored_signals(detected, extraction_of):
     assert shots_of("v", signals, duration_ms, SETTINGS) == shots
     fewer = shots_of("v", signals, duration_ms, ExtractionSettings(transnet_threshold=0.9))
     assert len(fewer) < len(shots)
-
-
-@pytest.mark.parametrize("frames", [1, 24, 50, 51, 99, 130])
-def test_any_length_gets_one_answer_a_frame(transnet, frames):
-    pictures = np.random.default_rng(2).integers(0, 255, (frames, 27, 48, 3), np.uint8)
-    told = []
-    prediction = transnet.predict(pictures, told.append)
-    assert prediction.one_hot.shape == prediction.many_hot.shape == (frames,)
-    assert ((prediction.one_hot >= 0) & (prediction.one_hot <= 1)).all()
-    assert told[-1] == frames
-
-
-def test_a_missing_model_names_the_cure(tmp_path):
-    with pytest.raises(ModelError, match="khung models pull"):
-        TransNet(tmp_path / "transnetv2.onnx")

@@ -1,0 +1,85 @@
+"""What the benchmarks of the video stage share: the clips, their extractions (kept in bench/out/video), and CPU time."""
+
+import json
+import os
+import resource
+import shutil
+import subprocess
+import time
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+from khung.settings import ExtractionSettings, MediaLimits, settings
+from khung.shots.transnet import Prediction, TransNet
+from khung.video.extract import Extraction, extract
+
+ROOT = Path(__file__).parent.parent
+CLIPS = ROOT / "tests" / "data"
+OUT = Path(__file__).parent / "out"
+KINDS = {".mp4", ".avi", ".mpg", ".mov"}
+
+
+def extra_clips() -> Path:
+    """The folder of clips outside the repository; it may not exist."""
+    return Path(os.environ.get("KHUNG_TEST_CLIPS") or ROOT.parent / "shared" / "videos")
+
+
+def all_clips() -> list[Path]:
+    """Every clip once, those of the repository first."""
+    found = {
+        path.name: path
+        for folder in (CLIPS, extra_clips())
+        if folder.is_dir()
+        for path in sorted(folder.iterdir(), reverse=True)
+    }
+    own = {path.name: path for path in CLIPS.iterdir()}
+    return [path for _, path in sorted((found | own).items()) if path.suffix in KINDS]
+
+
+def known_cuts() -> dict[str, dict]:
+    """By clip name: hard, gradual, uncertain; as tests/data/CLIPS.md says."""
+    lists = [
+        json.loads(path.read_text())["clips"]
+        for path in (extra_clips() / "cuts.json", CLIPS / "cuts.json")
+        if path.exists()
+    ]
+    return {name: cuts for each in lists for name, cuts in each.items()}
+
+
+def model_path() -> Path:
+    return settings().models_path / "transnetv2.onnx"
+
+
+@cache
+def transnet(precision: str) -> TransNet:
+    return TransNet(model_path(), threads=1, precision=precision)
+
+
+@cache
+def extracted(path: Path) -> Extraction:
+    """The clip's extraction, made anew for this run."""
+    folder = OUT / "video" / path.stem
+    shutil.rmtree(folder, ignore_errors=True)
+    return extract(path, folder, MediaLimits(), ExtractionSettings())
+
+
+@cache
+def predicted(path: Path, precision: str) -> Prediction:
+    return transnet(precision).predict(extracted(path).small)
+
+
+def cpu_s(work: Callable[[], object]) -> float:
+    """CPU seconds of this process for one call."""
+    start = time.process_time()
+    work()
+    return time.process_time() - start
+
+
+def ffmpeg_cpu_s(path: Path) -> float:
+    """CPU seconds of FFmpeg decoding the file's first video stream on one thread: the reference of every R."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    command = ["ffmpeg", "-v", "error", "-nostdin", "-threads", "1", "-i", path, "-map", "0:v:0", "-f", "null", "-"]
+    subprocess.run(command, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime

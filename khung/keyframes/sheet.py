@@ -1,11 +1,12 @@
 """Two pictures for people: the contact sheet of a video's keyframes, and its shots along the time axis.
 
-Both are WebP, drawn with Pillow and its built-in font, and meant for the Dagster page of a video and the web page.
+Both are WebP, drawn with Pillow and a font that has every Vietnamese letter, and meant for the Dagster page of a video and the web page.
 """
 
 import io
 import math
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +17,9 @@ from khung.timecode import format_ms
 if TYPE_CHECKING:
     from PIL.Image import Image
     from PIL.ImageDraw import ImageDraw
+    from PIL.ImageFont import FreeTypeFont
+
+FONT = Path(__file__).parent / "fonts" / "DejaVuSans-latin.ttf"
 
 ImageOf = Callable[[Keyframe], bytes]  # any encoded picture of the keyframe, best its thumbnail
 
@@ -162,10 +166,10 @@ def _fitted(data: bytes, size: tuple[int, int]) -> "Image":
         return ImageOps.pad(opened.convert("RGB"), size, color=LINE)
 
 
-def _font(size: int) -> object:
+def _font(size: int) -> "FreeTypeFont":
     from PIL import ImageFont
 
-    return ImageFont.load_default(size)
+    return ImageFont.truetype(FONT, size)
 
 
 def _webp(sheet: "Image") -> bytes:

@@ -9,5 +9,5 @@ echo
 ask() { printf '\033[1m$ khung search "%s"\033[0m\n' "$1"; "$khung" search "$1" -n 5 --sheet ".khung/demo/$2.webp"; echo; }
 ask "người đi bộ trên phố" vi
 ask "con vet trang" vi-unmarked
-ask "engineer in a hangar" en
+ask "a bicycle in the street" en
 "$khung" status

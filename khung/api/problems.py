@@ -68,7 +68,10 @@ def problem_of(error: Exception) -> Problem:
         status, title = next((status, title) for kind, status, title in TABLE if isinstance(error, kind))
         return _problem(status, title, error.message, error.cure)
     if isinstance(error, RequestValidationError):
-        fields = [FieldProblem(where=".".join(map(str, e["loc"])), message=e["msg"]) for e in error.errors()]
+        fields = [
+            FieldProblem(where=".".join(map(str, e["loc"])), message=e["msg"].removeprefix("Value error, "))
+            for e in error.errors()
+        ]
         return _problem(422, "Request refused", "; ".join(f"{f.where}: {f.message}" for f in fields[:3]), fields=fields)
     if isinstance(error, HTTPException):
         return _problem(error.status_code, http.HTTPStatus(error.status_code).phrase, str(error.detail))

@@ -2,18 +2,15 @@
 
 import os
 import shutil
-import socket
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import uvicorn
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from khung.api.app import create_app
 from khung.settings import Settings
+from tests.support.served import served
 from tests.support.small_home import ColourEmbedder, build
 
 ARGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]  # fmt: skip
@@ -43,22 +40,8 @@ def home(tmp_path_factory: pytest.TempPathFactory, clips: Path) -> Settings:
 @pytest.fixture(scope="session")
 def site(home: Settings) -> Iterator[str]:
     """The address of a running server."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    config = uvicorn.Config(
-        create_app(home, embedder=ColourEmbedder()), port=port, log_level="warning", access_log=False
-    )
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    deadline = time.monotonic() + 60
-    while not server.started and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert server.started
-    yield f"http://127.0.0.1:{port}"
-    server.should_exit = True
-    thread.join(20)
+    with served(create_app(home, embedder=ColourEmbedder())) as address:
+        yield address
 
 
 @pytest.fixture

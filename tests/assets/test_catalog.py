@@ -1,0 +1,99 @@
+"""What is to be done next, by the ledger alone."""
+
+from pathlib import Path
+
+import pytest
+
+from assets import catalog
+from khung.shards.manifest import shard_of
+from khung.stores import LedgerEntry
+from khung.stores.ledger_sqlite import SqliteLedger
+
+LONG_AGO, NEVER = "9999", ""
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> SqliteLedger:
+    return SqliteLedger(tmp_path / "ledger.sqlite")
+
+
+def done(*stages: str, video: str = "a") -> list[LedgerEntry]:
+    return [LedgerEntry(video, stage, "done", fingerprint="x") for stage in stages]
+
+
+def pending(ledger, stage, **more) -> list[str]:
+    return [entry.video_id for entry in catalog.pending(ledger, stage, **more)]
+
+
+def test_a_stage_waits_for_all_that_it_needs(ledger):
+    ledger.put(done("videos"))
+    assert (pending(ledger, "shots"), pending(ledger, "keyframes")) == (["a"], [])
+    ledger.put(done("shots", "keyframes"))
+    assert (pending(ledger, "embeddings"), pending(ledger, "descriptions")) == (["a"], ["a"])
+
+
+def test_a_video_can_be_sealed_before_it_is_described(ledger):
+    ledger.put(done("videos", "shots", "keyframes", "embeddings"))
+    assert pending(ledger, "shard_indices") == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("state", "attempt", "expected"),
+    [("waiting", 0, True), ("done", 0, False), ("failed", 1, False), ("running", 1, True), ("running", 3, False)],
+)
+def test_states(ledger, state, attempt, expected):
+    ledger.put([*done("videos"), LedgerEntry("a", "shots", state, attempt=attempt)])
+    assert (pending(ledger, "shots") == ["a"]) is expected
+
+
+def test_what_is_in_flight_is_not_pending(ledger):
+    ledger.put([*done("videos"), *done("videos", video="b")])
+    assert pending(ledger, "shots", in_flight=["a"]) == ["b"]
+
+
+def test_another_recipe_is_stale(ledger):
+    ledger.put(
+        [LedgerEntry("a", "shots", "done", code_version="1"), LedgerEntry("b", "shots", "done", code_version="2")]
+    )
+    assert catalog.stale(ledger, "shots", "2") == ["a"]
+
+
+def test_what_builds_on_a_stage(ledger):
+    assert catalog.after("keyframes") == ("embeddings", "descriptions", "shard_indices")
+    assert catalog.after("descriptions") == ("shard_indices",)
+    assert catalog.after("shard_indices") == ()
+
+
+def test_outdated_leaves_links_and_absent_stages_alone():
+    entries = {e.stage: e for e in done("keyframes", "embeddings")} | {"shots": LedgerEntry("a", "shots", "linked")}
+    assert [(e.stage, e.state) for e in catalog.outdated(entries, "videos")] == [
+        ("keyframes", "waiting"),
+        ("embeddings", "waiting"),
+    ]
+
+
+def test_a_seal_stays_the_newest_until_there_is_another(ledger):
+    shard = shard_of("a", 16)
+    sealed = LedgerEntry("a", "shard_indices", "done", fingerprint="old")
+    ledger.put([*done("embeddings"), sealed])
+    assert catalog.heads(ledger, 16) == {shard: "old"}
+    ledger.put(catalog.outdated(ledger.get("a"), "embeddings"))
+    assert catalog.heads(ledger, 16) == {shard: "old"}
+    assert list(catalog.dirty_shards(ledger, 16)) == [shard]
+
+
+def test_a_shard_without_videos_has_no_head(ledger):
+    ledger.put(LedgerEntry("a", "shard_indices", "done", fingerprint="old") for _ in range(1))
+    ledger.forget("a")
+    assert catalog.heads(ledger, 16) == {}
+
+
+def test_sealable_by_patience(ledger):
+    names = [name for name in (f"v{i}" for i in range(500)) if shard_of(name, 16) == 3]
+    ledger.put(done("videos", "shots", "keyframes", "embeddings", "descriptions", video=names[0]))
+    assert list(catalog.sealable(ledger, 16, NEVER)) == [3]
+    ledger.put(done("videos", video=names[1]))  # its shots are pending
+    assert catalog.sealable(ledger, 16, NEVER) == {}
+    assert list(catalog.sealable(ledger, 16, LONG_AGO)) == [3]
+    ledger.put([LedgerEntry(names[1], "shard_indices", "done", fingerprint="s")])  # it is in service already
+    assert catalog.sealable(ledger, 16, LONG_AGO) == {}

@@ -1,0 +1,262 @@
+"""The sensors, by evaluation against a real instance, a real ledger and real files."""
+
+import multiprocessing
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from kitchen import Kitchen, open_kitchen
+
+from assets.partitions import VIDEOS
+from khung.settings import Settings
+from khung.shards.manifest import shard_of
+from khung.stores import LedgerEntry
+from orchestration import sensors
+from orchestration.ranges import job_name, range_tags
+from orchestration.turn import taken, turn
+
+START, END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+
+
+@pytest.fixture(scope="module")
+def one_instance(tmp_path_factory: pytest.TempPathFactory):
+    with open_kitchen(tmp_path_factory.mktemp("instance")) as kitchen:
+        yield kitchen.instance
+
+
+@pytest.fixture
+def kitchen(one_instance: dg.DagsterInstance, tmp_path: Path) -> Kitchen:
+    """A home of its own for each test; the instance is shared and swept, because making one takes seconds."""
+    for key in one_instance.get_dynamic_partitions(VIDEOS.name):
+        one_instance.delete_dynamic_partition(VIDEOS.name, key)
+    for run in one_instance.get_runs():
+        one_instance.delete_run(run.run_id)
+    return Kitchen(Settings(home=tmp_path / "khung", _env_file=None), one_instance)
+
+
+def tick(kitchen: Kitchen, sensor: dg.SensorDefinition) -> list[dg.RunRequest] | str:
+    """The run requests of a tick, or why there are none."""
+    context = dg.build_sensor_context(instance=kitchen.instance, resources=kitchen.plain)
+    data = sensor.evaluate_tick(context)
+    return data.run_requests or data.skip_message or ""
+
+
+def drop(kitchen: Kitchen, name: str, data: bytes) -> Path:
+    path = kitchen.settings.inbox_dir / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    return path
+
+
+def unfinished(kitchen: Kitchen, asset: str, tags: dict[str, str]) -> dg.DagsterRun:
+    return kitchen.instance.add_run(
+        dg.DagsterRun(job_name=job_name(asset), status=dg.DagsterRunStatus.STARTED, tags=tags)
+    )
+
+
+def asked(requests: list[dg.RunRequest]) -> list[tuple[str, str, str]]:
+    return [(request.job_name, request.tags[START], request.tags[END]) for request in requests]
+
+
+# -- the inbox ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_file_gets_an_id_and_a_line_and_is_copied_by_no_sensor(kitchen):
+    drop(kitchen, "Phố cổ “Hà Nội”.mp4", b"a video")
+    assert "1 are new or still growing" in tick(kitchen, sensors.inbox_sensor)
+    assert "1 files are in" in tick(kitchen, sensors.inbox_sensor)
+    (entry,) = kitchen.ledger.find(stage="videos")
+    assert (entry.video_id, entry.state) == ("Pho_co_Ha_Noi", "waiting")
+    assert list(kitchen.library.archive.keys("media/")) == []
+
+
+def test_the_same_content_under_another_name_is_linked(kitchen):
+    drop(kitchen, "a.mp4", b"one content")
+    drop(kitchen, "b.mp4", b"one content")
+    tick(kitchen, sensors.inbox_sensor)
+    assert "2 files are in (1 of them linked)" in tick(kitchen, sensors.inbox_sensor)
+    assert {e.video_id: e.state for e in kitchen.ledger.find(stage="videos")} == {"a": "waiting", "b": "linked"}
+    tick(kitchen, sensors.stages_sensor)
+    assert kitchen.instance.get_dynamic_partitions(VIDEOS.name) == ["a"]
+
+
+def test_two_videos_of_one_name_are_two_videos(kitchen):
+    drop(kitchen, "monday/a.mp4", b"one")
+    drop(kitchen, "tuesday/a.mp4", b"two")
+    tick(kitchen, sensors.inbox_sensor)
+    tick(kitchen, sensors.inbox_sensor)
+    assert {e.video_id for e in kitchen.ledger.find(stage="videos")} == {"a", "a_2"}
+
+
+def test_a_thousand_files_are_taken_in_bounded_ticks(kitchen):
+    for number in range(1000):
+        drop(kitchen, f"v{number:04}.mp4", f"video {number}".encode())
+    assert "1000 are new" in tick(kitchen, sensors.inbox_sensor)
+    assert "500 files are in" in tick(kitchen, sensors.inbox_sensor)
+    assert "500 files are in" in tick(kitchen, sensors.inbox_sensor)
+    assert "0 files are in" in tick(kitchen, sensors.inbox_sensor)
+    assert len(kitchen.ledger.find(stage="videos", state="waiting")) == 1000
+    requests = tick(kitchen, sensors.stages_sensor)
+    assert len(kitchen.instance.get_dynamic_partitions(VIDEOS.name)) == 1000
+    assert asked(requests)[0] == ("make_videos", "v0000", "v0099")
+    assert len(requests) == sensors.RUNS_A_TICK
+
+
+def test_a_tick_ends_in_time(kitchen, monkeypatch):
+    monkeypatch.setattr(sensors, "SECONDS_A_TICK", 0.0)
+    for number in range(20):
+        drop(kitchen, f"v{number}.mp4", f"video {number}".encode())
+    tick(kitchen, sensors.inbox_sensor)
+    said = tick(kitchen, sensors.inbox_sensor)
+    assert "wait for the next look" in said
+    assert "20 wait" in said
+
+
+def test_a_file_too_large_for_a_tick_is_read_by_a_run(kitchen, monkeypatch):
+    monkeypatch.setattr(sensors, "BYTES_A_FILE", 10)
+    path = drop(kitchen, "large.mp4", b"more than ten bytes")
+    tick(kitchen, sensors.inbox_sensor)
+    (request,) = tick(kitchen, sensors.inbox_sensor)
+    assert request.run_config["ops"]["register_files"]["config"]["paths"] == [str(path)]
+    assert isinstance(tick(kitchen, sensors.inbox_sensor), str)  # asked once
+    assert kitchen.run("register_files_job", config=request.run_config).success
+    assert kitchen.ledger.get("large")["videos"].state == "waiting"
+
+
+# -- the stages -----------------------------------------------------------------------------------------------------------
+
+
+def test_each_stage_gets_runs_over_ranges_and_what_was_begun_comes_first(kitchen):
+    kitchen.stock("a", "b", upto="videos")
+    kitchen.stock("c", "d", upto="keyframes")
+    assert asked(tick(kitchen, sensors.stages_sensor)) == [
+        ("make_descriptions", "c", "d"),
+        ("make_embeddings", "c", "d"),
+        ("make_shots", "a", "b"),
+    ]
+
+
+def test_a_failed_video_splits_the_range_and_is_not_asked_again(kitchen):
+    kitchen.stock("a", "b", "c", upto="videos")
+    kitchen.ledger.put([LedgerEntry("b", "shots", "failed", reason="truncated")])
+    assert asked(tick(kitchen, sensors.stages_sensor)) == [("make_shots", "a", "a"), ("make_shots", "c", "c")]
+
+
+def test_what_an_unfinished_run_has_is_not_asked_again(kitchen):
+    kitchen.stock("a", "b", "c", upto="videos")
+    unfinished(kitchen, "shots", range_tags(["a", "b"]))
+    assert asked(tick(kitchen, sensors.stages_sensor)) == [("make_shots", "c", "c")]
+
+
+def test_the_same_state_asks_with_the_same_key_and_another_state_with_another(kitchen):
+    kitchen.stock("a", upto="videos")
+    first, again = tick(kitchen, sensors.stages_sensor), tick(kitchen, sensors.stages_sensor)
+    assert first[0].run_key == again[0].run_key
+    kitchen.ledger.put([LedgerEntry("a", "shots", "waiting")])
+    assert tick(kitchen, sensors.stages_sensor)[0].run_key != first[0].run_key
+
+
+def test_a_run_that_died_is_asked_again_three_times_at_most(kitchen):
+    kitchen.stock("a", upto="videos")
+    for attempt, expected in ((1, True), (2, True), (3, False)):
+        kitchen.ledger.put([LedgerEntry("a", "shots", "running", attempt=attempt)])
+        assert isinstance(tick(kitchen, sensors.stages_sensor), list) is expected
+
+
+def test_a_link_is_never_processed(kitchen):
+    kitchen.ledger.put([LedgerEntry("b", "videos", "linked")])
+    assert tick(kitchen, sensors.stages_sensor) == "Nothing is pending."
+    assert kitchen.instance.get_dynamic_partitions(VIDEOS.name) == []
+
+
+def test_a_selection_at_work_is_left_alone(kitchen):
+    kitchen.stock("a", upto="videos")
+    kitchen.instance.add_run(dg.DagsterRun(job_name="process_selection", status=dg.DagsterRunStatus.STARTED))
+    assert "selection is at work" in tick(kitchen, sensors.stages_sensor)
+
+
+def _hold(home: Path, got, release) -> None:
+    with turn(home):
+        got.set()
+        release.wait(60)
+
+
+def test_while_ingest_works_in_its_process_the_sensors_wait(kitchen):
+    kitchen.stock("a", upto="videos")
+    fresh = multiprocessing.get_context("spawn")
+    got, release = fresh.Event(), fresh.Event()
+    holder = fresh.Process(target=_hold, args=(kitchen.settings.home, got, release))
+    holder.start()
+    assert got.wait(60)
+    for sensor in (sensors.stages_sensor, sensors.shards_sensor, sensors.snapshot_sensor):
+        assert "at work" in tick(kitchen, sensor) or "in the making" in tick(kitchen, sensor)
+    holder.kill()  # the kernel lets go of the lock, however the process ends
+    holder.join()
+    assert not taken(kitchen.settings.home)
+    assert isinstance(tick(kitchen, sensors.stages_sensor), list)
+
+
+# -- shards and snapshot --------------------------------------------------------------------------------------------------
+
+
+def make(kitchen: Kitchen, sensor: dg.SensorDefinition) -> list[dg.ExecuteInProcessResult]:
+    """What the daemon would do with a tick."""
+    requests = tick(kitchen, sensor)
+    name = sensor.job_name if hasattr(sensor, "job_name") else None
+    return [kitchen.run(r.job_name or name, tags=dict(r.tags)) for r in requests] if isinstance(requests, list) else []
+
+
+def test_from_results_to_a_snapshot_and_again_after_a_change(kitchen):
+    kitchen.stock("a", "b", "c")
+    results = make(kitchen, sensors.shards_sensor)
+    assert results and all(result.success for result in results)
+    assert make(kitchen, sensors.shards_sensor) == []
+    (published,) = make(kitchen, sensors.snapshot_sensor)
+    assert published.success
+    assert tick(kitchen, sensors.snapshot_sensor) == "The newest shards are in service."
+
+    kitchen.stock("b", seed=1)  # another model, other vectors
+    kitchen.ledger.put([replace(kitchen.ledger.get("b")["shard_indices"], state="waiting")])
+    (resealed,) = tick(kitchen, sensors.shards_sensor)
+    assert resealed.tags[START] == resealed.tags[END]
+    kitchen.run("make_shard_indices", tags=dict(resealed.tags))
+    assert len(tick(kitchen, sensors.snapshot_sensor)) == 1
+
+
+def same_shard(count: int) -> list[str]:
+    """Ids that fall into one shard."""
+    return [name for name in (f"v{i}" for i in range(2000)) if shard_of(name, 16) == 5][:count]
+
+
+def test_a_shard_waits_for_its_new_videos_but_not_for_ever(kitchen, monkeypatch):
+    done, coming = same_shard(2)
+    kitchen.stock(done)
+    kitchen.stock(coming, upto="keyframes")
+    assert "still at work" in tick(kitchen, sensors.shards_sensor)
+    monkeypatch.setattr(sensors, "PATIENCE", timedelta(0))
+    assert len(tick(kitchen, sensors.shards_sensor)) == 1
+
+
+def test_a_shard_never_drops_a_video_that_is_made_again(kitchen, monkeypatch):
+    monkeypatch.setattr(sensors, "PATIENCE", timedelta(0))
+    served, new = same_shard(2)
+    kitchen.stock(served)
+    make(kitchen, sensors.shards_sensor)
+    kitchen.stock(new)
+    kitchen.ledger.put([replace(kitchen.ledger.get(served)["embeddings"], state="waiting")])
+    assert "still at work" in tick(kitchen, sensors.shards_sensor)
+
+
+def test_after_a_rollback_nothing_is_published_by_itself(kitchen):
+    kitchen.stock("a")
+    make(kitchen, sensors.shards_sensor)
+    make(kitchen, sensors.snapshot_sensor)
+    kitchen.stock("b")
+    make(kitchen, sensors.shards_sensor)
+    make(kitchen, sensors.snapshot_sensor)
+    assert kitchen.run("roll_back_job").success
+    assert "Rolled back" in tick(kitchen, sensors.snapshot_sensor)
+    assert kitchen.run("make_search_snapshot").success
+    assert tick(kitchen, sensors.snapshot_sensor) == "The newest shards are in service."

@@ -1,21 +1,29 @@
 """What every Archive promises."""
 
 import os
+import secrets
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import servers
 
 from khung.errors import NotFound, StoreError
 from khung.stores import Archive
 from khung.stores.archive_local import LocalArchive
+from khung.stores.archive_s3 import S3Archive
 
 
-@pytest.fixture(params=["local"])
+def s3_archive(folder: Path) -> Archive:
+    """A bucket of its own on the session's S3 server."""
+    return S3Archive(f"{servers.shared('s3')}-{secrets.token_hex(6)}", folder)
+
+
+@pytest.fixture(params=["local", pytest.param("s3", marks=pytest.mark.services)])
 def archive(request: pytest.FixtureRequest, tmp_path: Path) -> Archive:
-    makers: dict[str, Callable[[], Archive]] = {"local": lambda: LocalArchive(tmp_path / "archive")}
-    return makers[request.param]()
+    makers: dict[str, Callable[[Path], Archive]] = {"local": LocalArchive, "s3": s3_archive}
+    return makers[request.param](tmp_path / "archive")
 
 
 def test_bytes_come_back(archive: Archive) -> None:

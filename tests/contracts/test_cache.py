@@ -1,17 +1,26 @@
 """What every QueryCache promises."""
 
+import secrets
 import threading
 import time
 
 import pytest
+import servers
 
 from khung.stores import QueryCache
 from khung.stores.cache_memory import MemoryCache
+from khung.stores.cache_redis import RedisCache
 
 
-@pytest.fixture(params=["memory"])
+def redis_cache() -> QueryCache:
+    return RedisCache(
+        servers.shared("redis"), prefix=f"{secrets.token_hex(6)}:", timeout_s=2
+    )  # the machine may be busy
+
+
+@pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.services)])
 def cache(request: pytest.FixtureRequest) -> QueryCache:
-    return {"memory": MemoryCache}[request.param]()
+    return {"memory": MemoryCache, "redis": redis_cache}[request.param]()
 
 
 def test_what_was_put_comes_back(cache: QueryCache) -> None:

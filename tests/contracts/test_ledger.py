@@ -1,22 +1,37 @@
 """What every Ledger promises."""
 
-from collections.abc import Callable
+import secrets
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import servers
 
 from khung.stores import Ledger, LedgerEntry
+from khung.stores.ledger_postgres import PostgresLedger
 from khung.stores.ledger_sqlite import SqliteLedger
+from khung.stores.postgres import Postgres
 
 A, B = "a" * 64, "b" * 64
 
 
-@pytest.fixture(params=["sqlite"])
-def open_ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Ledger]:
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.services)])
+def open_ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], Ledger]]:
     """Each call opens the same ledger anew, as another process would."""
-    makers = {"sqlite": lambda: SqliteLedger(tmp_path / "ledger.sqlite")}
-    return makers[request.param]
+    schema = f"t{secrets.token_hex(6)}"
+    opened: list[PostgresLedger | SqliteLedger] = []
+
+    def make() -> Ledger:
+        if request.param == "sqlite":
+            opened.append(SqliteLedger(tmp_path / "ledger.sqlite"))
+        else:
+            opened.append(PostgresLedger(Postgres(servers.shared("postgres"), schema=schema, max_size=2)))
+        return opened[-1]
+
+    yield make
+    for ledger in opened:
+        ledger.close()
 
 
 @pytest.fixture

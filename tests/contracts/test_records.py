@@ -1,40 +1,57 @@
 """What every RecordStore promises."""
 
-from collections.abc import Callable
+import secrets
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
+import servers
 from sample_frames import make_records, make_shots, make_video
 
 from khung.errors import NotFound, QueryError
-from khung.records import FrameRecord, vector_id
+from khung.records import FrameRecord, Shot, Video, vector_id
 from khung.stores import FrameFilter, RecordStore
+from khung.stores.postgres import Postgres
 from khung.stores.records_duckdb import DuckRecords, write_part
+from khung.stores.records_postgres import PostgresRecords, load_part
 
 VIDEOS = {"L01_V001": 12, "L01_V002": 10, "a-b": 7, "still": 0}
 MakeStore = Callable[..., RecordStore]
 
 
-@pytest.fixture(params=["duckdb"])
-def make_store(request: pytest.FixtureRequest, tmp_path: Path) -> MakeStore:
+@pytest.fixture(params=["duckdb", pytest.param("postgres", marks=pytest.mark.services)])
+def make_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MakeStore]:
     """`make_store(parts)`: each part a list of video ids."""
+    databases: list[Postgres] = []
 
-    def make(parts: list[list[str]]) -> RecordStore:
-        folders = [tmp_path / f"part{i}" for i in range(len(parts))]
+    def contents(names: list[str]) -> tuple[list[Video], list[Shot], list[FrameRecord]]:
+        names = sorted(names)
+        return (
+            [make_video(name, VIDEOS[name]) for name in names],
+            [shot for name in names for shot in make_shots(name, VIDEOS[name])],
+            [record for name in names for record in make_records(name, VIDEOS[name])],
+        )
+
+    def duckdb(parts: list[list[str]]) -> RecordStore:
+        folders = [tmp_path / secrets.token_hex(4) for _ in parts]
         for folder, names in zip(folders, parts, strict=True):
             folder.mkdir()
-            names = sorted(names)
-            write_part(
-                folder,
-                [make_video(name, VIDEOS[name]) for name in names],
-                [shot for name in names for shot in make_shots(name, VIDEOS[name])],
-                [record for name in names for record in make_records(name, VIDEOS[name])],
-            )
+            write_part(folder, *contents(names))
         return DuckRecords(folders)
 
-    return make
+    def postgres(parts: list[list[str]]) -> RecordStore:
+        database = Postgres(servers.shared("postgres"), schema=f"t{secrets.token_hex(6)}", max_size=3)
+        databases.append(database)
+        load_part(database, "of-another-snapshot", *contents(["L01_V001"]))
+        for number, names in enumerate(parts):
+            load_part(database, f"part{number}", *contents(names))
+        return PostgresRecords(database, [f"part{number}" for number in range(len(parts))])
+
+    yield {"duckdb": duckdb, "postgres": postgres}[request.param]
+    for database in databases:
+        database.close()
 
 
 @pytest.fixture(params=[[["L01_V001", "L01_V002", "a-b", "still"]], [["a-b", "L01_V001"], [], ["still"], ["L01_V002"]]])

@@ -7,7 +7,7 @@ answers is in `vlm.py` (this process) and `openai_describer.py` (a server).
 import hashlib
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -31,8 +31,8 @@ class Speaker(Protocol):
 
     fingerprint: str
 
-    def answers(self, images: Sequence[Image]) -> list[Said]:
-        """One an image, in order. Raises ModelError."""
+    def stream(self, images: Sequence[Image]) -> Iterator[Said]:
+        """One an image, in order, each as soon as it is there. Raises ModelError, after what came before the failure."""
         ...
 
 
@@ -50,17 +50,22 @@ class SpeakingDescriber:
         return [said.answer.description(said.confidence) for said in self.answers(images)]
 
     def answers(self, images: Sequence[Image]) -> list[Said]:
-        """The Speaker's answers, those of equal images asked for only once."""
+        """The Speaker's answers, those of equal images asked for only once. What was said before a failure is kept: asked
+        again, it goes on from there."""
         keys = [_key(image) for image in images]
         with self._lock:
             known = {key: self._said[key] for key in keys if key in self._said}
         unknown = {key: image for key, image in zip(keys, images, strict=True) if key not in known}
-        known |= zip(unknown, self._speaker.answers(list(unknown.values())) if unknown else [], strict=True)
+        for key, said in zip(unknown, self._speaker.stream(list(unknown.values())), strict=True):
+            known[key] = said
+            self._remember(key, said)
+        return [known[key] for key in keys]
+
+    def _remember(self, key: bytes, said: Said) -> None:
         with self._lock:
-            self._said |= known
+            self._said[key] = said
             while len(self._said) > self._remembered:
                 self._said.popitem(last=False)
-        return [known[key] for key in keys]
 
 
 class SpokenReader:

@@ -189,9 +189,12 @@ class Counting:
     def __init__(self) -> None:
         self.asked = 0
 
-    def answers(self, images):
-        self.asked += len(images)
-        return [said(int(image[0, 0, 0])) for image in images]
+    def stream(self, images):
+        for image in images:
+            self.asked += 1
+            if image[0, 0, 0] == 99:
+                raise ModelError("99")
+            yield said(int(image[0, 0, 0]))
 
 
 def said(number: int) -> Said:
@@ -226,6 +229,16 @@ class TestDescriber:
         assert speaker.asked == 5
         describer.describe(images[:1])
         assert speaker.asked == 6
+
+    def test_after_a_failure_it_goes_on_from_there(self):
+        speaker = Counting()
+        describer = SpeakingDescriber(speaker)
+        images = [np.full((4, 4, 3), n, np.uint8) for n in (1, 2, 99, 3)]
+        with pytest.raises(ModelError):
+            describer.describe(images)
+        images[2][:] = 4
+        describer.describe(images)
+        assert speaker.asked == 5
 
     def test_equal_bytes_of_another_shape_are_another_image(self):
         speaker = Counting()

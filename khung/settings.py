@@ -7,7 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -71,6 +71,41 @@ class ContestSettings(BaseSettings):
     timeout_s: float = Field(8.0, gt=0, description="how long one request to the server may take")
 
 
+class LargeModelSettings(BaseSettings):
+    """How a large model is held. An empty value is the profile's."""
+
+    folder: Path | None = Field(None, description="weights in a folder of one's own, instead of the pulled ones")
+    dtype: Literal["", "bfloat16", "float16", "float32"] = Field("", description="gpu: bfloat16, cpu: float32")
+    quantisation: Literal["none", "nf4"] = "none"
+    attention: Literal["sdpa", "flash_attention_2", "eager"] = "sdpa"
+    device: str = Field("", description="e.g. cuda:1; empty: the first accelerator, or the CPU")
+    image_tokens: int = Field(640, ge=16, le=1800, description="most tokens of a frame: quality against time")
+
+
+class EmbedderSettings(LargeModelSettings):
+    """The vectors. Everything here but device and folder is part of the vector space's fingerprint."""
+
+    model_config = SettingsConfigDict(env_prefix="KHUNG_EMBEDDER_", env_file=".env", extra="ignore")
+
+    name: str = Field("", description="conse, or a name of `khung models list`")
+    dim: int = Field(0, ge=0, description="fewer dimensions, of models that can be cut; 0: all")
+
+
+class DescriberSettings(LargeModelSettings):
+    """The sentences and fields."""
+
+    model_config = SettingsConfigDict(env_prefix="KHUNG_DESCRIBER_", env_file=".env", extra="ignore")
+
+    name: str = Field("", description="composed, a name of `khung models list`, or server")
+    answer_tokens: int = Field(448, ge=64, description="then an answer is brought to its end")
+    servers: tuple[str, ...] = Field(
+        (), description="OpenAI-compatible addresses of one model, e.g. http://gpu:8000/v1"
+    )
+    served_as: str = Field("", description="what the servers call the model")
+    revision: str = Field("", description="the commit that the servers were started with")
+    api_key: SecretStr = SecretStr("")
+
+
 class Settings(BaseSettings):
     """The whole configuration. `Settings()` reads the environment; tests pass values."""
 
@@ -80,6 +115,11 @@ class Settings(BaseSettings):
     home: Path = Field(Path(".khung"), description="where the embedded profile keeps everything")
     inbox: Path | None = Field(None, description="the folder that the sensor watches; default HOME/inbox")
     models_dir: Path | None = Field(None, description="fetched model files; default HOME/models")
+
+    embedder: EmbedderSettings = Field(default_factory=EmbedderSettings)
+    describer: DescriberSettings = Field(default_factory=DescriberSettings)
+    reader_name: str = Field("", description="screen-text, or describer; empty: the profile's")
+    fallback_name: str = Field("", description="embedder for frames that the first one fails on; none: no fallback")
 
     shard_count: int = Field(16, ge=1, le=1024)
     keep_snapshots: int = Field(3, ge=1)

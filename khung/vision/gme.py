@@ -31,6 +31,15 @@ def prompt(content: str, instruction: str) -> str:
     )
 
 
+def fingerprint_of(identity: str, most_tokens: int = DEFAULT_TOKENS) -> str:
+    """The tower's fingerprint; `identity` is its Checkpoint's. No model is needed to know it."""
+    return f"{identity}/tokens-{_bounded(most_tokens)}/sequential/{CODE_VERSION}"
+
+
+def _bounded(most_tokens: int) -> int:
+    return min(max(most_tokens, FEWEST_TOKENS), MOST_TOKENS)
+
+
 class GmeTower:
     """A Tower of GME. `side` is where batches are padded; the vectors are the same, the right is faster: a causal model
     needs no mask there."""
@@ -40,13 +49,13 @@ class GmeTower:
     ) -> None:
         from transformers import Qwen2VLModel
 
-        most = min(max(most_tokens, FEWEST_TOKENS), MOST_TOKENS)
+        most = _bounded(most_tokens)
         self._inputs = QwenInputs(weights, least=LEAST_TOKENS, most=most, longest=LONGEST, rounded_first=True)
         self._model = checkpoint.load(weights, Qwen2VLModel, unused=("lm_head.weight",))
         self._side = side
         self.device = devices.choose(weights.device)
         self.dim = self._model.config.text_config.hidden_size
-        self.fingerprint = f"{weights.identity}/tokens-{most}/sequential/{CODE_VERSION}"
+        self.fingerprint = fingerprint_of(weights.identity, most)
 
     def image(self, image: Image) -> Prepared:
         return self._inputs.prepare(prompt(VISION, DOCUMENT), image)

@@ -28,13 +28,22 @@ def prompt(content: str, instruction: str) -> str:
     )
 
 
+def fingerprint_of(identity: str, most_tokens: int = DEFAULT_TOKENS, dim: int = 0) -> str:
+    """The tower's fingerprint; `identity` is its Checkpoint's. No model is needed to know it."""
+    return f"{identity}/tokens-{_bounded(most_tokens)}/dim-{dim or 'all'}/mrope/{CODE_VERSION}"
+
+
+def _bounded(most_tokens: int) -> int:
+    return min(max(most_tokens, FEWEST_TOKENS), MOST_TOKENS)
+
+
 class Qwen3Tower:
     """A Tower of Qwen3-VL-Embedding. `dim` 0 means all dimensions."""
 
     def __init__(self, weights: Checkpoint, *, most_tokens: int = DEFAULT_TOKENS, dim: int = 0) -> None:
         from transformers import Qwen3VLModel
 
-        most = min(max(most_tokens, FEWEST_TOKENS), MOST_TOKENS)
+        most = _bounded(most_tokens)
         self._inputs = QwenInputs(weights, least=LEAST_TOKENS, most=most, longest=LONGEST)
         self._model = checkpoint.load(weights, Qwen3VLModel, unused=("lm_head.weight",))
         whole = self._model.config.text_config.hidden_size
@@ -42,7 +51,7 @@ class Qwen3Tower:
             raise ConfigError(f"{weights.name} has {whole} dimensions: {dim} cannot be cut from them.")
         self.device = devices.choose(weights.device)
         self.dim = dim or whole
-        self.fingerprint = f"{weights.identity}/tokens-{most}/dim-{self.dim}/mrope/{CODE_VERSION}"
+        self.fingerprint = fingerprint_of(weights.identity, most, dim)
 
     def image(self, image: Image) -> Prepared:
         return self._inputs.prepare(prompt(VISION, DOCUMENT), image)

@@ -26,6 +26,11 @@ class Prepared:
     tokens: int
 
 
+def fingerprint_of(identity: str) -> str:
+    """The tower's fingerprint; `identity` is its Checkpoint's. No model is needed to know it."""
+    return f"{identity}/siglip/{CODE_VERSION}"
+
+
 class SiglipTower:
     """A Tower of SigLIP or SigLIP 2."""
 
@@ -41,7 +46,7 @@ class SiglipTower:
         self._patches = (vision.image_size // vision.patch_size) ** 2
         self.device = devices.choose(weights.device)
         self.dim = vision.hidden_size
-        self.fingerprint = f"{weights.identity}/siglip/{CODE_VERSION}"
+        self.fingerprint = fingerprint_of(weights.identity)
 
     def image(self, image: Image) -> Prepared:
         pixels = self._processor(images=[image], return_tensors="np", input_data_format="channels_last")

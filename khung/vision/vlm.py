@@ -47,6 +47,16 @@ class _Asked:
         return self.prepared.tokens + self.answer
 
 
+def fingerprint_of(identity: str, most_tokens: int = DEFAULT_TOKENS, answer_tokens: int = ANSWER_TOKENS) -> str:
+    """The speaker's fingerprint; `identity` is its Checkpoint's. No model is needed to know it."""
+    asked = vlm_schema.prompt_fingerprint()
+    return f"{identity}/tokens-{_bounded(most_tokens)}/answer-{answer_tokens}/{asked}/{CODE_VERSION}"
+
+
+def _bounded(most_tokens: int) -> int:
+    return min(max(most_tokens, FEWEST_TOKENS), MOST_TOKENS)
+
+
 class VlmSpeaker:
     """A Speaker: give it images, get checked answers with confidences."""
 
@@ -60,7 +70,7 @@ class VlmSpeaker:
     ) -> None:
         from transformers import AutoModelForImageTextToText
 
-        most = min(max(most_tokens, FEWEST_TOKENS), MOST_TOKENS)
+        most = _bounded(most_tokens)
         self._inputs = QwenInputs(weights, least=LEAST_TOKENS, most=most, longest=LONGEST)
         self._model = checkpoint.load(weights, AutoModelForImageTextToText)
         self._tokenizer = checkpoint.tokenizer(weights)
@@ -70,8 +80,7 @@ class VlmSpeaker:
         self._grammar = Grammar(self._tokenizer, vocabulary, vlm_schema.schema())
         self._model.generation_config = self._greedy()
         self.batches = Batches(limits, devices.MemoryMeter(self.device))
-        asked = vlm_schema.prompt_fingerprint()
-        self.fingerprint = f"{weights.identity}/tokens-{most}/answer-{answer_tokens}/{asked}/{CODE_VERSION}"
+        self.fingerprint = fingerprint_of(weights.identity, most, answer_tokens)
 
     def answers(self, images: Sequence[Image | Encoded]) -> list[Said]:
         return list(self.stream(images))

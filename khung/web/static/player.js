@@ -10,7 +10,7 @@ export function setUpPlayer(article) {
   video.addEventListener("loadedmetadata", toMoment, { once: true });
   video.addEventListener("error", sayUnplayable);
   for (const kind of ["timeupdate", "seeked", "seeking"]) video.addEventListener(kind, tell);
-  if (video.error || video.networkState === HTMLMediaElement.NETWORK_NO_SOURCE) sayUnplayable(); // it failed before this ran
+  if (video.error) sayUnplayable(); // it failed before this ran
   else if (video.readyState >= 1) toMoment();
 }
 

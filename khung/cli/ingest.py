@@ -15,6 +15,7 @@ from typing import Annotated, Any, BinaryIO
 
 import orjson
 import typer
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from khung.cli.show import Json, errors, out, print_json
@@ -109,7 +110,7 @@ class _display:
     def __exit__(self, *_: object) -> None:
         self._over.set()
         self._watcher.join()
-        self._refresh(_ledger())
+        self._finish_all()
         self._bars.stop()
 
     def _tell(self, event: Event) -> None:
@@ -132,7 +133,7 @@ class _display:
             self._bars.update(task, completed=done + failed, failed=f"{failed} failed" if failed else "")
 
     def _finish_all(self) -> None:
-        """The stages before the one that begins: videos that failed earlier never reach them."""
+        """Stages that are over: videos that failed earlier never reach them."""
         self._refresh(_ledger())
         for task in self._bars.tasks:
             self._bars.update(task.id, total=task.completed)
@@ -149,12 +150,14 @@ def _summary(events: list[Event]) -> None:
     bad = {e["video_id"]: e for e in events if e["event"] == "failed"}
     unreadable = [e for e in events if e["event"] == "unreadable"]
     for event in bad.values():
-        errors.print(f"[red]✗[/] [bold]{event['video_id']}[/] {event['stage']}: {event['reason']} — {event['detail']}")
+        errors.print(
+            f"[red]✗[/] [bold]{event['video_id']}[/] {event['stage']}: {event['reason']} — {escape(event['detail'])}"
+        )
     for event in unreadable:
-        errors.print(f"[red]✗[/] {event['path']}: {event['detail']}")
+        errors.print(f"[red]✗[/] {escape(event['path'])}: {escape(event['detail'])}")
     for event in files:
         if event["linked_to"]:
-            out.print(f"[blue]↪[/] {Path(event['path']).name} is the same content as {event['linked_to']}")
+            out.print(f"[blue]↪[/] {escape(Path(event['path']).name)} is the same content as {event['linked_to']}")
     worked = any(e["event"] == "run" for e in events)
     good = len({e["linked_to"] or e["video_id"] for e in files} - bad.keys())
     out.print(

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from khung.cli.show import Json, errors, out, plain, print_json
@@ -86,24 +87,16 @@ def _engine() -> Any:
 
 
 def _show(result: Any) -> None:
-    table = Table(box=None, header_style="dim", padding=(0, 1), expand=True)
+    table = Table(box=None, header_style="dim", padding=(0, 1))
     table.add_column("", justify="right", style="dim", no_wrap=True)
     table.add_column("time", style="bold cyan", no_wrap=True, justify="right")
-    table.add_column("video", no_wrap=True)
+    table.add_column("video", no_wrap=True, overflow="ellipsis", max_width=28)
     table.add_column("score", no_wrap=True)
-    table.add_column("what was recognised", ratio=3)
-    table.add_column("why", ratio=2, style="dim")
+    table.add_column("what was recognised, and why it matched")
     for rank, hit in enumerate(result.hits, 1):
-        table.add_row(
-            str(rank),
-            format_ms(hit.record.pts_ms),
-            hit.record.video_id,
-            f"{hit.score:.2f} {_bar(hit.score)}",
-            _caption(hit),
-            _why(hit),
-        )
+        table.add_row(str(rank), format_ms(hit.record.pts_ms), hit.record.video_id, _score(hit), _words(hit))
         for step in hit.chain:
-            table.add_row("", "→ " + format_ms(step.record.pts_ms), "", "", _caption(step), _why(step))
+            table.add_row("", "→ " + format_ms(step.record.pts_ms), "", "", _words(step))
     if result.hits:
         out.print(table)
     else:
@@ -115,18 +108,18 @@ def _show(result: Any) -> None:
         errors.print(f"[yellow]![/] answered without {fault.channel}: {fault.reason}")
 
 
-def _bar(score: float) -> str:
-    filled = round(max(0.0, min(1.0, score)) * 8)
-    return f"[cyan]{'━' * filled}[/][dim]{'━' * (8 - filled)}[/]"
+def _score(hit: Hit) -> str:
+    return f"{hit.score:.2f} [cyan]{'━' * round(max(0.0, min(1.0, hit.score)) * 8):<8}[/]"
+
+
+def _words(hit: Hit) -> str:
+    why = "; ".join(score.why for score in hit.channels.values() if score.why)
+    return f"{escape(_caption(hit))}\n[dim]{escape(why)}[/]" if why else escape(_caption(hit))
 
 
 def _caption(hit: Hit) -> str:
     captions = hit.record.description.captions
     return captions.get("vi") or captions.get("en") or ""
-
-
-def _why(hit: Hit) -> str:
-    return "; ".join(score.why for score in hit.channels.values() if score.why)
 
 
 def _pixels(path: Path) -> Any:

@@ -3,12 +3,22 @@
 from collections import Counter
 from typing import Any
 
+from rich.markup import escape
 from rich.table import Table
 
 from khung.cli.show import Json, out, print_json
 from khung.settings import settings
 from khung.stores import STAGES, LedgerEntry
 
+VERBS = {
+    "videos": "probe",
+    "shots": "detect",
+    "keyframes": "pick",
+    "embeddings": "embed",
+    "descriptions": "describe",
+    "shard_indices": "seal",
+}
+"""What each stage does, for the heading of its column: short enough for six of them on a narrow terminal."""
 MARKS = {
     "done": "[green]✓[/]",
     "linked": "[blue]↪[/]",
@@ -38,22 +48,22 @@ def _show(entries: list[LedgerEntry], snapshot: str | None) -> None:
     by_video: dict[str, dict[str, LedgerEntry]] = {}
     for entry in entries:
         by_video.setdefault(entry.video_id, {})[entry.stage] = entry
-    table = Table("video", *STAGES, "reason", box=None, header_style="dim")
+    table = Table(box=None, header_style="dim")
+    table.add_column("video", no_wrap=True, overflow="ellipsis", max_width=32)
+    for stage in STAGES:
+        table.add_column(VERBS[stage], no_wrap=True, justify="center")
     for video_id, stages in sorted(by_video.items()):
-        table.add_row(video_id, *(_mark(stages.get(stage)) for stage in STAGES), _reason(stages))
+        table.add_row(video_id, *(_mark(stages.get(stage)) for stage in STAGES))
     out.print(table)
-    out.print(
-        f"[dim]{_summary(by_video)} · snapshot {snapshot or 'none yet'} · {' '.join(f'{m} {s}' for s, m in MARKS.items())}[/]"
-    )
+    for video_id, stages in sorted(by_video.items()):
+        for entry in stages.values():
+            if entry.state in {"failed", "linked"}:
+                out.print(f"{MARKS[entry.state]} [bold]{video_id}[/] {escape(entry.reason)} {escape(entry.detail)}")
+    out.print(f"[dim]{_summary(by_video)} · snapshot {snapshot or 'none yet'}[/]")
 
 
 def _mark(entry: LedgerEntry | None) -> str:
     return MARKS.get(entry.state, entry.state) if entry else ""
-
-
-def _reason(stages: dict[str, LedgerEntry]) -> str:
-    told = [e for e in stages.values() if e.state in {"failed", "linked"}]
-    return "; ".join(f"[bold]{e.reason}[/] {e.detail}".strip() for e in told)
 
 
 def _summary(by_video: dict[str, dict[str, Any]]) -> str:

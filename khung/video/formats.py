@@ -103,6 +103,8 @@ _PLAYLIST = re.compile(
 def sniff(path: Path) -> str:
     """The demuxer for the file's first bytes. Raises MediaError `unreadable`, `empty_file`, `playlist_refused` or
     `not_a_video`."""
+    if path.exists() and not path.is_file():  # a pipe would block for ever
+        raise MediaError("unreadable", f"{path.name} is not a regular file.")
     try:
         with path.open("rb") as file:
             head = file.read(HEAD_BYTES)

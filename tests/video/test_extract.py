@@ -8,6 +8,7 @@ from zlib import crc32
 import cv2
 import numpy as np
 import pytest
+from made_videos import CORNERS
 
 from khung.settings import ExtractionSettings, MediaLimits
 from khung.video.extract import extract
@@ -16,7 +17,6 @@ from khung.video.probe import probe
 from khung.video.source import open_source
 
 LIMITS, SETTINGS = MediaLimits(), ExtractionSettings()
-RGB = {"red": (220, 30, 30), "green": (30, 200, 30), "blue": (30, 30, 220), "white": (235, 235, 235)}
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def corners(picture: np.ndarray) -> list[str]:
         for low in (0, 1)
         for right in (0, 1)
     ]
-    return [min(RGB, key=lambda name: np.abs(np.array(RGB[name]) - spot.astype(int)).sum()) for spot in spots]
+    return [min(CORNERS, key=lambda name: np.abs(np.array(CORNERS[name]) - spot.astype(int)).sum()) for spot in spots]
 
 
 UPRIGHT = ["red", "green", "blue", "white"]
@@ -111,7 +111,7 @@ def test_pixel_formats_and_codecs_show_the_same_picture(make_video, extracted, n
     assert extraction.frame_count == 12
     assert corners(extraction.small[5]) == UPRIGHT
     quarter = extraction.small[5][3:10, 3:20].reshape(-1, 3).mean(0)
-    assert np.abs(quarter - RGB["red"]).max() < 25  # BT.601 or BT.709, but not washed out
+    assert np.abs(quarter - CORNERS["red"]).max() < 25  # BT.601 or BT.709, but not washed out
 
 
 @pytest.mark.parametrize("size", [(66, 50), (2, 2), (16, 400), (1000, 8)])

@@ -81,6 +81,23 @@ def write_part(folder: Path, videos: Sequence[Video], shots: Sequence[Shot], rec
     (folder / SHOTS).write_bytes(tables.to_parquet(shots, Shot))
 
 
+@dataclass(frozen=True, slots=True)
+class FacetColumn:
+    """The words of one facet by position: those of position p are `words[c]` for c in `codes[starts[p]:starts[p + 1]]`."""
+
+    words: tuple[str, ...]
+    starts: np.ndarray  # int64 (n + 1,)
+    codes: np.ndarray  # int32
+
+    def count(self, positions: np.ndarray) -> dict[str, int]:
+        """word → frames, the most frequent first, ties by word."""
+        lengths = self.starts[positions + 1] - self.starts[positions]
+        inside = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        counts = np.bincount(self.codes[np.repeat(self.starts[positions], lengths) + inside], minlength=len(self.words))
+        order = np.argsort(-counts, kind="stable")
+        return {self.words[code]: int(counts[code]) for code in order[: np.count_nonzero(counts)]}
+
+
 class RecordFile:
     """The records of one part by row. Raises CorruptError."""
 
@@ -125,7 +142,8 @@ class DuckRecords:
         self._timeline, self._part, self._row = self._read_timeline()
         self._starts = np.searchsorted(self._timeline.video_index, np.arange(len(self._timeline.videos) + 1))
         self._video_number = {name: number for number, name in enumerate(self._timeline.videos)}
-        self._all_facets: dict[str, dict[str, int]] | None = None
+        self._by_id = np.argsort(self._timeline.vector_ids, kind="stable")
+        self._facets: dict[str, FacetColumn] = {}
 
     def __len__(self) -> int:
         return len(self._row)
@@ -184,24 +202,32 @@ class DuckRecords:
 
     def facet_counts(self, vector_ids: np.ndarray | None = None) -> dict[str, dict[str, int]]:
         """The most frequent value first; `unknown` is no value."""
-        if vector_ids is not None:
-            return self._count_facets(
-                "WHERE vector_id IN (SELECT unnest($ids))", {"ids": np.asarray(vector_ids).tolist()}
-            )
-        if self._all_facets is None:
-            self._all_facets = self._count_facets("", {})
-        return {name: dict(values) for name, values in self._all_facets.items()}
+        positions = np.arange(len(self)) if vector_ids is None else self._positions(np.asarray(vector_ids, np.int64))
+        return {name: self._facet(name).count(positions) for name in (*LISTS, *SCALARS)}
 
-    def _count_facets(self, condition: str, values: dict[str, Any]) -> dict[str, dict[str, int]]:
-        chosen = f"WITH chosen AS MATERIALIZED (SELECT * FROM frames {condition})"
-        each = [f"SELECT '{name}' AS field, unnest({name}) AS word FROM chosen" for name in LISTS]
-        each += [f"SELECT '{name}', {name} FROM chosen WHERE {name} NOT IN ('unknown', '')" for name in SCALARS]
-        sql = f"{chosen} SELECT field, word, count(*) AS n FROM ({' UNION ALL '.join(each)}) GROUP BY ALL ORDER BY n DESC, word"
-        counts: dict[str, dict[str, int]] = {name: {} for name in (*LISTS, *SCALARS)}
-        with self._db.cursor() as cursor:
-            for name, word, number in cursor.execute(sql, values or None).fetchall():
-                counts[name][word] = number
-        return counts
+    def _positions(self, ids: np.ndarray) -> np.ndarray:
+        """Of the ids that are here, each once."""
+        if not len(self):
+            return np.zeros(0, np.int64)
+        ids = np.unique(ids)
+        at = np.minimum(np.searchsorted(self._timeline.vector_ids, ids, sorter=self._by_id), len(self) - 1)
+        positions = self._by_id[at]
+        return positions[self._timeline.vector_ids[positions] == ids]
+
+    def _facet(self, name: str) -> "FacetColumn":
+        """A facet as codes, made when it is first asked for; two threads may make it twice, and it is the same."""
+        if name not in self._facets:
+            word = f"unnest({name})" if name in LISTS else f"nullif(nullif({name}, 'unknown'), '')"
+            rows = self._columns(
+                f"WITH said AS (SELECT position, {word} AS word FROM (SELECT row_number() OVER (ORDER BY video_id, frame_index) - 1 AS position, {name} FROM frames)), "
+                "words AS (SELECT word, row_number() OVER (ORDER BY word) - 1 AS code FROM (SELECT DISTINCT word FROM said WHERE word IS NOT NULL)) "
+                "SELECT position, code, word FROM said JOIN words USING (word) ORDER BY position"
+            )
+            starts = np.searchsorted(rows["position"], np.arange(len(self) + 1))
+            codes = rows["code"].astype(np.int32)
+            first = np.unique(codes, return_index=True)[1]
+            self._facets[name] = FacetColumn(tuple(map(str, rows["word"][first])), starts, codes)
+        return self._facets[name]
 
     # -- opening
 

@@ -111,14 +111,14 @@ class _Part:
         found = self.searcher.search(query, limit, count=False).hits
         addresses = [address for _, address in found]
         ids = np.array(self.searcher.fast_field_values(ID, addresses), np.int64)
-        return _Hits(_rounded(np.array([score for score, _ in found])), ids, [(self, a) for a in addresses])
+        return _Hits(rounded(np.array([score for score, _ in found])), ids, [(self, a) for a in addresses])
 
     def _filtered(self, query: Any, limit: int, allowed: np.ndarray) -> "_Hits":
         """Deepen until `limit` allowed hits are found or there are no more: as exact as a filter inside, and cheaper for many ids."""
         depth = 4 * limit
         while True:
             hits = self.hits(query, depth)
-            kept = np.flatnonzero(_is_in(hits.ids, allowed))
+            kept = np.flatnonzero(is_in(hits.ids, allowed))
             if len(kept) >= limit or len(hits.ids) < depth:
                 return hits.take(kept[:limit])
             depth *= 4
@@ -166,7 +166,7 @@ class TantivyText:
         return np.sort(np.concatenate([np.zeros(0, np.int64), *(hits.ids for hits in found)]))
 
     def document_counts(self, clauses: Sequence[TextClause]) -> list[int]:
-        _check(clauses)
+        check_clauses(clauses)
         return [sum(part.count(clause) for part in self._parts) for clause in clauses]
 
     def search(
@@ -195,19 +195,19 @@ def _best_of_parts(asked: Sequence[tuple[_Part, Any]], limit: int, allowed: np.n
     return _Hits.best_of(found, limit) if again else best
 
 
-def _rounded(scores: np.ndarray) -> np.ndarray:
+def rounded(scores: np.ndarray) -> np.ndarray:
     """Five digits: the parts' weights agree to float32's rounding only, and equal documents shall have equal scores."""
     unit = 10.0 ** (np.floor(np.log10(np.maximum(scores, 1e-30))) - 4)
     return np.round(scores / unit) * unit
 
 
-def _check(clauses: Sequence[TextClause]) -> None:
+def check_clauses(clauses: Sequence[TextClause]) -> None:
     for clause in clauses:
         if clause.field not in FIELDS or not clause.boost > 0:
             raise StoreError(f"No text field “{clause.field}”, or a boost that is not positive.")
 
 
-def _is_in(values: np.ndarray, allowed: np.ndarray) -> np.ndarray:
+def is_in(values: np.ndarray, allowed: np.ndarray) -> np.ndarray:
     """Membership in a sorted array."""
     if not len(allowed):
         return np.zeros(len(values), bool)

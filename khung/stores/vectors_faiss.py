@@ -227,12 +227,18 @@ class FaissVectors:
         queries = self._checked(queries)
         if k < 1:
             raise ConfigError(f"k must be at least 1, not {k}.")
-        found = [part.search(queries, k, allowed, exact) for part in self._parts]
-        found.append(_nothing(len(queries), k))
-        scores = np.concatenate([s for s, _ in found], axis=1)
-        ids = np.concatenate([i for _, i in found], axis=1)
-        best = np.lexsort((ids, -scores), axis=1)[:, :k]
-        return np.take_along_axis(scores, best, 1), np.take_along_axis(ids, best, 1)
+        share = min(k, 2 * k // max(len(self._parts), 1) + 32)
+        found = [part.search(queries, share, allowed, exact) for part in self._parts]
+        if share < k:
+            bar = _best(found, k)[0][
+                :, -1:
+            ]  # a part whose last hit could still be among the best is asked again for all
+            full = [len(s.T) == share and bool((s[:, -1:] >= bar).any()) for s, _ in found]
+            found = [
+                part.search(queries, k, allowed, exact) if again else hits
+                for part, hits, again in zip(self._parts, found, full, strict=True)
+            ]
+        return _best([*found, _nothing(len(queries), k)], k)
 
     def reconstruct(self, vector_id: int) -> np.ndarray:
         for part in self._parts:
@@ -263,6 +269,14 @@ class FaissVectors:
         if queries.ndim != 2 or wrong_dim or not np.isfinite(queries).all():
             raise StoreError(f"Queries of shape {queries.shape} are not finite vectors of {self.dim} dimensions.")
         return queries
+
+
+def _best(found: Sequence[tuple[np.ndarray, np.ndarray]], k: int) -> tuple[np.ndarray, np.ndarray]:
+    """The k best of several parts' hits, ties by id; fewer when there are fewer, then the bar is −∞."""
+    scores = np.concatenate([s for s, _ in found], axis=1)
+    ids = np.concatenate([i for _, i in found], axis=1)
+    best = np.lexsort((ids, -scores), axis=1)[:, :k]
+    return np.take_along_axis(scores, best, 1), np.take_along_axis(ids, best, 1)
 
 
 def _nothing(n: int, k: int) -> tuple[np.ndarray, np.ndarray]:

@@ -1,33 +1,51 @@
 """What every TextIndex promises, in one part or many."""
 
-from collections.abc import Callable, Mapping, Sequence
+import functools
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from math import log
 from pathlib import Path
 
 import numpy as np
 import pytest
+import servers
+from opensearchpy import OpenSearch
 
 from khung.errors import StoreError
 from khung.stores import TextClause, TextIndex
+from khung.stores.text_opensearch import OpenSearchText, connect, delete_index, write_index
 from khung.stores.text_tantivy import TantivyText, write_part
 
 Documents = Sequence[tuple[int, Mapping[str, str]]]
 MakeIndex = Callable[..., TextIndex]
 
 
-@pytest.fixture(params=["tantivy"])
-def make_index(request: pytest.FixtureRequest, tmp_path: Path) -> MakeIndex:
+@pytest.fixture(params=["tantivy", pytest.param("opensearch", marks=pytest.mark.services)])
+def make_index(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MakeIndex]:
     """`make_index(documents, parts=1)`."""
+    written: list[str] = []
 
-    def make(documents: Documents, parts: int = 1) -> TextIndex:
+    def tantivy(documents: Documents, parts: int = 1) -> TextIndex:
         folders = [tmp_path / f"part{i}" for i in range(parts)]
         for number, folder in enumerate(folders):
             folder.mkdir()
             write_part(folder, documents[number::parts])
         return TantivyText(folders)
 
-    return make
+    def opensearch(documents: Documents, parts: int = 1) -> TextIndex:
+        written.append(f"test-{secrets.token_hex(6)}")
+        write_index(client(), written[-1], documents, shards=max(parts, 1))
+        return OpenSearchText(client(), written[-1])
+
+    yield {"tantivy": tantivy, "opensearch": opensearch}[request.param]
+    for name in written:
+        delete_index(client(), name)
+
+
+@functools.cache
+def client() -> OpenSearch:
+    return connect(servers.shared("opensearch"), timeout_s=60)
 
 
 def keys(*lines: str) -> Documents:

@@ -255,7 +255,7 @@ def opensearch() -> Server:
     environment = {
         "OPENSEARCH_JAVA_HOME": _java_home(), "OPENSEARCH_PATH_CONF": str(config), "OPENSEARCH_TMPDIR": str(folder / "tmp"),
         "LD_LIBRARY_PATH": str(home / "plugins" / "opensearch-knn" / "lib"), "HOME": str(folder),
-        "OPENSEARCH_JAVA_OPTS": "-Xms512m -Xmx512m -XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+        "OPENSEARCH_JAVA_OPTS": "-Xms512m -Xmx512m -XX:TieredStopAtLevel=1",
     }  # fmt: skip
     command = [home / "bin" / "opensearch"]
     return Server(f"http://127.0.0.1:{port}", port, folder, command, ready, environment, patience_s=240).start()

@@ -1,0 +1,219 @@
+"""BM25 in OpenSearch: one concrete index a snapshot, written once, then read-only. Fed the same words as tantivy.
+
+The whitespace analyser and nothing else stands in the engine. Term weights count over all of the index's shards
+(`dfs_query_then_fetch`). From its version 3 on the engine leaves out the factor k1 + 1; the boosts put it back.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from khung.errors import CorruptError, NotFound, StoreError
+from khung.stores import TextClause, TextHit
+from khung.stores.text_tantivy import check_clauses, is_in, rounded
+from khung.text.fields import FIELDS, TEXT_VERSION
+
+if TYPE_CHECKING:
+    from opensearchpy import OpenSearch
+
+ID = "vector_id"
+_PAGE = 2_000
+_FILTER_UP_TO = 20_000  # allowed ids that are cheaper as a filter than as a look at the hits; the server takes 65,536
+_BULK = 1_000
+
+
+def connect(url: str, *, timeout_s: float = 5.0) -> "OpenSearch":
+    """A client; `http(s)://[user:password@]host:port`. Requests are not repeated within a search."""
+    from opensearchpy import OpenSearch
+
+    return OpenSearch(url, timeout=timeout_s, max_retries=0, http_compress=True)
+
+
+def write_index(
+    client: "OpenSearch",
+    name: str,
+    documents: Iterable[tuple[int, Mapping[str, str]]],
+    *,
+    shards: int = 1,
+    replicas: int = 0,
+) -> int:
+    """Write the index `name` from `(vector id, field → words)`, whole or not at all; the number of documents.
+
+    An index that a crash left half-written is written anew; one that is complete is left as it is.
+    """
+    from opensearchpy.helpers import streaming_bulk
+
+    with _told(f"write the index {name}"):
+        if (there := _meta(client, name)) is not None:
+            if there.get("complete"):
+                return int(there["documents"])
+            client.indices.delete(index=name)
+        client.indices.create(index=name, body=_definition(shards, replicas))
+        actions = (
+            {"_id": str(i), "_source": {ID: i, **{f: w for f in FIELDS if (w := words.get(f))}}}
+            for i, words in documents
+        )
+        total = sum(
+            1 for _ in streaming_bulk(client, actions, index=name, chunk_size=_BULK, max_retries=5, request_timeout=60)
+        )
+        client.indices.refresh(index=name, request_timeout=120)
+        client.indices.forcemerge(index=name, max_num_segments=1, request_timeout=600)
+        meta = {"text_version": TEXT_VERSION, "complete": True, "documents": total}
+        client.indices.put_mapping(index=name, body={"_meta": meta})
+        client.indices.put_settings(index=name, body={"index": {"blocks.write": True}})
+    return total
+
+
+def delete_index(client: "OpenSearch", name: str) -> None:
+    """No error when it is not there."""
+    with _told(f"delete the index {name}"):
+        client.indices.delete(index=name, ignore_unavailable=True)
+
+
+def _definition(shards: int, replicas: int) -> dict[str, Any]:
+    words = {"type": "text", "analyzer": "words", "index_options": "freqs"}
+    # Lucene's whitespace tokenizer cuts words at 255 letters; 8,000 letters of four bytes stay below its longest term
+    analysis = {
+        "tokenizer": {"words": {"type": "whitespace", "max_token_length": 8_000}},
+        "analyzer": {"words": {"type": "custom", "tokenizer": "words"}},
+    }
+    return {
+        "settings": {
+            "number_of_shards": shards,
+            "number_of_replicas": replicas,
+            "refresh_interval": "-1",
+            "analysis": analysis,
+        },
+        "mappings": {
+            "dynamic": "strict",
+            "_meta": {"text_version": TEXT_VERSION, "complete": False},
+            "_source": {"enabled": False},  # the words come from the records, and can be made again
+            "properties": {ID: {"type": "long"}, **dict.fromkeys(FIELDS, words)},
+        },
+    }
+
+
+def _meta(client: "OpenSearch", name: str) -> dict[str, Any] | None:
+    from opensearchpy.exceptions import NotFoundError
+
+    try:
+        return client.indices.get_mapping(index=name)[name]["mappings"].get("_meta", {})
+    except NotFoundError:
+        return None
+
+
+class OpenSearchText:
+    """A TextIndex over one complete index. Raises NotFound, or CorruptError when the index is not complete or of other words."""
+
+    def __init__(self, client: "OpenSearch", name: str) -> None:
+        self._client, self._name = client, name
+        with _told(f"open the index {name}"):
+            meta = _meta(client, name)
+            if meta is None:
+                raise NotFound(f"OpenSearch has no index {name}.", cure="Write it from the shelf.")
+            self._documents = int(client.count(index=name)["count"])
+            major = int(client.info()["version"]["number"].split(".")[0])
+        self._factor = 2.2 if major >= 3 else 1.0
+        if not meta.get("complete") or meta.get("documents") != self._documents:
+            raise CorruptError(f"The index {name} is not complete.", cure="Write it from the shelf.")
+        if meta.get("text_version") != TEXT_VERSION:
+            raise CorruptError(f"The index {name} has words of another version.", cure="Write it from the shelf.")
+
+    def __len__(self) -> int:
+        return self._documents
+
+    def document_counts(self, clauses: Sequence[TextClause]) -> list[int]:
+        check_clauses(clauses)
+        if not clauses:
+            return []
+        body: list[dict[str, Any]] = []
+        for clause in clauses:
+            body += [{}, {"size": 0, "track_total_hits": True, "query": {"term": {clause.field: clause.term}}}]
+        with _told("count documents"):
+            answers = self._client.msearch(body=body, index=self._name)["responses"]
+            for answer in answers:
+                _whole(answer)
+            return [answer["hits"]["total"]["value"] for answer in answers]
+
+    def search(
+        self, clauses: Sequence[TextClause], *, limit: int, allowed: np.ndarray | None = None, terms: bool = True
+    ) -> list[TextHit]:
+        check_clauses(clauses)
+        if not clauses or limit <= 0 or (allowed is not None and not len(allowed)):
+            return []
+        query: dict[str, Any] = {"bool": {"should": self._should(clauses, terms), "minimum_should_match": 1}}
+        outside = allowed is not None and len(allowed) > _FILTER_UP_TO
+        if allowed is not None and not outside:
+            query["bool"]["filter"] = {"terms": {ID: allowed.tolist()}}
+        found: list[dict[str, Any]] = []
+        with _told("search"):
+            for page in self._pages(query, _PAGE if outside else min(limit, _PAGE)):
+                found += _kept(page, allowed) if outside else page
+                if len(found) >= limit:
+                    break
+            return _as_hits(found[:limit], clauses)
+
+    def _should(self, clauses: Sequence[TextClause], named: bool) -> list[dict[str, Any]]:
+        asked = []
+        for number, clause in enumerate(clauses):
+            name = {"_name": str(number)} if named else {}
+            asked.append({"term": {clause.field: {"value": clause.term, "boost": clause.boost * self._factor, **name}}})
+        return asked
+
+    def ids(self) -> np.ndarray:
+        """Every document's vector id, ascending."""
+        with _told("list ids"):
+            pages = self._pages({"constant_score": {"filter": {"match_all": {}}}}, 10_000)
+            return np.sort(np.array([hit["sort"][1] for page in pages for hit in page], np.int64))
+
+    def _pages(self, query: dict[str, Any], size: int) -> Iterator[list[dict[str, Any]]]:
+        """Every hit, best first, ties by id, page after page: the index cannot change in between."""
+        body: dict[str, Any] = {
+            "size": size, "query": query, "sort": [{"_score": "desc"}, {ID: "asc"}], "_source": False, "track_total_hits": False,
+        }  # fmt: skip
+        while True:
+            answer = self._client.search(
+                index=self._name, body=body, search_type="dfs_query_then_fetch", allow_partial_search_results=False
+            )
+            _whole(answer)
+            hits = answer["hits"]["hits"]
+            yield hits
+            if len(hits) < size:
+                return
+            body["search_after"] = hits[-1]["sort"]
+
+
+def _kept(page: Sequence[dict[str, Any]], allowed: np.ndarray) -> list[dict[str, Any]]:
+    ids = np.array([hit["sort"][1] for hit in page], np.int64)
+    return [hit for hit, ok in zip(page, is_in(ids, allowed), strict=True) if ok]
+
+
+def _as_hits(found: Sequence[dict[str, Any]], clauses: Sequence[TextClause]) -> list[TextHit]:
+    scores = rounded(np.array([hit["sort"][0] for hit in found]))
+    hits = []
+    for hit, score in zip(found, scores.tolist(), strict=True):
+        numbers = sorted(map(int, hit.get("matched_queries", ())))
+        hits.append(TextHit(hit["sort"][1], score, tuple(dict.fromkeys(clauses[n].term for n in numbers))))
+    return sorted(hits, key=lambda hit: (-hit.score, hit.vector_id))
+
+
+def _whole(answer: Mapping[str, Any]) -> None:
+    """An answer of only some shards is no answer: it would rank the rest as if they had nothing."""
+    if "error" in answer or answer["_shards"]["failed"]:
+        raise StoreError("OpenSearch answered for only a part of the index.", cure="Look at the cluster's health.")
+
+
+@contextmanager
+def _told(what: str) -> Iterator[None]:
+    from opensearchpy.exceptions import OpenSearchException
+
+    try:
+        yield
+    except OpenSearchException as error:
+        raise StoreError(f"OpenSearch could not {what}: {error}.", cure="Is the server up?") from error
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        raise StoreError(
+            f"OpenSearch gave an answer that is none: {error!r}.", cure="Is it OpenSearch that answers?"
+        ) from error

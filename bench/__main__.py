@@ -9,8 +9,14 @@ NOT_BENCHMARKS = {"__init__", "__main__"}
 
 
 def main(arguments: list[str]) -> int:
-    names, options = (arguments[: arguments.index("--")], arguments[arguments.index("--") + 1 :]) if "--" in arguments else (arguments, [])
-    known = sorted(path.stem for path in HERE.glob("*.py") if path.stem not in NOT_BENCHMARKS and "def main" in path.read_text())
+    names, options = (
+        (arguments[: arguments.index("--")], arguments[arguments.index("--") + 1 :])
+        if "--" in arguments
+        else (arguments, [])
+    )
+    known = sorted(
+        path.stem for path in HERE.glob("*.py") if path.stem not in NOT_BENCHMARKS and "def main" in path.read_text()
+    )
     if unknown := set(names) - set(known):
         print(f"No such benchmark: {', '.join(sorted(unknown))}. There are: {', '.join(known)}.", file=sys.stderr)
         return 2

@@ -54,8 +54,12 @@ class Checkpoint:
     @property
     def identity(self) -> str:
         """The part of a fingerprint that says which weights compute, and in which numbers."""
+        return self.identity_at(self.revision)
+
+    def identity_at(self, revision: str) -> str:
+        """The identity that the weights would have at that revision; they need not be there."""
         held = self.dtype if self.quantisation == "none" else f"{self.dtype}-{self.quantisation}"
-        return f"{self.name}@{self.revision}/{held}"
+        return f"{self.name}@{revision}/{held}"
 
 
 def folder_digest(folder: Path) -> str:

@@ -1,14 +1,14 @@
-"""The one place that turns settings into models: which Embedder, Describer and TextReader serve this profile.
+"""The one place that turns settings into models: which Embedder, Describer and TextReader run.
 
-Everything else takes the objects. The file checks and the cures are in `files.py`; each model's code is in its own file.
+A profile is a choice of names; each can be set by itself. How the chosen ones are put together is in `embedded.py` and `large.py`,
+which are imported only when one of theirs is chosen.
 """
 
 from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
 
+from khung.errors import ConfigError
 from khung.settings import Settings
-from khung.vision import Describer, Embedder, TextReader, files
+from khung.vision import Describer, Embedder, TextReader
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,88 +29,143 @@ class Fingerprints:
     reader: str
 
 
-EMBEDDER_FILES = ("e5-small-q4.bin", "efficientnet-lite0.tflite", "yolox-nano.onnx")
-FACE_FILES = ("blazeface-short-range.tflite", "fer-emotion.tflite")
-DESCRIBER_FILES = ("efficientnet-lite0.tflite", "yolox-nano.onnx", *FACE_FILES)
-READER_FILES = ("ppocr-det.onnx", "vie.traineddata")
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Names of models. `fallback` is the embedder for frames that the first one fails on; "" = none."""
+
+    embedder: str
+    describer: str
+    reader: str
+    fallback: str = ""
+
+
+EMBEDDED_EMBEDDER, EMBEDDED_DESCRIBER, EMBEDDED_READER = "conse", "composed", "screen-text"
+READ_BY_DESCRIBER, NONE = "describer", "none"
+
+PROFILES = {
+    "embedded": Choice(EMBEDDED_EMBEDDER, EMBEDDED_DESCRIBER, EMBEDDED_READER),
+    "cpu": Choice("siglip2-base", EMBEDDED_DESCRIBER, EMBEDDED_READER),
+    "gpu": Choice("gme-2b", "qwen3-vl-4b", EMBEDDED_READER, fallback="siglip2-base"),
+}
+
+
+def choice(settings: Settings) -> Choice:
+    """The profile's names, those that are set by themselves in their place. Raises ConfigError."""
+    profile = PROFILES[settings.profile]
+    chosen = Choice(
+        settings.embedder.name or profile.embedder,
+        settings.describer.name or profile.describer,
+        settings.reader_name or profile.reader,
+        settings.fallback_name or profile.fallback,
+    )
+    if chosen.reader not in (EMBEDDED_READER, READ_BY_DESCRIBER):
+        cure = f"Set KHUNG_READER_NAME to {EMBEDDED_READER} or {READ_BY_DESCRIBER}."
+        raise ConfigError(f"There is no reader “{chosen.reader}”.", cure=cure)
+    if chosen.reader == READ_BY_DESCRIBER and chosen.describer == EMBEDDED_DESCRIBER:
+        raise ConfigError("The composed describer reads no text.", cure=f"Set KHUNG_READER_NAME to {EMBEDDED_READER}.")
+    return chosen
 
 
 def fingerprints(settings: Settings) -> Fingerprints:
     """What `load_vision(settings)` would carry, without loading a model or needing its files: for staleness and manifests."""
-    from khung.vision import compose, conse, screen_text
-
-    return Fingerprints(
-        conse.fingerprint_of(_hashes(*EMBEDDER_FILES)),
-        compose.fingerprint_of(_hashes(*DESCRIBER_FILES)),
-        screen_text.fingerprint_of(_hashes(*READER_FILES)),
-    )
+    chosen = choice(settings)
+    describer = _describer_fingerprint(settings, chosen)
+    return Fingerprints(_embedder_fingerprint(settings, chosen), describer, _reader_fingerprint(chosen, describer))
 
 
 def load_vision(settings: Settings) -> Vision:
-    """All three, sharing what they can. Raises ModelFileMissing with the cure."""
-    parts = _Embedded(settings.models_path)
-    return Vision(parts.embedder, parts.describer, parts.reader)
+    """All three, sharing what they can. Raises ModelFileMissing, ModelError, ConfigError, each with the cure."""
+    return _Loader(settings).vision()
 
 
 def load_embedder(settings: Settings) -> Embedder:
-    """The Embedder alone, for the query side. Raises ModelFileMissing with the cure."""
-    return _Embedded(settings.models_path).embedder
+    """The Embedder alone, for the query side too: it is the one whose vectors the kitchen makes by the same settings."""
+    return _Loader(settings).embedder()
 
 
 def load_describer(settings: Settings) -> Describer:
-    """The Describer alone. Raises ModelFileMissing with the cure."""
-    return _Embedded(settings.models_path).describer
+    """The Describer alone."""
+    return _Loader(settings).describer()
 
 
 def load_reader(settings: Settings) -> TextReader:
-    """The TextReader alone. Raises ModelFileMissing with the cure."""
-    return _Embedded(settings.models_path).reader
+    """The TextReader alone."""
+    return _Loader(settings).reader()
 
 
-class _Embedded:
-    """The models of the embedded profile, each loaded once and only when asked for."""
+def load_fallback(settings: Settings) -> Embedder | None:
+    """The Embedder of a *second* vector space, for frames that the first one failed on; None when there is none."""
+    name = choice(settings).fallback
+    if name in ("", NONE):
+        return None
+    if name == EMBEDDED_EMBEDDER:
+        return _Loader(settings).embedded.embedder
+    from khung.vision import large
 
-    def __init__(self, models_dir: Path) -> None:
-        self._dir = models_dir
+    held = settings.embedder.model_copy(update={"folder": None, "quantisation": "none", "dim": 0})
+    return large.embedder(settings, name, held)
 
-    @cached_property
+
+class _Loader:
+    """Loads by name; the embedded models share theirs."""
+
+    def __init__(self, settings: Settings) -> None:
+        from khung.vision.embedded import Embedded
+
+        self._settings, self._chosen = settings, choice(settings)
+        self.embedded = Embedded(settings.models_path)
+
+    def vision(self) -> Vision:
+        return Vision(self.embedder(), self.describer(), self.reader())
+
     def embedder(self) -> Embedder:
-        from khung.vision.conse import ConseEmbedder
-        from khung.vision.e5 import E5
+        if self._chosen.embedder == EMBEDDED_EMBEDDER:
+            return self.embedded.embedder
+        from khung.vision import large
 
-        e5 = E5(files.path(EMBEDDER_FILES[0], self._dir))
-        weights = _hashes(*EMBEDDER_FILES)
-        return ConseEmbedder(e5, self._classifier, self._detector, weights=weights, cache_dir=self._dir)
+        return large.embedder(self._settings, self._chosen.embedder, self._settings.embedder)
 
-    @cached_property
     def describer(self) -> Describer:
-        from khung.vision.compose import ComposedDescriber
-        from khung.vision.faces import FaceReader
-        from khung.vision.recognise import Recogniser
+        if self._chosen.describer == EMBEDDED_DESCRIBER:
+            return self.embedded.describer
+        from khung.vision import large
 
-        faces = FaceReader(*(files.path(name, self._dir) for name in FACE_FILES))
-        recogniser = Recogniser(self._classifier, self._detector, faces)
-        return ComposedDescriber(recogniser, weights=_hashes(*DESCRIBER_FILES))
+        return large.describer(self._settings, self._chosen.describer)
 
-    @cached_property
     def reader(self) -> TextReader:
-        from khung.vision.screen_text import ScreenTextReader
+        if self._chosen.reader == EMBEDDED_READER:
+            return self.embedded.reader
+        from khung.vision import large
+        from khung.vision.speaking import SpokenReader
 
-        detector, letters = (files.path(name, self._dir) for name in READER_FILES)
-        return ScreenTextReader(detector, letters.parent, weights=_hashes(*READER_FILES))
-
-    @cached_property
-    def _classifier(self):
-        from khung.vision.classes import ImageClassifier
-
-        return ImageClassifier(files.path("efficientnet-lite0.tflite", self._dir))
-
-    @cached_property
-    def _detector(self):
-        from khung.vision.objects import ObjectDetector
-
-        return ObjectDetector(files.path("yolox-nano.onnx", self._dir))
+        return SpokenReader(large.describer(self._settings, self._chosen.describer))
 
 
-def _hashes(*names: str) -> list[str]:
-    return [files.FILES[name].sha256 for name in names]
+def _embedder_fingerprint(settings: Settings, chosen: Choice) -> str:
+    if chosen.embedder == EMBEDDED_EMBEDDER:
+        from khung.vision import embedded
+
+        return embedded.embedder_fingerprint()
+    from khung.vision import large
+
+    return large.embedder_fingerprint(settings, chosen.embedder, settings.embedder)
+
+
+def _describer_fingerprint(settings: Settings, chosen: Choice) -> str:
+    if chosen.describer == EMBEDDED_DESCRIBER:
+        from khung.vision import embedded
+
+        return embedded.describer_fingerprint()
+    from khung.vision import large
+
+    return large.describer_fingerprint(settings, chosen.describer)
+
+
+def _reader_fingerprint(chosen: Choice, describer: str) -> str:
+    if chosen.reader == EMBEDDED_READER:
+        from khung.vision import embedded
+
+        return embedded.reader_fingerprint()
+    from khung.vision.speaking import spoken_fingerprint
+
+    return spoken_fingerprint(describer)

@@ -59,6 +59,12 @@ class _Completion(BaseModel):
     choices: list[_Choice]
 
 
+def fingerprint_of(model: ServedModel) -> str:
+    """The speaker's fingerprint; no server is needed to know it."""
+    bounds = f"tokens-{model.most_tokens}/answer-{model.answer_tokens}"
+    return f"openai:{model.name}@{model.revision}/{bounds}/{vlm_schema.prompt_fingerprint()}/{CODE_VERSION}"
+
+
 class OpenAiSpeaker:
     """A Speaker over one or several servers of the same model."""
 
@@ -69,10 +75,7 @@ class OpenAiSpeaker:
                 cure="Set KHUNG_DESCRIBER_REVISION to the commit that the server was started with.",
             )
         self._endpoints, self._model = endpoints, model
-        self.fingerprint = (
-            f"openai:{model.name}@{model.revision}/tokens-{model.most_tokens}/answer-{model.answer_tokens}"
-            f"/{vlm_schema.prompt_fingerprint()}/{CODE_VERSION}"
-        )
+        self.fingerprint = fingerprint_of(model)
 
     def check(self) -> None:
         """Raises ModelError when no server answers, ConfigError when the model is not among those served."""

@@ -68,12 +68,17 @@ class SpeakingDescriber:
                 self._said.popitem(last=False)
 
 
+def spoken_fingerprint(describer: str) -> str:
+    """Of the SpokenReader over a describer with that fingerprint."""
+    return f"read-by-{describer}"
+
+
 class SpokenReader:
     """TextReader of what the describer read. It knows the words, not where they stand: every line has the whole frame."""
 
     def __init__(self, describer: SpeakingDescriber) -> None:
         self._describer = describer
-        self.fingerprint = f"read-by-{describer.fingerprint}"
+        self.fingerprint = spoken_fingerprint(describer.fingerprint)
 
     def read(self, images: Sequence[Image]) -> list[tuple[TextLine, ...]]:
         return [

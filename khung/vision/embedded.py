@@ -1,0 +1,72 @@
+"""The models of the embedded profile, put together from their files. Which profile runs is `load.py`'s choice."""
+
+from functools import cached_property
+from pathlib import Path
+
+from khung.vision import Describer, Embedder, TextReader, files
+from khung.vision.classes import ImageClassifier
+from khung.vision.compose import ComposedDescriber
+from khung.vision.compose import fingerprint_of as composed_fingerprint
+from khung.vision.conse import ConseEmbedder
+from khung.vision.conse import fingerprint_of as conse_fingerprint
+from khung.vision.e5 import E5
+from khung.vision.faces import FaceReader
+from khung.vision.objects import ObjectDetector
+from khung.vision.recognise import Recogniser
+from khung.vision.screen_text import ScreenTextReader
+from khung.vision.screen_text import fingerprint_of as screen_text_fingerprint
+
+TEXT, CLASSES, OBJECTS = "e5-small-q4.bin", "efficientnet-lite0.tflite", "yolox-nano.onnx"
+FACES = ("blazeface-short-range.tflite", "fer-emotion.tflite")
+LINES = ("ppocr-det.onnx", "vie.traineddata")
+
+
+def embedder_fingerprint() -> str:
+    """Of `Embedded.embedder`; like the two below, known without a model file."""
+    return conse_fingerprint(_hashes(TEXT, CLASSES, OBJECTS))
+
+
+def describer_fingerprint() -> str:
+    return composed_fingerprint(_hashes(CLASSES, OBJECTS, *FACES))
+
+
+def reader_fingerprint() -> str:
+    return screen_text_fingerprint(_hashes(*LINES))
+
+
+class Embedded:
+    """The three parts, each loaded once and only when asked for. Raises ModelFileMissing with the cure."""
+
+    def __init__(self, models_dir: Path) -> None:
+        self._dir = models_dir
+
+    @cached_property
+    def embedder(self) -> Embedder:
+        e5 = E5(self._path(TEXT))
+        weights = _hashes(TEXT, CLASSES, OBJECTS)
+        return ConseEmbedder(e5, self._classifier, self._detector, weights=weights, cache_dir=self._dir)
+
+    @cached_property
+    def describer(self) -> Describer:
+        recogniser = Recogniser(self._classifier, self._detector, FaceReader(*map(self._path, FACES)))
+        return ComposedDescriber(recogniser, weights=_hashes(CLASSES, OBJECTS, *FACES))
+
+    @cached_property
+    def reader(self) -> TextReader:
+        detector, letters = map(self._path, LINES)
+        return ScreenTextReader(detector, letters.parent, weights=_hashes(*LINES))
+
+    @cached_property
+    def _classifier(self) -> ImageClassifier:
+        return ImageClassifier(self._path(CLASSES))
+
+    @cached_property
+    def _detector(self) -> ObjectDetector:
+        return ObjectDetector(self._path(OBJECTS))
+
+    def _path(self, name: str) -> Path:
+        return files.path(name, self._dir)
+
+
+def _hashes(*names: str) -> list[str]:
+    return [files.FILES[name].sha256 for name in names]

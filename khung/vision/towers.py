@@ -68,7 +68,7 @@ class TowerEmbedder:
         return self._matrix(self.stream_images(images))
 
     def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
-        return self._matrix(self.stream(texts, self.tower.text))
+        return self._matrix(self.stream_texts(texts))
 
     def embed_pairs(self, pairs: Sequence[tuple[Image, str]]) -> np.ndarray:
         """`(n, dim)` of images with words about them: "this, but at night". Raises ModelError."""
@@ -77,6 +77,9 @@ class TowerEmbedder:
     def stream_images(self, images: Iterable[Image | Encoded]) -> Iterator[np.ndarray]:
         """A vector an image, in order, each as soon as its batch is done."""
         return self.stream(images, lambda image: self.tower.image(decoded(image)))
+
+    def stream_texts(self, texts: Iterable[str]) -> Iterator[np.ndarray]:
+        return self.stream(texts, self.tower.text)
 
     def stream(self, inputs: Iterable[In], prepare: Callable[[In], Any]) -> Iterator[np.ndarray]:
         with ThreadPoolExecutor(self._preparers, "prepare") as pool:

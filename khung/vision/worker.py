@@ -1,0 +1,309 @@
+"""A process that holds one model on one device, and the stream of items through it: in order, and resumed when it dies.
+
+The child asks for items when it runs out of them, so it decodes and prepares ahead while its device computes; every answer comes back as
+soon as it is there. A dead accelerator context cannot be mended inside its process: the child ends, another one is started and gets the
+items that are still unanswered. What a model does with them is its own business; several workers together are in `fleet.py`.
+"""
+
+import contextlib
+import logging
+import multiprocessing
+import os
+import queue
+import signal
+import threading
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import count
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+from khung.errors import DeviceLost, KhungError, ModelError
+
+log = logging.getLogger(__name__)
+DEVICE_LOST = 70  # the child's exit code after a dead context
+BLOCK = 16  # items that the child asks for at once
+_END = object()
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerLimits:
+    """`restarts`: of one stream; `stall_s`: without a word from the child; `load_s`: for its model to load."""
+
+    restarts: int = 4
+    stall_s: float = 900.0
+    load_s: float = 1800.0
+
+
+class Worker:
+    """One child with one model. `make` is called in the child and must be picklable; what it returns has a `fingerprint`, perhaps a
+    `dim`, and methods from an iterable to an iterator of as many results. `environment` is set before anything is imported.
+
+    One stream at a time; others wait. Use it as a context manager, or call `close`.
+    """
+
+    def __init__(
+        self, make: Callable[[], Any], environment: Mapping[str, str] | None = None, limits: WorkerLimits | None = None
+    ) -> None:
+        self._make, self._environment = make, dict(environment or {})
+        self._limits = limits or WorkerLimits()
+        self._turn = threading.Lock()
+        self._jobs = count(1)
+        self.restarts = 0
+        self._child: _Child | None = None
+        self.about = self._start()
+
+    def stream(self, method: str, items: Iterable[Any]) -> Iterator[Any]:
+        """The results of `model.method(items)`, in order. Raises what the model raises (a KhungError as it is), and DeviceLost when an
+        item kills every process that touches it, or the device every process."""
+        with self._turn:
+            work = _Work(iter(items))
+            while work.more():
+                try:
+                    yield from self._attempt(method, work)
+                except _Died as death:
+                    work.died(str(death), self._limits.restarts)
+                    log.warning("the worker ended (%s) at item %d; another one goes on from there", death, work.first)
+                    self.restarts += 1
+                    self._start()
+
+    def close(self) -> None:
+        """End the child. The worker cannot be used again."""
+        if self._child:
+            self._child.end()
+            self._child = None
+
+    def __enter__(self) -> "Worker":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _start(self) -> dict[str, Any]:
+        """A child that has loaded its model, and what it says about it. Raises what loading raised."""
+        self.close()
+        self._child = _Child(self._make, self._environment, self._limits.stall_s)
+        try:
+            kind, value = self._child.receive(0, self._limits.load_s)
+        except _Died as death:
+            self.close()
+            raise DeviceLost(f"The worker ended while it loaded its model ({death}).") from None
+        if kind == "error":
+            self.close()
+            raise value
+        return value
+
+    def _attempt(self, method: str, work: "_Work") -> Iterator[Any]:
+        """Stream until the work is done (or, when being careful, one item of it). Raises _Died."""
+        job, child, ended = next(self._jobs), self._child, False
+        child.send("begin", job, method)
+        try:
+            while True:
+                kind, value = child.receive(job, self._limits.stall_s)
+                if kind == "result":
+                    work.answered()
+                    yield value
+                elif kind == "want":
+                    ended = ended or self._feed(child, job, work)
+                elif kind == "done":
+                    return work.check_complete()
+                else:
+                    raise value
+        finally:
+            if not ended:  # left early: the child drops what it has
+                with contextlib.suppress(_Died):
+                    child.send("end", job)
+
+    def _feed(self, child: "_Child", job: int, work: "_Work") -> bool:
+        """A block of items; True when it was the last."""
+        for _ in range(BLOCK):
+            item = work.next()
+            if item is _END:
+                child.send("end", job)
+                return True
+            child.send("item", job, item)
+        return False
+
+
+class _Died(Exception):
+    """The child is gone; says why."""
+
+
+class _Child:
+    """The process and the pipe to it. Every wait has an end."""
+
+    def __init__(self, make: Callable[[], Any], environment: Mapping[str, str], stall_s: float) -> None:
+        context = multiprocessing.get_context("spawn")  # a forked CUDA context is broken
+        self._pipe, theirs = context.Pipe()
+        self._stall_s = stall_s
+        self._process = context.Process(
+            target=_serve, args=(theirs, make, environment), name="khung-worker", daemon=True
+        )
+        self._process.start()
+        theirs.close()
+
+    def send(self, *message: Any) -> None:
+        """Raises _Died. A child that does not even read is killed when the time is up."""
+        guard = threading.Timer(self._stall_s, self._process.kill)
+        guard.start()
+        try:
+            self._pipe.send(message)
+        except OSError:
+            raise _Died(self._why()) from None
+        finally:
+            guard.cancel()
+
+    def receive(self, job: int, within_s: float) -> tuple[str, Any]:
+        """The next message of this job: those of streams that were left early are dropped. Raises _Died."""
+        while True:
+            ready = wait([self._pipe, self._process.sentinel], within_s)
+            if self._pipe not in ready:
+                raise _Died(self._why() if ready else f"silent for {within_s:.0f} s")
+            try:
+                number, kind, value = self._pipe.recv()
+            except (EOFError, OSError):
+                raise _Died(self._why()) from None
+            if number == job:
+                return kind, value
+
+    def end(self) -> None:
+        self._pipe.close()  # its reader sees the end, and the child ends by itself if it can
+        self._process.join(1)
+        if self._process.is_alive():
+            self._process.kill()
+            self._process.join()
+        self._process.close()
+
+    def _why(self) -> str:
+        self._process.join(5)
+        code = self._process.exitcode
+        return "a dead device context" if code == DEVICE_LOST else f"exit code {code}"
+
+
+@dataclass(slots=True)
+class _Work:
+    """The items of one stream: what is unanswered, what happened to it, how careful to be."""
+
+    source: Iterator[Any]
+    unanswered: deque = field(default_factory=deque)
+    again: deque = field(default_factory=deque)  # unanswered when a child died: fed first
+    first: int = 0  # the number of the first unanswered item
+    careful: int = 0  # so many items are still fed alone, so that one that kills is known by its number
+    deaths: int = 0  # since the last answer
+    restarts: int = 0
+    exhausted: bool = False
+    alone: bool = False  # this attempt has had its one item
+
+    def more(self) -> bool:
+        """Whether another attempt is needed. It peeks: an attempt over nothing would still cost a round trip."""
+        self.alone = False
+        if not self.again and not self.exhausted:
+            self._pull()
+        return bool(self.again)
+
+    def next(self) -> Any:
+        """The next item to feed, or the end of this attempt."""
+        if self.careful and self.alone:
+            return _END
+        if not self.again and not self.exhausted:
+            self._pull()
+        if not self.again:
+            return _END
+        self.alone = True
+        self.unanswered.append(self.again.popleft())
+        return self.unanswered[-1]
+
+    def answered(self) -> None:
+        self.unanswered.popleft()
+        self.first += 1
+        self.deaths = 0
+        self.careful = max(0, self.careful - 1)
+
+    def died(self, why: str, most_restarts: int) -> None:
+        """Everything unanswered is to be done again. Raises DeviceLost when that makes no sense any more."""
+        self.deaths += 1
+        self.restarts += 1
+        if self.deaths > 1 and self.careful:
+            raise DeviceLost(
+                f"Item {self.first} ended two worker processes ({why}).",
+                cure="Leave it out, or look at the device's log.",
+            )
+        if self.restarts > most_restarts:
+            raise DeviceLost(
+                f"The worker ended {self.restarts} times ({why}).", cure="Look at the device and its driver."
+            )
+        self.careful = max(self.careful, len(self.unanswered), 1)
+        self.again.extendleft(reversed(self.unanswered))
+        self.unanswered.clear()
+
+    def check_complete(self) -> None:
+        if self.unanswered:
+            raise ModelError(f"The model gave no answer to item {self.first}.")
+
+    def _pull(self) -> None:
+        item = next(self.source, _END)
+        if item is _END:
+            self.exhausted = True
+        else:
+            self.again.append(item)
+
+
+# -- the child's side
+
+
+def _serve(pipe: Connection, make: Callable[[], Any], environment: Mapping[str, str]) -> None:
+    """Load the model, then answer streams until the pipe ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the parent decides
+    os.environ.update(environment)
+    try:
+        model = make()
+    except KhungError as error:
+        pipe.send((0, "error", error))
+        return
+    pipe.send((0, "about", {"fingerprint": model.fingerprint, "dim": getattr(model, "dim", 0)}))
+    inbox: queue.SimpleQueue = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(pipe, inbox), daemon=True).start()
+    while (message := inbox.get()) is not None:
+        if message[0] == "begin":
+            _answer(pipe, model, message[1], message[2], inbox)
+
+
+def _listen(pipe: Connection, inbox: queue.SimpleQueue) -> None:
+    """Read all the time, so that the parent never waits to write."""
+    with contextlib.suppress(EOFError, OSError):
+        while True:
+            inbox.put(pipe.recv())
+    inbox.put(None)  # for the stream under way
+    inbox.put(None)  # for the loop around it
+
+
+def _answer(pipe: Connection, model: Any, job: int, method: str, inbox: queue.SimpleQueue) -> None:
+    items = _items(pipe, job, inbox)
+    try:
+        for result in getattr(model, method)(items):
+            pipe.send((job, "result", result))
+        last = (job, "done", None)
+    except DeviceLost:
+        traceback.print_exc()
+        os._exit(DEVICE_LOST)  # not sys.exit: a dead context hangs in its destructors
+    except KhungError as error:
+        last = (job, "error", error)
+    except Exception:  # noqa: BLE001 - a bug of the model: the parent raises it
+        last = (job, "error", ModelError(f"The model failed in its worker:\n{traceback.format_exc()}"))
+    with contextlib.suppress(OSError):
+        pipe.send(last)
+        for _ in items:  # after an error: what had been sent already, up to the end of the stream
+            pass
+
+
+def _items(pipe: Connection, job: int, inbox: queue.SimpleQueue) -> Iterator[Any]:
+    """What the parent sends; asked for in blocks, whenever nothing is there."""
+    while True:
+        if inbox.empty():
+            pipe.send((job, "want", BLOCK))
+        message = inbox.get()
+        if message is None or message[0] != "item":
+            return
+        yield message[2]

@@ -175,10 +175,7 @@ class _Part:
 
     def rows_of(self, ids: np.ndarray) -> np.ndarray:
         """The rows of those ids that are here."""
-        places = np.searchsorted(self.ids, ids)
-        here = places < len(self.ids)
-        here[here] = self.ids[places[here]] == ids[here]
-        return places[here]
+        return np.searchsorted(self.ids, ids[is_in(ids, self.ids)])
 
     def search(
         self, queries: np.ndarray, k: int, allowed: np.ndarray | None, exact: bool
@@ -257,11 +254,18 @@ class FaissVectors:
         made = ((p, sample_queries(p.exact.reconstruct_n(0, p.exact.ntotal), GATE_QUERIES)) for p in parts)
         return min((recall_at_10(p.exact, p.index, p.fast, asked) for p, asked in made), default=1.0)
 
-    def all_vectors(self) -> tuple[np.ndarray, np.ndarray]:
-        """`(ids (n,), vectors float32 (n, d))`: everything, for a new seal."""
-        blocks = [part.exact.reconstruct_n(0, part.exact.ntotal) for part in self._parts if len(part.ids)]
-        ids = np.concatenate([np.zeros(0, np.int64), *(part.ids for part in self._parts)])
-        return ids, np.concatenate([np.zeros((0, self.dim), np.float32), *blocks])
+    def stored(self, vector_ids: np.ndarray) -> np.ndarray:
+        """The stored vectors `(n, dim)` float32 of those ids, in their order. Raises NotFound when one is missing."""
+        found = np.zeros((len(vector_ids), self.dim), np.float32)
+        missing = np.ones(len(vector_ids), bool)
+        for part in self._parts:
+            here = is_in(vector_ids, part.ids)
+            if here.any():
+                found[here] = part.exact.reconstruct_batch(part.rows_of(vector_ids[here]))
+                missing &= ~here
+        if missing.any():
+            raise NotFound(f"There is no vector {vector_ids[missing][0]}.")
+        return found
 
     def _checked(self, queries: np.ndarray) -> np.ndarray:
         queries = np.ascontiguousarray(queries, np.float32)
@@ -277,6 +281,14 @@ def _best(found: Sequence[tuple[np.ndarray, np.ndarray]], k: int) -> tuple[np.nd
     ids = np.concatenate([i for _, i in found], axis=1)
     best = np.lexsort((ids, -scores), axis=1)[:, :k]
     return np.take_along_axis(scores, best, 1), np.take_along_axis(ids, best, 1)
+
+
+def is_in(values: np.ndarray, ascending: np.ndarray) -> np.ndarray:
+    """Membership in a sorted array."""
+    if not len(ascending):
+        return np.zeros(len(values), bool)
+    places = np.minimum(np.searchsorted(ascending, values), len(ascending) - 1)
+    return ascending[places] == values
 
 
 def _nothing(n: int, k: int) -> tuple[np.ndarray, np.ndarray]:

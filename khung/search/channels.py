@@ -95,7 +95,8 @@ class Channels:
 
     def screen_text(self, question: Question) -> Found:
         """BM25 over what stands on the screen: the quoted words, or else all words."""
-        return self._ask(screen_ask(question.event.screen_text or (question.event.text,)), question)
+        quoted = question.event.screen_text
+        return self._ask(screen_ask(quoted or (question.event.text,), misread=bool(quoted)), question)
 
     def _ask(self, ask: Ask, question: Question) -> Found:
         expected = ask.expected(self.snapshot.text)

@@ -87,13 +87,14 @@ def _compounds(words: Sequence[str], any_marked: bool, weight: float) -> list[tu
     ]
 
 
-def screen_ask(texts: Sequence[str]) -> Ask:
-    """The clauses of texts over what stands on the screen: exact words, folded words, and trigrams against misreading."""
+def screen_ask(texts: Sequence[str], *, misread: bool = True) -> Ask:
+    """The clauses of texts over what stands on the screen: exact words, folded words, and, against misreading, trigrams."""
     words = [w for text in texts for w in tokens(text)]
     whole = [w for text in texts for w in compact(text)]
     groups = [(TextClause("ocr_key", key(w), 1.0), TextClause("ocr_fold", fold(w), 0.6)) for w in words]
     groups += [(TextClause("ocr_fold", w, 1.6),) for w in whole]
-    grams = dict.fromkeys(gram for w in (*map(fold, words), *whole) if len(w) > 3 for gram in ngrams(w))
+    long = [w for w in (*map(fold, words), *whole) if misread and len(w) > 3]
+    grams = dict.fromkeys(gram for w in long for gram in ngrams(w))
     groups += [(TextClause("ocr_ngram", gram, _NGRAM),) for gram in grams]
     typed = {term: w for w in words for term in (key(w), fold(w))} | {w: w for w in whole}
     return Ask(tuple(groups), typed)

@@ -28,7 +28,7 @@ from khung.vision import Embedder
 
 __all__ = ["Degraded", "Engine", "Reranker", "SearchRequest", "SearchResult"]
 
-DEPTH, SEQUENCE_DEPTH = 1_000, 5_000
+DEPTH, SEQUENCE_DEPTH = 500, 5_000
 """How far each channel looks for one event; further when the page lies deeper."""
 _COUNTED = 200  # best frames whose objects are counted when a number was asked for
 
@@ -224,7 +224,7 @@ def _check_asked(request: SearchRequest, parsed: ParsedQuery) -> None:
 def _questions(request: SearchRequest, parsed: ParsedQuery, allowed: np.ndarray | None) -> list[Question]:
     """One for each event; pictures, frames and feedback belong to the first."""
     need = request.offset + request.limit
-    depth = (SEQUENCE_DEPTH if len(parsed.events) > 1 else DEPTH) * (1 + need // 250)
+    depth = (SEQUENCE_DEPTH if len(parsed.events) > 1 else DEPTH) * (1 + need // 125)
     directed = Question(
         Event(), parsed.language, depth, allowed, request.image, request.like or parsed.like, request.more, request.less
     )

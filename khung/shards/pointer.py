@@ -3,7 +3,7 @@
 The history is the audit and the list of what can be rolled back to; a reader needs no lock.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -72,3 +72,12 @@ def move(
         new = Pointer((*old.moves, Move(old.version + 1, snapshot_id, utc_now(), reason))[-_KEPT_MOVES:])
         replace_file(Path(shelf) / POINTER, manifest.encode(new))
         return new
+
+
+def forget(shelf: Path, snapshot_ids: Collection[str]) -> None:
+    """Take snapshots out of the history, so that nobody rolls back to them. The one in service stays."""
+    with locked(Path(shelf) / f"{POINTER}.lock"):
+        old = read(shelf)
+        kept = tuple(m for m in old.moves if m.snapshot_id not in snapshot_ids or m is old.moves[-1])
+        if kept != old.moves:
+            replace_file(Path(shelf) / POINTER, manifest.encode(Pointer(kept)))

@@ -7,7 +7,7 @@ import fcntl
 import hashlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -86,13 +86,12 @@ class Shard:
             self._lease.release()
             raise
 
-    def inputs(self) -> Iterator[SealedInput]:
-        """What was sealed, by video, without loss: as it goes into the next seal."""
-        ids, vectors = self.vectors.all_vectors()
-        for video in self.records.videos():
-            records = self.records.frames_of(video.video_id)
-            rows = np.searchsorted(ids, np.array([vector_id(r.frame_id) for r in records], np.int64))
-            yield SealedInput(video, self.records.shots(video.video_id), records, vectors[rows])
+    def inputs(self, wanted: Callable[[str], bool] = lambda _: True) -> Iterator[SealedInput]:
+        """What was sealed, by video, without loss, of the videos that are wanted: as it goes into the next seal."""
+        for video_id in filter(wanted, sorted(self.manifest.videos)):
+            records = self.records.frames_of(video_id)
+            vectors = self.vectors.stored(np.array([vector_id(r.frame_id) for r in records], np.int64))
+            yield SealedInput(self.records.video(video_id), self.records.shots(video_id), records, vectors)
 
     def close(self) -> None:
         self.records.close()

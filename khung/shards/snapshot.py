@@ -246,7 +246,7 @@ def collect(shelf: Path, keep: int = 3, *, min_age_s: float = DAY_S, also: Itera
         shards = [p.name for p in unwanted if _take(shelf, p)]
     aside = [p for p in _left_aside(shelf) if p.stat().st_mtime < old or p.name.startswith(_TAKEN)]
     for path in aside:
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
+        shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
     return Collected(tuple(shards), tuple(snapshots), tuple(p.name for p in aside if not p.name.startswith(_TAKEN)))
 
 
@@ -267,6 +267,16 @@ def _left_aside(shelf: Path) -> list[Path]:
 
 def _children(folder: Path) -> list[Path]:
     return sorted(folder.iterdir()) if folder.is_dir() else []
+
+
+def take(shelf: Path, shard_id: str) -> bool:
+    """Remove one shard now, unless a reader has it."""
+    if not _take(Path(shelf), shard_folder(shelf, shard_id)):
+        return False
+    for path in _left_aside(Path(shelf)):
+        if path.name.startswith(_TAKEN):
+            shutil.rmtree(path, ignore_errors=True)  # another process may be at it too
+    return True
 
 
 def _take(shelf: Path, folder: Path) -> bool:

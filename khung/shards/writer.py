@@ -135,6 +135,7 @@ def _sealed_before(shelf: Path, shard_id: str) -> ShardManifest | None:
         return None
     try:
         with open_shard(shelf, shard_id) as shard:
+            os.utime(folder)  # wanted again: as young as a new one to the collector
             return shard.manifest
     except KhungError:
         folder.rename(_make_aside(shelf, f"damaged-{shard_id}") / "shard")

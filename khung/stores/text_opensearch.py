@@ -12,7 +12,8 @@ import numpy as np
 
 from khung.errors import CorruptError, NotFound, StoreError
 from khung.stores import TextClause, TextHit
-from khung.stores.text_tantivy import check_clauses, is_in, rounded
+from khung.stores.idsets import is_in
+from khung.stores.text_tantivy import check_clauses, rounded
 from khung.text.fields import FIELDS, TEXT_VERSION
 
 if TYPE_CHECKING:

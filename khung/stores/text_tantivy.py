@@ -14,6 +14,7 @@ import numpy as np
 
 from khung.errors import CorruptError, StoreError
 from khung.stores import TextClause, TextHit
+from khung.stores.idsets import is_in
 from khung.text.fields import FIELDS
 
 ID = "vector_id"
@@ -205,11 +206,3 @@ def check_clauses(clauses: Sequence[TextClause]) -> None:
     for clause in clauses:
         if clause.field not in FIELDS or not clause.boost > 0:
             raise StoreError(f"No text field “{clause.field}”, or a boost that is not positive.")
-
-
-def is_in(values: np.ndarray, allowed: np.ndarray) -> np.ndarray:
-    """Membership in a sorted array."""
-    if not len(allowed):
-        return np.zeros(len(values), bool)
-    places = np.minimum(np.searchsorted(allowed, values), len(allowed) - 1)
-    return allowed[places] == values

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from khung.errors import ConfigError, CorruptError, NotFound, StoreError
+from khung.stores.idsets import is_in
 
 IDS, EXACT, FAST, FAST_PARAMETERS = "vector_ids.npy", "exact.faiss", "fast.faiss", "fast.json"
 SEED = 20261122
@@ -281,14 +282,6 @@ def _best(found: Sequence[tuple[np.ndarray, np.ndarray]], k: int) -> tuple[np.nd
     ids = np.concatenate([i for _, i in found], axis=1)
     best = np.lexsort((ids, -scores), axis=1)[:, :k]
     return np.take_along_axis(scores, best, 1), np.take_along_axis(ids, best, 1)
-
-
-def is_in(values: np.ndarray, ascending: np.ndarray) -> np.ndarray:
-    """Membership in a sorted array."""
-    if not len(ascending):
-        return np.zeros(len(values), bool)
-    places = np.minimum(np.searchsorted(ascending, values), len(ascending) - 1)
-    return ascending[places] == values
 
 
 def _nothing(n: int, k: int) -> tuple[np.ndarray, np.ndarray]:

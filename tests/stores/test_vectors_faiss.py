@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sample_frames import DIM, make_vectors
 
-from khung.errors import ConfigError, CorruptError
+from khung.errors import ConfigError, CorruptError, NotFound
 from khung.stores import vectors_faiss
 from khung.stores.vectors_faiss import FaissVectors, Fast, IndexPolicy, write_part
 
@@ -57,7 +57,12 @@ def test_the_gate_sees_a_bad_index(tmp_path: Path) -> None:
 
 def test_everything_can_be_taken_out_again_without_loss(tmp_path: Path) -> None:
     write(tmp_path / "p", 700, IndexPolicy(exact_up_to=100))
-    ids, vectors = FaissVectors([tmp_path / "p"], DIM).all_vectors()
+    sealed = FaissVectors([tmp_path / "p"], DIM)
+    ids = sealed.ids()
+    vectors = sealed.stored(ids)
+    assert (sealed.stored(ids[::-7]) == vectors[::-7]).all()
+    with pytest.raises(NotFound):
+        sealed.stored(np.array([5, 7000]))
     (tmp_path / "q").mkdir()
     write_part(tmp_path / "q", ids, vectors, IndexPolicy(exact_up_to=100))
     for name in (vectors_faiss.IDS, vectors_faiss.EXACT, vectors_faiss.FAST):

@@ -21,8 +21,8 @@ READS: dict[str, tuple[str, ...]] = {
 }
 """What each stage builds on."""
 
-NEEDS = READS | {"shard_indices": ("embeddings",)}
-"""What must be done before: a video can be found by its vectors before it is described."""
+NEEDS = {stage: reads[0] if reads else "" for stage, reads in READS.items()}
+"""What must be done before: a video can be sealed, and found by its vectors, before it is described."""
 
 VIDEO_STAGES = tuple(stage for stage in READS if stage != "shard_indices")
 MAX_ATTEMPTS = 3
@@ -33,10 +33,14 @@ def pending(ledger: Ledger, stage: str, in_flight: Iterable[str] = ()) -> list[L
     """What makes videos pass this stage now, by id: the video's own line, or the one before when it has none yet.
     `in_flight`: videos that an unfinished run has."""
     own = {entry.video_id: entry for entry in ledger.find(stage=stage)}
-    ready = [_done(ledger, before) for before in NEEDS[stage]]
-    able = set.intersection(*map(set, ready)) if ready else set(own)
-    wanted = sorted(v for v in able.difference(in_flight) if _wanted(own.get(v)))
-    return [own.get(video_id) or ready[-1][video_id] for video_id in wanted]
+    ready = _done(ledger, NEEDS[stage]) if NEEDS[stage] else own
+    wanted = sorted(v for v in ready.keys() - set(in_flight) if _wanted(own.get(v)))
+    return [own.get(video_id, ready[video_id]) for video_id in wanted]
+
+
+def unready(ledger: Ledger, stage: str, video_ids: Iterable[str]) -> set[str]:
+    """Those that cannot pass the stage now: a run over them leaves them out."""
+    return set(video_ids).difference(_done(ledger, NEEDS[stage])) if NEEDS[stage] else set()
 
 
 def stale(ledger: Ledger, stage: str, code_version: str) -> list[str]:

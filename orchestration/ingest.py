@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import dagster as dg
+from dagster._utils.error import SerializableErrorInfo
 
-from assets.catalog import VIDEO_STAGES, heads, in_service, pending, sealable
+from assets.catalog import VIDEO_STAGES, heads, in_service, pending, sealable, unready
 from assets.partitions import SHARDS
 from khung.errors import ConfigError, KhungError
 from khung.settings import Settings, settings
@@ -60,27 +61,25 @@ class Ingest:
         """Every stage of every video that is pending, then the shards that are behind, then a snapshot of them."""
         for stage in VIDEO_STAGES:
             keys = sync_partitions(self.instance, self.ledger)
-            self._make(stage, keys, {e.video_id for e in pending(self.ledger, stage)})
+            wanted = {entry.video_id for entry in pending(self.ledger, stage)}
+            self._make(stage, keys, wanted, unready(self.ledger, stage, keys))
         dirty = {f"{index:02}" for index in sealable(self.ledger, self.settings.shard_count, "")}
-        self._make("shard_indices", SHARDS.get_partition_keys(), dirty)
+        self._make("shard_indices", SHARDS.get_partition_keys(), dirty, set())
         newest = sorted(heads(self.ledger, self.settings.shard_count).values())
         if newest != in_service(self.settings.shelf_dir):
             tell("run", asset="search_snapshot", partitions=[])
             self._run("search_snapshot", {})
 
-    def _make(self, asset: str, keys: Sequence[str], wanted: set[str]) -> None:
-        for part in ranges(keys, wanted - in_flight(self.instance, asset, keys), VIDEOS_A_RUN):
+    def _make(self, asset: str, keys: Sequence[str], wanted: set[str], passable: set[str]) -> None:
+        for part in ranges(keys, wanted - in_flight(self.instance, asset, keys), VIDEOS_A_RUN, passable):
             tell("run", asset=asset, partitions=part)
             self._run(asset, range_tags(part))
 
     def _run(self, asset: str, tags: dict[str, str]) -> None:
         job = self.defs.resolve_job_def(job_name(asset))
         result = job.execute_in_process(instance=self.instance, tags=tags, run_config=QUIET, raise_on_error=False)
-        for event in result.all_events:
-            if event.is_step_failure and (asset == "search_snapshot" or not _foreseen(event)):
-                raise KhungError(
-                    f"{asset}: {event.step_failure_data.error.cause or event.step_failure_data.error.message}"
-                )
+        if not result.success and (fault := _fault(result, foreseen=asset != "search_snapshot")):
+            raise KhungError(f"{asset}: {fault}")
 
     def _again(self, video_ids: set[str]) -> None:
         """Who names a file that failed before wants it tried again."""
@@ -95,9 +94,20 @@ class Ingest:
                     yield video_id
 
 
-def _foreseen(event: dg.DagsterEvent) -> bool:
-    """Some videos failed and are in the ledger with their reasons; anything else is a fault of ours."""
-    return event.step_failure_data.user_failure_data is not None
+def _fault(result: dg.ExecuteInProcessResult, *, foreseen: bool) -> str:
+    """What stopped a run, in its own words; empty when it was no more than videos that failed, which the ledger tells."""
+    steps = [event.step_failure_data for event in result.all_events if event.is_step_failure]
+    if foreseen and steps and all(step.user_failure_data for step in steps):
+        return ""
+    ends = [event.job_failure_data for event in result.all_events if event.is_job_failure]
+    errors = [failure.error for failure in (*steps, *ends) if failure.error]
+    return _innermost(errors[0]) if errors else "The run failed without a word."
+
+
+def _innermost(error: SerializableErrorInfo) -> str:
+    while error.cause:
+        error = error.cause
+    return error.message.removeprefix(f"khung.errors.{error.cls_name}: ").strip()
 
 
 def tell(event: str, **more: object) -> None:

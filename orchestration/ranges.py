@@ -1,6 +1,6 @@
 """Runs over many partitions: which ranges to ask for, and which videos the unfinished runs already have.
 
-A run covers a contiguous range of partitions, in the order in which Dagster keeps them; a hole splits it.
+A run covers a contiguous range of partitions, in the order in which Dagster keeps them; one that is done splits it.
 """
 
 from collections.abc import Collection, Sequence
@@ -26,18 +26,19 @@ def job_name(asset: str) -> str:
     return f"make_{asset}"
 
 
-def ranges(keys: Sequence[str], wanted: Collection[str], size: int) -> list[list[str]]:
-    """The wanted partitions as runs of neighbours in `keys`, at most `size` each."""
+def ranges(keys: Sequence[str], wanted: Collection[str], size: int, passable: Collection[str] = ()) -> list[list[str]]:
+    """The wanted partitions as runs of neighbours in `keys`, at most `size` each. A range may lead over `passable` ones,
+    which its run leaves out: those that are not ready for the stage."""
     found: list[list[str]] = []
-    last = -2
-    for place, key in enumerate(keys):
-        if key not in wanted:
-            continue
-        if place == last + 1 and len(found[-1]) < size:
+    joined = False
+    for key in keys:
+        if key in wanted:
+            if not joined or len(found[-1]) == size:
+                found.append([])
             found[-1].append(key)
-        else:
-            found.append([key])
-        last = place
+            joined = True
+        elif key not in passable:
+            joined = False
     return found
 
 

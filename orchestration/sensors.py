@@ -11,7 +11,7 @@ from pathlib import Path
 import dagster as dg
 
 from assets.batch import VIDEOS_A_RUN
-from assets.catalog import VIDEO_STAGES, heads, in_service, pending, sealable
+from assets.catalog import VIDEO_STAGES, heads, in_service, pending, sealable, unready
 from assets.partitions import SHARDS, VIDEOS
 from assets.versions import digest
 from khung.settings import Settings
@@ -105,7 +105,7 @@ def _stage_runs(
     instance: dg.DagsterInstance, ledger: Ledger, stage: str, keys: Sequence[str]
 ) -> Iterator[dg.RunRequest]:
     entries = {e.video_id: e for e in pending(ledger, stage, in_flight(instance, stage, keys))}
-    for part in ranges(keys, entries, VIDEOS_A_RUN[stage]):
+    for part in ranges(keys, entries, VIDEOS_A_RUN[stage], unready(ledger, stage, keys)):
         state = digest(*((key, entries[key].stage, entries[key].updated_at) for key in part))
         yield dg.RunRequest(run_key=f"{stage}:{state}", job_name=job_name(stage), tags=range_tags(part))
 

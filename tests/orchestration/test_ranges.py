@@ -23,6 +23,13 @@ def test_a_hole_splits_a_run_and_a_run_is_bounded(wanted, size, expected):
     assert ranges(KEYS, set(wanted), size) == [list(part) for part in expected]
 
 
+def test_a_range_leads_over_what_its_run_leaves_out():
+    assert ranges(KEYS, set("abd"), 3, passable=set("c")) == [["a", "b", "d"]]
+    assert ranges(KEYS, set("abd"), 2, passable=set("c")) == [["a", "b"], ["d"]]
+    assert ranges(KEYS, set("afh"), 9, passable=set("bcdeg")) == [["a", "f", "h"]]
+    assert ranges(KEYS, set("afh"), 9, passable=set("bcd")) == [["a"], ["f"], ["h"]]
+
+
 def test_unfinished_runs_have_their_partitions():
     with dg.instance_for_test() as instance:
         for status, job, tags in (

@@ -144,6 +144,12 @@ def test_a_failed_video_splits_the_range_and_is_not_asked_again(kitchen):
     assert asked(tick(kitchen, sensors.stages_sensor)) == [("make_shots", "a", "a"), ("make_shots", "c", "c")]
 
 
+def test_a_video_that_is_not_ready_does_not_split_it(kitchen):
+    kitchen.stock("a", "b", "c", upto="videos")
+    kitchen.ledger.put([LedgerEntry("b", "videos", "failed", reason="empty_file")])
+    assert asked(tick(kitchen, sensors.stages_sensor)) == [("make_shots", "a", "c")]
+
+
 def test_what_an_unfinished_run_has_is_not_asked_again(kitchen):
     kitchen.stock("a", "b", "c", upto="videos")
     unfinished(kitchen, "shots", range_tags(["a", "b"]))

@@ -5,6 +5,7 @@ holds them may be this one or a worker (`worker.py`).
 """
 
 import logging
+import unicodedata
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -79,7 +80,7 @@ class TowerEmbedder:
         return self.stream(images, lambda image: self.tower.image(decoded(image)))
 
     def stream_texts(self, texts: Iterable[str]) -> Iterator[np.ndarray]:
-        return self.stream(texts, self.tower.text)
+        return self.stream((unicodedata.normalize("NFC", text) for text in texts), self.tower.text)
 
     def stream(self, inputs: Iterable[In], prepare: Callable[[In], Any]) -> Iterator[np.ndarray]:
         with ThreadPoolExecutor(self._preparers, "prepare") as pool:

@@ -88,7 +88,7 @@ class Word:
 
 @lru_cache(maxsize=1)
 def words() -> dict[tuple[str, str], Word]:
-    """By vocabulary (`colour`, `emotion`, `place`, `time`, `weather`, `kind`) and English word."""
+    """By vocabulary (`colour`, `emotion`, `place`, `time`, `kind`) and English word."""
     return {(which, en): Word(en, vi, phrase or en) for which, en, vi, phrase in _table("words.tsv", 4)}
 
 

@@ -1,12 +1,15 @@
 """What every Describer keeps to: both languages, closed vocabularies, boxes inside the frame."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 
-from khung.settings import Settings
+from khung.settings import DescriberSettings, Settings
 from khung.vision import Describer
-from khung.vision.load import load_vision
-from khung.vision.vocabulary import vocabulary
+from khung.vision.load import load_describer
+from khung.vision.vlm_schema import vocabularies
+from tests.support.moody_server import MoodyServer, colour
 
 RNG = np.random.default_rng(11)
 IMAGES = [
@@ -18,9 +21,29 @@ IMAGES = [
 ]
 
 
-@pytest.fixture(scope="module", params=[pytest.param("embedded", marks=pytest.mark.models)])
-def describer(request, models_dir) -> Describer:
-    return load_vision(Settings(profile=request.param, models_dir=models_dir)).describer
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param("composed", marks=pytest.mark.models),
+        pytest.param("qwen3-vl-4b", marks=pytest.mark.torch),
+        pytest.param("server"),
+    ],
+)
+def describer(request, models_dir) -> Iterator[Describer]:
+    """The composed one; a tiny Qwen3-VL of random weights, loaded the way the real one is; one that a server runs."""
+    if request.param == "composed":
+        yield load_describer(Settings(_env_file=None, models_dir=models_dir))
+    elif request.param == "qwen3-vl-4b":
+        folder = request.getfixturevalue("tiny")("qwen3vl")
+        held = {"folder": folder, "device": "cpu", "dtype": "float32", "image_tokens": 64, "answer_tokens": 64}
+        yield load_describer(_with(name=request.param, **held))
+    else:
+        with MoodyServer([colour]) as server:
+            yield load_describer(_with(name="server", servers=(server.url,), served_as="tiny", revision="abc"))
+
+
+def _with(**held) -> Settings:
+    return Settings(_env_file=None, profile="gpu", describer=DescriberSettings(**held))
 
 
 def test_one_description_an_image_in_both_languages(describer):
@@ -34,13 +57,17 @@ def test_one_description_an_image_in_both_languages(describer):
 
 
 def test_the_fields_keep_to_their_vocabularies(describer):
+    """The composed describer's words are among those of the language models: facets agree between profiles."""
+    words = {name: set(table) for name, table in vocabularies().items()}
     for found in describer.describe(IMAGES):
-        assert found.scene_type in vocabulary("scene") | {"unknown"}
-        assert found.time_of_day in vocabulary("time") | {"unknown"}
-        assert found.weather in vocabulary("weather") | {"unknown"}
-        assert found.place in vocabulary("place") | {"unknown"}
-        assert set(found.emotions) <= vocabulary("emotion")
-        assert set(found.colors) <= vocabulary("colour")
+        assert found.scene_type in words["scene"] | {"unknown"}
+        assert found.time_of_day in words["time"] | {"unknown"}
+        assert found.weather in words["weather"] | {"unknown"}
+        assert found.place in words["place"] | {"unknown"}
+        assert set(found.emotions) <= words["emotion"]
+        assert set(found.actions) <= words["action"]
+        assert set(found.colors) <= words["colour"]
+        assert {region.label for region in found.objects} <= words["object"]
         for region in found.objects:
             left, top, right, bottom = region.box
             assert 0 <= left <= right <= 1

@@ -24,6 +24,7 @@ from khung.search.request import Degraded, Reranker, SearchRequest, SearchResult
 from khung.search.running import TIMEOUTS_S, Runner
 from khung.search.scale import measure, read_scales
 from khung.search.sequence import chains, trace
+from khung.search.suggest import Suggester, captions_of
 from khung.vision import Embedder
 
 __all__ = ["Degraded", "Engine", "Reranker", "SearchRequest", "SearchResult"]
@@ -66,6 +67,17 @@ class Engine:
         scales = read_scales(snapshot.normalisers) or measure(snapshot.vectors, self.frames, embedder if fits else None)
         self.channels = Channels(snapshot, self.frames, embedder, scales)
         self.runner = Runner(timeouts_s)
+        self._suggester: Suggester | None = None
+
+    def warm(self) -> None:
+        """Do beforehand what the first questions would wait for: compile the sequence search, read captions for suggestions.
+        Takes seconds; safe in a thread of its own while searches run."""
+        chains(np.zeros((2, 1), np.float32), np.zeros(1), np.array([0, 1]), [Gap()])
+        self._suggester = Suggester(captions_of(self.snapshot.records, self.frames))
+
+    def did_you_mean(self, text: str) -> str:
+        """The text with the marks that it most likely lacks, by the library's captions; "" when there is nothing better."""
+        return self._suggester.suggest(text) if self._suggester else ""
 
     def search(self, request: SearchRequest) -> SearchResult:
         """Raises QueryError, NotFound (of a frame id), SearchUnavailable when no channel answers."""
@@ -85,6 +97,7 @@ class Engine:
             total=len(ranking.positions),
             facets=self._facets(best) if request.facets else {},
             took_ms=1000 * (time.perf_counter() - began),
+            did_you_mean=self.did_you_mean(parsed.text) if _is_plain(parsed) else "",
         )
 
     def _allowed(self, request: SearchRequest, parsed: ParsedQuery) -> np.ndarray | None:
@@ -212,6 +225,12 @@ def _with_steps(parsed: ParsedQuery, request: SearchRequest) -> ParsedQuery:
         raise QueryError(f"The question has {len(events)} steps.", cure=f"At most {MAX_EVENTS} are followed.")
     gaps = parsed.gaps + (Gap(),) * (max(len(events) - 1, 0) - len(parsed.gaps))
     return replace(parsed, events=events, gaps=gaps)
+
+
+def _is_plain(parsed: ParsedQuery) -> bool:
+    """One event in words alone: a suggestion for anything else would lose what was understood."""
+    structural = {"then", "gap", "time", "field", "screen_text", "without"}
+    return len(parsed.events) == 1 and not any(piece.kind in structural for piece in parsed.pieces)
 
 
 def _check_asked(request: SearchRequest, parsed: ParsedQuery) -> None:

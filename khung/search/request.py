@@ -66,6 +66,7 @@ class SearchResult:
     total: int
     facets: Mapping[str, Mapping[str, int]]
     took_ms: float
+    did_you_mean: str = ""  # the question with the marks that it most likely lacks; only once the engine is warm
 
 
 class SnapshotLike(Protocol):

@@ -120,6 +120,12 @@ def test_english_questions_find_the_english_captions(index):
     assert mean(found) >= 0.99
 
 
+def test_english_function_words_are_not_asked_of_vietnamese_captions():
+    terms = {c.term for c in caption_ask("a man in the office", "en").clauses}
+    assert terms == {"man", "office", "man_office"}
+    assert {c.term for c in caption_ask("in the", "en").clauses} >= {"in", "the"}  # nothing else to go by
+
+
 if __name__ == "__main__":
     import tempfile
 

@@ -80,6 +80,9 @@ class LargeModelSettings(BaseSettings):
     attention: Literal["sdpa", "flash_attention_2", "eager"] = "sdpa"
     device: str = Field("", description="e.g. cuda:1; empty: the first accelerator, or the CPU")
     image_tokens: int = Field(640, ge=16, le=1800, description="most tokens of a frame: quality against time")
+    run_in: Literal["here", "devices"] = Field(
+        "here", description="this process, or one of its own for each GPU: a device that fails is then started again"
+    )
 
 
 class EmbedderSettings(LargeModelSettings):

@@ -5,13 +5,18 @@ What each model computes is in its own file; which one runs is `load.py`'s choic
 """
 
 import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
 
 from khung.errors import ConfigError, ModelFileMissing
 from khung.settings import DescriberSettings, EmbedderSettings, LargeModelSettings, Settings
-from khung.vision import Embedder, gme, openai_describer, qwen3_vl, siglip, towers, vlm
+from khung.vision import Embedder, fleet, gme, openai_describer, qwen3_vl, siglip, towers, vlm
 from khung.vision.cards import CARDS, ModelCard
 from khung.vision.checkpoint import Checkpoint
 from khung.vision.speaking import Speaker, SpeakingDescriber
+from khung.vision.worker import Worker
 
 SERVER = "server"
 """The describer's name when OpenAI-compatible servers describe."""
@@ -23,7 +28,14 @@ _keeping = threading.Lock()
 
 
 def embedder(settings: Settings, name: str, held: EmbedderSettings) -> Embedder:
-    """The Embedder of a card. Raises ModelFileMissing, ModelError, ConfigError."""
+    """The Embedder of a card, in this process or in one for each device. Raises ModelFileMissing, ModelError, ConfigError."""
+    _checkpoint(_card(name, "embedder"), settings, held).check()  # before processes are started for nothing
+    make = partial(embedder_here, settings, name, held)
+    return fleet.FleetEmbedder(_workers(make)) if held.run_in == "devices" else make()
+
+
+def embedder_here(settings: Settings, name: str, held: EmbedderSettings) -> towers.TowerEmbedder:
+    """The same, in this process: what a worker makes."""
     card = _card(name, "embedder")
     weights = _checkpoint(card, settings, held)
     if card.family == "gme":
@@ -69,8 +81,30 @@ def _speaker(settings: Settings, name: str) -> Speaker:
     held = settings.describer
     if name == SERVER:
         return openai_describer.connect(held.servers, _served(held), key=held.api_key.get_secret_value())
+    _checkpoint(_card(name, "describer"), settings, held).check()
+    make = partial(speaker_here, settings, name)
+    return fleet.FleetSpeaker(_workers(make)) if held.run_in == "devices" else make()
+
+
+def speaker_here(settings: Settings, name: str) -> vlm.VlmSpeaker:
+    """The describing model in this process: what a worker makes."""
+    held = settings.describer
     weights = _checkpoint(_card(name, "describer"), settings, held)
     return vlm.VlmSpeaker(weights, most_tokens=held.image_tokens, answer_tokens=held.answer_tokens)
+
+
+def _workers(make: Callable[[], Any]) -> list[Worker]:
+    """One a device, all loading at the same time. When one cannot, the others are ended."""
+    environments = fleet.visible_devices()
+    with ThreadPoolExecutor(len(environments)) as pool:
+        started = [pool.submit(Worker, make, environment) for environment in environments]
+    failed = [error for job in started if (error := job.exception())]
+    if failed:
+        for job in started:
+            if not job.exception():
+                job.result().close()
+        raise failed[0]
+    return [job.result() for job in started]
 
 
 def _served(held: DescriberSettings) -> openai_describer.ServedModel:

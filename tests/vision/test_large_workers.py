@@ -1,0 +1,50 @@
+"""The large models in worker processes, as the settings ask for them: the same numbers and words as in this process."""
+
+import numpy as np
+import pytest
+
+from khung.errors import ModelFileMissing
+from khung.settings import DescriberSettings, EmbedderSettings, Settings
+from khung.vision import large
+from tests.support.tiny_models import picture
+
+pytestmark = pytest.mark.torch
+
+
+@pytest.fixture(autouse=True)
+def one_thread(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+
+
+def held(kind, folder, **fields):
+    return kind(folder=folder, device="cpu", dtype="float32", image_tokens=64, **fields)
+
+
+def test_an_embedder_for_each_device(tiny, monkeypatch):
+    monkeypatch.setattr(large.fleet, "visible_devices", lambda: [{}, {}])  # two workers on one CPU
+    here = held(EmbedderSettings, tiny("gme"))
+    settings = Settings(_env_file=None, profile="gpu", embedder=here)
+    images = [picture(seed) for seed in range(5)]
+    expected = large.embedder(settings, "gme-2b", here)
+    embedder = large.embedder(settings, "gme-2b", here.model_copy(update={"run_in": "devices"}))
+    try:
+        assert (embedder.fingerprint, embedder.dim) == (expected.fingerprint, expected.dim)
+        assert np.abs(embedder.embed_images(images) - expected.embed_images(images)).max() < 1e-6
+        assert np.abs(embedder.embed_texts(["chợ"]) - expected.embed_texts(["chợ"])).max() < 1e-6
+    finally:
+        embedder.close()
+
+
+def test_a_describer_in_a_worker(tiny):
+    there = held(DescriberSettings, tiny("qwen25vl"), answer_tokens=64, run_in="devices")
+    settings = Settings(_env_file=None, profile="gpu", describer=there)
+    describer = large.describer(settings, "qwen3-vl-4b")
+    assert describer.fingerprint == large.describer_fingerprint(settings, "qwen3-vl-4b")
+    (said,) = describer.describe([picture(1)])
+    assert said.captions["vi"] and said.captions["en"] and 0 < said.confidence < 1
+
+
+def test_what_is_missing_is_told_as_in_this_process(tmp_path):
+    settings = Settings(_env_file=None, profile="gpu", models_dir=tmp_path)
+    with pytest.raises(ModelFileMissing, match="khung models pull gme-2b"):
+        large.embedder(settings, "gme-2b", EmbedderSettings(run_in="devices"))

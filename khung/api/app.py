@@ -13,8 +13,9 @@ from fastapi.staticfiles import StaticFiles
 
 import khung
 from khung.api import logs, problems
+from khung.api.contest import Booth
 from khung.api.guard import Guard
-from khung.api.routes import library, media, pages, search, system
+from khung.api.routes import contest, library, media, pages, search, system
 from khung.api.service import Service
 from khung.errors import ModelError
 from khung.settings import Settings
@@ -36,6 +37,7 @@ def create_app(settings: Settings, *, embedder: "Embedder | None" = None) -> Fas
         logs.configure()
         service = app.state.service = Service.of(settings, embedder or await anyio.to_thread.run_sync(_load, settings))
         await anyio.to_thread.run_sync(service.serving.refresh)
+        booth = app.state.booth = Booth(settings) if settings.contest.server else None
         watcher = asyncio.create_task(_watch(service))
         try:
             yield
@@ -43,6 +45,8 @@ def create_app(settings: Settings, *, embedder: "Embedder | None" = None) -> Fas
             watcher.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await watcher
+            if booth:
+                await booth.aclose()
             service.serving.close()
 
     app = FastAPI(
@@ -59,6 +63,7 @@ def create_app(settings: Settings, *, embedder: "Embedder | None" = None) -> Fas
     image_body, video_body = settings.serve.max_image_bytes + FORM, settings.serve.max_upload_bytes + FORM
     app.include_router(search.router, max_body_size=image_body)
     app.include_router(library.router, max_body_size=video_body)
+    app.include_router(contest.router, max_body_size=FORM)
     app.include_router(media.router, max_body_size=0)
     app.include_router(system.router, max_body_size=0)
     app.include_router(pages.router, max_body_size=video_body)

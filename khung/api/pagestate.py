@@ -77,6 +77,15 @@ class PageState(BaseModel):
             where = ".".join(map(str, first["loc"])) or "query"
             raise QueryError(f"{where}: {first['msg'].removeprefix('Value error, ')}") from error
 
+    def question_fields(self) -> list[tuple[str, str]]:
+        """The question as `/v1/search` takes it: times in milliseconds, nothing of the screen."""
+        values = self.question().model_dump(exclude={"limit", "offset"}, exclude_defaults=True)
+        return [
+            (name, str(one))
+            for name, value in values.items()
+            for one in (value if isinstance(value, list) else [value])
+        ]
+
     # -- links
 
     def url(self, **changes: object) -> str:

@@ -271,3 +271,69 @@ class HealthOut(BaseModel):
 class ReadyOut(BaseModel):
     status: Literal["ready"] = "ready"
     snapshot: str
+
+
+class SeatOut(BaseModel):
+    """An operator at the contest."""
+
+    username: str
+    evaluation_id: str = Field(description="the chosen contest run, or empty")
+
+
+class EvaluationOut(BaseModel):
+    id: str
+    name: str
+    status: str
+
+
+class TaskOut(BaseModel):
+    key: str
+    name: str
+    group: str
+    type: str
+    duration_s: int
+    status: str = Field(description="empty where the organisers hide it")
+    left_s: int | None
+    elapsed_s: int | None
+
+
+class EntryOut(BaseModel):
+    """An answer of the team's list."""
+
+    id: int
+    kind: str
+    item_name: str
+    video_id: str
+    frames: list[int]
+    times_ms: list[int]
+    text: str
+    by: str
+    sent_by: str
+    state: str = Field(description="proposed | sending | sent | refused | unknown")
+    verdict: str = Field(description="CORRECT | WRONG | INDETERMINATE | UNDECIDABLE, or empty")
+    message: str
+
+
+class ContestNowOut(BaseModel):
+    username: str
+    evaluation_id: str
+    rules: str
+    task: TaskOut | None = None
+    entries: list[EntryOut] = []
+
+
+class NoticeOut(BaseModel):
+    code: str
+    message: str
+
+
+class DraftOut(BaseModel):
+    """What would be sent, for a person to compare first."""
+
+    kind: str
+    item_name: str
+    frames: list[int]
+    times_ms: list[int]
+    answer: dict[str, str | int] = Field(description="exactly what the server gets")
+    task: str
+    notices: list[NoticeOut]

@@ -59,7 +59,7 @@ class Service:
 
         def answer() -> SearchResult:
             with self.serving.borrow() as resident:
-                return resident.engine.search(self._request(asked))
+                return resident.engine.search(self.request(asked))
 
         def keep(result: SearchResult) -> bool:  # the snapshot may have been swapped since the key was made
             return not result.degraded and result.snapshot_id == snapshot_id
@@ -67,7 +67,8 @@ class Service:
         key = hashlib.sha256(f"{snapshot_id}\n{asked.model_dump_json()}".encode()).digest()
         return await self.desk.ask(key, answer, keep=keep)
 
-    def _request(self, asked: SearchIn) -> SearchRequest:
+    def request(self, asked: SearchIn) -> SearchRequest:
+        """The question in the engine's words. Raises NotFound when its image is no longer kept."""
         return SearchRequest(
             text=asked.q,
             image=self._pixels(asked.image),

@@ -29,6 +29,7 @@ BEYOND_SCHEMAS = {  # may refuse what the schema allows, for a reason that JSON 
     ("/v1/search", "get"): "something must be asked",
     ("/v1/search", "post"): "something must be asked",
     ("/v1/query-images", "post"): "the bytes must be a picture",
+    ("/v1/answer-file", "get"): "something must be asked, and found",
     ("/v1/uploads", "post"): "the name must end like a video's",
 }
 

@@ -9,6 +9,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from khung.api import present
 from khung.api.chips import chips_of, facets_of, word
+from khung.api.contest import Booth, booth_of
 from khung.api.library import library_videos
 from khung.api.pagestate import PAGE_SIZE, PageState
 from khung.api.problems import Problem
@@ -42,7 +43,10 @@ async def search_page(request: Request, state: State, service: Asked) -> Respons
     if not state.asks:
         videos = await anyio.to_thread.run_sync(_reel, service)
         return page(request, "search.html", state=state, here="search", videos=videos, examples=EXAMPLES)
-    result = await service.search(state.question())
+    asked = state.question()
+    result = await service.search(asked)
+    if (booth := request.app.state.booth) and (token := request.cookies.get("contest")):
+        booth.log_search(token, service, await anyio.to_thread.run_sync(service.request, asked), result)
     return page(request, "search.html", state=state, here="search", **_answer(state, result, words_of(request)))
 
 
@@ -105,6 +109,12 @@ async def search_by_image(service: Asked, picture: UploadFile) -> Response:
     return RedirectResponse(f"/?image={kept.image}", 303)
 
 
+@router.get("/contest")
+def contest_page(request: Request, _: Annotated[Booth, Depends(booth_of)]) -> Response:
+    """Logging in, the running task, the team's answers."""
+    return page(request, "contest.html", here="contest")
+
+
 @router.get("/docs")
 def api_page(request: Request) -> Response:
     """The HTTP API, from its own OpenAPI description."""
@@ -125,7 +135,8 @@ def page(
         here=here,
         theme=theme if theme in ("light", "dark") else "",
         home_url="/",
-        contest=False,
+        contest=request.app.state.booth is not None,
+        rules=request.app.state.service.settings.contest.rules if request.app.state.booth else "",
         other_language=other,
         other_language_url=str(request.url.include_query_params(ui=other).replace(scheme="", netloc="")),
         **values,
@@ -162,6 +173,7 @@ def _answer(state: PageState, result: SearchResult, t: Words) -> dict[str, Any]:
         "terms": _terms(state),
         "degraded": missing,
         "suggestion": None,
+        "question_fields": state.question_fields(),
         "snapshot": shown.snapshot,
         "took_ms": shown.took_ms,
         "next_url": state.url(page=state.page + 1) if more else "",

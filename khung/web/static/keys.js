@@ -1,4 +1,5 @@
 // The keyboard, from query to answer. A key means nothing while someone types, and nothing with Ctrl, Alt or Meta.
+import { check } from "./contest.js";
 import { addStep } from "./form.js";
 import { current, neighbourCard, setCurrent } from "./grid.js";
 import { visit } from "./navigate.js";
@@ -32,6 +33,7 @@ export function onKey(event) {
 }
 
 function press(event) {
+  if (event.key === "S" && event.shiftKey) return check();
   const action = KEYS[event.key.length === 1 ? event.key.toLowerCase() : event.key];
   if (!action || (event.key === " " && event.target.closest("button, summary, video"))) return false;
   return action();

@@ -1,4 +1,5 @@
 // The start: one listener a kind of event, each handed to the module that knows. Nothing here knows what a result is.
+import { CONTEST, setUpAnswering, setUpContest } from "./contest.js";
 import { addStep, removeStep, setUpForm } from "./form.js";
 import { setUpGrid } from "./grid.js";
 import { onKey } from "./keys.js";
@@ -23,6 +24,7 @@ const DO = {
   "step-back": () => step(-1),
   "step-forward": () => step(1),
   "moment": toMoment,
+  ...CONTEST,
 };
 
 document.addEventListener("click", (event) => {
@@ -46,8 +48,10 @@ onPage(() => {
   setUpForm();
   setUpGrid();
   setUpPlayer(document.getElementById("frame"));
+  setUpAnswering();
   centreStrip(document.getElementById("frame"));
   openFromAddress();
 });
 setUpPictures();
+setUpContest();
 setUpLibrary();

@@ -1,4 +1,5 @@
 // Looking closer: a frame's page, shown beside the results. Its address is the search's with `frame=` added.
+import { setUpAnswering } from "./contest.js";
 import { cards, current, setCurrent } from "./grid.js";
 import { fetchPage } from "./navigate.js";
 import { setUpPlayer } from "./player.js";
@@ -66,6 +67,7 @@ function show(frame, push) {
   explain(frame, card);
   centreStrip(frame);
   setUpPlayer(frame);
+  setUpAnswering();
   if (firstTime && innerNarrow()) frame.querySelector("[data-do=close-panel]").focus();
 }
 

@@ -20,8 +20,7 @@ def held(kind, folder, **fields):
     return kind(folder=folder, device="cpu", dtype="float32", image_tokens=64, **fields)
 
 
-def test_an_embedder_for_each_device(tiny, monkeypatch):
-    monkeypatch.setattr(large.fleet, "visible_devices", lambda: [{}, {}])  # two workers on one CPU
+def test_an_embedder_in_a_worker(tiny):
     here = held(EmbedderSettings, tiny("gme"))
     settings = Settings(_env_file=None, profile="gpu", embedder=here)
     images = [picture(seed) for seed in range(5)]

@@ -121,7 +121,7 @@ class Settings(BaseSettings):
 
     embedder: EmbedderSettings = Field(default_factory=EmbedderSettings)
     describer: DescriberSettings = Field(default_factory=DescriberSettings)
-    reader_name: str = Field("", description="screen-text, or describer; empty: the profile's")
+    reader_name: str = Field("", description="screen-text, describer or both; empty: the profile's")
     fallback_name: str = Field("", description="embedder for frames that the first one fails on; none: no fallback")
 
     shard_count: int = Field(16, ge=1, le=1024)

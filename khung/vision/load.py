@@ -40,28 +40,30 @@ class Choice:
 
 
 EMBEDDED_EMBEDDER, EMBEDDED_DESCRIBER, EMBEDDED_READER = "conse", "composed", "screen-text"
-READ_BY_DESCRIBER, NONE = "describer", "none"
+READ_BY_DESCRIBER, READ_BY_BOTH, NONE = "describer", "both", "none"
 
 PROFILES = {
     "embedded": Choice(EMBEDDED_EMBEDDER, EMBEDDED_DESCRIBER, EMBEDDED_READER),
     "cpu": Choice("siglip2-base", EMBEDDED_DESCRIBER, EMBEDDED_READER),
-    "gpu": Choice("gme-2b", "qwen3-vl-4b", EMBEDDED_READER, fallback="siglip2-base"),
+    "gpu": Choice("gme-2b", "qwen3-vl-4b", READ_BY_BOTH, fallback="siglip2-base"),
 }
 
 
 def choice(settings: Settings) -> Choice:
     """The profile's names, those that are set by themselves in their place. Raises ConfigError."""
     profile = PROFILES[settings.profile]
+    describer = settings.describer.name or profile.describer
+    reader = profile.reader if describer != EMBEDDED_DESCRIBER else EMBEDDED_READER
     chosen = Choice(
         settings.embedder.name or profile.embedder,
-        settings.describer.name or profile.describer,
-        settings.reader_name or profile.reader,
+        describer,
+        settings.reader_name or reader,
         settings.fallback_name or profile.fallback,
     )
-    if chosen.reader not in (EMBEDDED_READER, READ_BY_DESCRIBER):
-        cure = f"Set KHUNG_READER_NAME to {EMBEDDED_READER} or {READ_BY_DESCRIBER}."
+    if chosen.reader not in (EMBEDDED_READER, READ_BY_DESCRIBER, READ_BY_BOTH):
+        cure = f"Set KHUNG_READER_NAME to {EMBEDDED_READER}, {READ_BY_DESCRIBER} or {READ_BY_BOTH}."
         raise ConfigError(f"There is no reader “{chosen.reader}”.", cure=cure)
-    if chosen.reader == READ_BY_DESCRIBER and chosen.describer == EMBEDDED_DESCRIBER:
+    if chosen.reader != EMBEDDED_READER and chosen.describer == EMBEDDED_DESCRIBER:
         raise ConfigError("The composed describer reads no text.", cure=f"Set KHUNG_READER_NAME to {EMBEDDED_READER}.")
     return chosen
 
@@ -136,9 +138,13 @@ class _Loader:
         if self._chosen.reader == EMBEDDED_READER:
             return self.embedded.reader
         from khung.vision import large
+        from khung.vision.merged_reader import MergedReader
         from khung.vision.speaking import SpokenReader
 
-        return SpokenReader(large.describer(self._settings, self._chosen.describer))
+        describer = large.describer(self._settings, self._chosen.describer)
+        if self._chosen.reader == READ_BY_BOTH:
+            return MergedReader(self.embedded.reader, describer)
+        return SpokenReader(describer)
 
 
 def _embedder_fingerprint(settings: Settings, chosen: Choice) -> str:
@@ -162,10 +168,12 @@ def _describer_fingerprint(settings: Settings, chosen: Choice) -> str:
 
 
 def _reader_fingerprint(chosen: Choice, describer: str) -> str:
-    if chosen.reader == EMBEDDED_READER:
-        from khung.vision import embedded
-
-        return embedded.reader_fingerprint()
+    from khung.vision import embedded, merged_reader
     from khung.vision.speaking import spoken_fingerprint
 
-    return spoken_fingerprint(describer)
+    if chosen.reader == EMBEDDED_READER:
+        return embedded.reader_fingerprint()
+    spoken = spoken_fingerprint(describer)
+    if chosen.reader == READ_BY_BOTH:
+        return merged_reader.fingerprint_of(embedded.reader_fingerprint(), spoken)
+    return spoken

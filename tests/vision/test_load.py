@@ -37,6 +37,8 @@ def test_a_profile_names_its_models_and_each_can_be_replaced():
     own = _with("gpu", embedder=EmbedderSettings(name="qwen3-vl-embedding-8b"), fallback_name="none")
     assert (choice(own).embedder, choice(own).describer) == ("qwen3-vl-embedding-8b", "qwen3-vl-4b")
     assert load_fallback(own) is None
+    assert (choice(_with("gpu")).reader, choice(_with("embedded")).reader) == ("both", "screen-text")
+    assert choice(_with("gpu", describer=DescriberSettings(name="composed"))).reader == "screen-text"
 
 
 @pytest.mark.parametrize(
@@ -114,6 +116,16 @@ def test_a_describer_and_the_reader_of_its_answers_are_one_model(tiny):
     assert (describer.fingerprint, reader.fingerprint) == (told.describer, told.reader)
     assert reader._describer is describer
     assert load_describer(settings) is describer
+
+
+@pytest.mark.torch
+@pytest.mark.models
+def test_the_gpu_profile_reads_by_both(tiny, models_dir):
+    held = DescriberSettings(name="qwen3-vl-4b", answer_tokens=64, **_held(tiny("qwen3vl")))
+    settings = _with(describer=held, models_dir=models_dir)
+    reader = load_reader(settings)
+    assert reader.fingerprint == fingerprints(settings).reader
+    assert len(reader.read([IMAGE])) == 1
 
 
 def test_servers_describe_when_they_are_named():

@@ -2,11 +2,13 @@
 
 import json
 import os
+import platform
 import resource
 import shutil
 import subprocess
 import time
 from collections.abc import Callable
+from datetime import date
 from functools import cache
 from pathlib import Path
 
@@ -17,6 +19,13 @@ from khung.video.extract import Extraction, extract
 ROOT = Path(__file__).parent.parent
 CLIPS = ROOT / "tests" / "data"
 OUT = Path(__file__).parent / "out"
+PAGE = Path(__file__).parent / "VIDEO.md"
+PAGES = ("video_speed", "video_shots", "video_keyframes")
+HEAD = """# The video stage, measured
+
+`python -m bench video_speed video_shots video_keyframes` makes this page (and JSON in `bench/out/`); it needs the model files (`make
+models`) and FFmpeg. Clips outside the repository are used where they are found (`KHUNG_TEST_CLIPS`).
+"""
 KINDS = {".mp4", ".avi", ".mpg", ".mov"}
 
 
@@ -83,3 +92,48 @@ def ffmpeg_cpu_s(path: Path) -> float:
     subprocess.run(command, check=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def machine() -> str:
+    """The processor, and how many cores this process may use."""
+    names = [
+        line.split(":")[1].strip()
+        for line in Path("/proc/cpuinfo").read_text().splitlines()
+        if line.startswith("model name")
+    ]
+    return f"{names[0] if names else platform.machine()}, {len(os.sched_getaffinity(0))} cores"
+
+
+def keep(name: str, tables: dict[str, list[dict]], notes: list[str]) -> None:
+    """The results as JSON in bench/out, and bench/VIDEO.md written anew from all that is there."""
+    OUT.mkdir(exist_ok=True)
+    result = {"machine": machine(), "date": date.today().isoformat(), "tables": tables, "notes": notes}
+    (OUT / f"{name}.json").write_text(json.dumps(result, indent=1, ensure_ascii=False))
+    pages = [path for page in PAGES if (path := OUT / f"{page}.json").exists()]
+    PAGE.write_text("\n".join([HEAD, *(_section(json.loads(path.read_text())) for path in pages)]))
+    print(_section(result))
+
+
+def _section(result: dict) -> str:
+    parts = []
+    for title, rows in result["tables"].items():
+        parts += [f"## {title}", "", _table(rows), ""]
+    return "\n".join(
+        [
+            *parts,
+            *(f"- {note}" for note in result["notes"]),
+            "",
+            f"Measured {result['date']} on {result['machine']}.",
+            "",
+        ]
+    )
+
+
+def _table(rows: list[dict]) -> str:
+    columns = list(rows[0])
+    lines = [columns, ["---"] * len(columns), *([_cell(row[column]) for column in columns] for row in rows)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _cell(value: object) -> str:
+    return f"{value:.3f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)

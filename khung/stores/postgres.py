@@ -23,32 +23,35 @@ _TRIES = 3
 class Postgres:
     """A pool of connections to a database whose schema is up to date. Thread-safe; not to be carried over a fork."""
 
-    def __init__(self, url: str, *, schema: str = "khung", max_size: int = 8, migrate: bool = True) -> None:
+    def __init__(
+        self, url: str, *, schema: str = "khung", max_size: int = 8, migrate: bool = True, timeout_s: float = 10
+    ) -> None:
         from psycopg_pool import ConnectionPool
 
         if not schema.isidentifier():
             raise ConfigError(f"“{schema}” cannot be a schema's name.")
         self.schema = schema
         self._pool: ConnectionPool[Connection[Any]] = ConnectionPool(
-            url, min_size=1, max_size=max_size, timeout=10, open=False, check=ConnectionPool.check_connection,
+            url, min_size=1, max_size=max_size, timeout=timeout_s, open=False, check=ConnectionPool.check_connection,
             kwargs={"options": f"-c search_path={schema}", "connect_timeout": 5},
         )  # fmt: skip
         with _told():
-            self._pool.open(wait=True, timeout=15)
+            self._pool.open(wait=True, timeout=timeout_s)
             if migrate:
                 self.migrate()
 
     def transaction(self, work: "Callable[[Connection[Any]], T]") -> T:
         """`work` in one transaction. It is begun anew when the server broke off before the commit, so it must bear repetition."""
         import psycopg
+        from psycopg_pool import PoolTimeout
 
         with _told():
             for last_try in [False] * (_TRIES - 1) + [True]:
                 try:
                     with self._pool.connection() as connection:
                         return work(connection)
-                except (psycopg.OperationalError, psycopg.errors.SerializationFailure):
-                    if last_try:
+                except (psycopg.OperationalError, psycopg.errors.SerializationFailure) as error:
+                    if last_try or isinstance(error, PoolTimeout):  # the pool has waited for the server already
                         raise
         raise AssertionError("unreachable")
 

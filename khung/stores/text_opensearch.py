@@ -156,6 +156,12 @@ class OpenSearchText:
                     break
             return _as_hits(found[:limit], clauses)
 
+    def best(
+        self, clauses: Sequence[TextClause], *, limit: int, allowed: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        hits = self.search(clauses, limit=limit, allowed=allowed, terms=False)
+        return np.array([h.score for h in hits], np.float32), np.array([h.vector_id for h in hits], np.int64)
+
     def _should(self, clauses: Sequence[TextClause], named: bool) -> list[dict[str, Any]]:
         asked = []
         for number, clause in enumerate(clauses):

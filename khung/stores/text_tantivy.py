@@ -170,14 +170,21 @@ class TantivyText:
         check_clauses(clauses)
         return [sum(part.count(clause) for part in self._parts) for clause in clauses]
 
-    def search(
-        self, clauses: Sequence[TextClause], *, limit: int, allowed: np.ndarray | None = None, terms: bool = True
-    ) -> list[TextHit]:
+    def search(self, clauses: Sequence[TextClause], *, limit: int, allowed: np.ndarray | None = None) -> list[TextHit]:
+        found = self._found(clauses, limit, allowed)
+        told = [part.terms(address, clauses) for part, address in found.places]
+        return [TextHit(*hit) for hit in zip(found.ids.tolist(), found.scores.tolist(), told, strict=True)]
+
+    def best(
+        self, clauses: Sequence[TextClause], *, limit: int, allowed: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        found = self._found(clauses, limit, allowed)
+        return found.scores.astype(np.float32), found.ids
+
+    def _found(self, clauses: Sequence[TextClause], limit: int, allowed: np.ndarray | None) -> _Hits:
         counts, documents = self.document_counts(clauses), len(self)
         asked = [(part, part.query(clauses, counts, documents)) for part in self._parts] if limit > 0 else []
-        found = _best_of_parts([(part, query) for part, query in asked if query is not None], limit, allowed)
-        told = [part.terms(address, clauses) if terms else () for part, address in found.places]
-        return [TextHit(*hit) for hit in zip(found.ids.tolist(), found.scores.tolist(), told, strict=True)]
+        return _best_of_parts([(part, query) for part, query in asked if query is not None], limit, allowed)
 
 
 def _best_of_parts(asked: Sequence[tuple[_Part, Any]], limit: int, allowed: np.ndarray | None) -> _Hits:

@@ -3,11 +3,13 @@
 Running them side by side, time-outs and failures are `engine.py`; putting them together is `fusion.py`.
 """
 
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 
 import numpy as np
+from cachetools import LRUCache
 
 from khung.errors import SearchUnavailable, VectorSpaceMismatch
 from khung.records import FrameRecord, vector_id
@@ -23,6 +25,7 @@ from khung.text import fold, tokens
 from khung.vision import Embedder
 
 CHANNELS = ("vector", "text", "screen_text", "facets")
+_REMEMBERED = 64  # sets of frame ids, each at most 8 bytes a frame
 _MENTIONED = 0.7  # of the expected text score: then a caption speaks of what must not be there
 _MOST_MENTIONS = 2000
 
@@ -50,7 +53,9 @@ class Channels:
 
     def __init__(self, snapshot: SnapshotLike, frames: Frames, embedder: Embedder | None, scales: Scales) -> None:
         self.snapshot, self.frames, self.embedder, self.scales = snapshot, frames, embedder, scales
-        self._sets: dict[tuple[str, tuple[str, ...]], np.ndarray] = {}
+        self._lock = threading.Lock()
+        self._sets: LRUCache[tuple[str, tuple[str, ...]], np.ndarray] = LRUCache(_REMEMBERED)
+        self._passing: LRUCache[str, np.ndarray] = LRUCache(_REMEMBERED)
 
     def asked(self, question: Question) -> list[str]:
         """The channels that have something to do with this question, facets last."""
@@ -65,7 +70,17 @@ class Channels:
         return [name for name, wanted in asked.items() if wanted]
 
     def passing(self, where: FrameFilter, parsed: ParsedQuery) -> np.ndarray:
-        """Ascending ids of the frames that pass every hard condition."""
+        """Ascending ids of the frames that pass every hard condition; the latest are remembered, for searchers keep their filters."""
+        name = repr((where, parsed.last_ms, parsed.must_show))
+        with self._lock:
+            known = self._passing.get(name)
+        if known is None:
+            known = self._pass(where, parsed)
+            with self._lock:
+                self._passing[name] = known
+        return known
+
+    def _pass(self, where: FrameFilter, parsed: ParsedQuery) -> np.ndarray:
         sets = [np.sort(self.snapshot.records.allowed(where))] if where else []
         if parsed.last_ms is not None:
             sets.append(self.frames.of_last(parsed.last_ms))
@@ -77,8 +92,7 @@ class Channels:
         index = self.snapshot.text
         clauses = [TextClause("ocr_fold", fold(word)) for word in tokens(words)] or [TextClause("ocr_fold", "-")]
         counts = index.document_counts(clauses)
-        hits = [index.search([c], limit=n, terms=False) if n else [] for c, n in zip(clauses, counts, strict=True)]
-        each = [np.sort(np.array([hit.vector_id for hit in found], np.int64)) for found in hits]
+        each = [np.sort(index.best([c], limit=n)[1]) for c, n in zip(clauses, counts, strict=True)]
         return reduce(lambda a, b: np.intersect1d(a, b, assume_unique=True), each)
 
     def vector(self, question: Question) -> Found:
@@ -102,9 +116,7 @@ class Channels:
         expected = ask.expected(self.snapshot.text)
         if not expected:
             return Found.nothing()
-        hits = self.snapshot.text.search(ask.clauses, limit=question.depth, allowed=question.allowed, terms=False)
-        raw = np.array([hit.score for hit in hits], np.float32)
-        ids = np.array([hit.vector_id for hit in hits], np.int64)
+        raw, ids = self.snapshot.text.best(ask.clauses, limit=question.depth, allowed=question.allowed)
         return Found(ids, raw, normalised(raw, expected), ask.matched)
 
     def _parts(self, question: Question) -> list[Part]:
@@ -146,9 +158,13 @@ class Channels:
 
     def _holding(self, facet: Facet) -> np.ndarray:
         name = (facet.field, facet.values)
-        if name not in self._sets:
-            self._sets[name] = self._look_up(facet)
-        return self._sets[name]
+        with self._lock:
+            known = self._sets.get(name)
+        if known is None:
+            known = self._look_up(facet)
+            with self._lock:
+                self._sets[name] = known
+        return known
 
     def _look_up(self, facet: Facet) -> np.ndarray:
         if facet.field == "position":
@@ -161,8 +177,8 @@ class Channels:
     def _mentioning(self, words: str, language: str) -> np.ndarray:
         ask = caption_ask(words, language)
         expected = ask.expected(self.snapshot.text)
-        hits = self.snapshot.text.search(ask.clauses, limit=_MOST_MENTIONS, terms=False) if expected else []
-        return np.sort(np.array([hit.vector_id for hit in hits if hit.score >= _MENTIONED * expected], np.int64))
+        scores, ids = self.snapshot.text.best(ask.clauses, limit=_MOST_MENTIONS)
+        return np.sort(ids[scores >= _MENTIONED * expected])
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ time-outs `running.py`, the values `request.py`.
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from khung.search.query import MAX_EVENTS, parse
 from khung.search.request import Degraded, Reranker, SearchRequest, SearchResult, SnapshotLike
 from khung.search.running import TIMEOUTS_S, Runner
 from khung.search.scale import measure, read_scales
-from khung.search.sequence import chains, trace
+from khung.search.sequence import chains, origins, trace
 from khung.search.suggest import Suggester, captions_of
 from khung.vision import Embedder
 
@@ -44,11 +44,15 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """Positions of first frames, best first, with scores; the chain that begins at each, in a sequence."""
+    """Positions of first frames, best first, with scores; in a sequence also where each one's chain ends, and how to go back."""
 
     positions: list[int]
     scores: dict[int, float]
-    chains: dict[int, list[int]]
+    ends: Mapping[int, int] = field(default_factory=dict)
+    back: np.ndarray | None = None
+
+    def chain(self, position: int) -> list[int]:
+        return [position] if self.back is None else trace(self.back, self.ends[position])
 
 
 class Engine:
@@ -157,14 +161,14 @@ class Engine:
     def _ranking(self, answers: list[Answer], gaps: Sequence[Gap], allowed: np.ndarray | None) -> Ranking:
         if not answers:
             positions = np.sort(self.frames.positions(np.zeros(0, np.int64) if allowed is None else allowed)).tolist()
-            return Ranking(positions, dict.fromkeys(positions, 0.0), {})
+            return Ranking(positions, dict.fromkeys(positions, 0.0))
         if len(answers) > 1:
             return self._sequence(answers, gaps)
         fused = answers[0].fused
         positions, scores = self.frames.positions(fused.ids[fused.scores > 0]), fused.scores[fused.scores > 0]
         order = np.lexsort((positions, -scores))
         ranked = positions[order].tolist()
-        return Ranking(ranked, dict(zip(ranked, scores[order].tolist(), strict=True)), {})
+        return Ranking(ranked, dict(zip(ranked, scores[order].tolist(), strict=True)))
 
     def _sequence(self, answers: list[Answer], gaps: Sequence[Gap]) -> Ranking:
         """The best chain for each first frame."""
@@ -173,13 +177,16 @@ class Engine:
             row[self.frames.positions(answer.fused.ids)] = answer.fused.scores
         total, back = chains(scores, self.frames.timeline.pts_ms, self.frames.starts, gaps)
         ends = np.flatnonzero(total > -np.inf)
-        ranking = Ranking([], {}, {})
-        for end in ends[np.lexsort((ends, -total[ends]))].tolist():
-            chain = trace(back, end)
-            if chain[0] not in ranking.scores:
-                ranking.positions.append(chain[0])
-                ranking.scores[chain[0]], ranking.chains[chain[0]] = float(total[end]), chain
-        return ranking
+        ends = ends[np.lexsort((ends, -total[ends]))]
+        starts, first = np.unique(origins(back, ends), return_index=True)
+        order = np.argsort(first)  # the best end of each start, best first
+        ranked, ends = starts[order].tolist(), ends[first[order]]
+        return Ranking(
+            ranked,
+            dict(zip(ranked, total[ends].tolist(), strict=True)),
+            dict(zip(ranked, ends.tolist(), strict=True)),
+            back,
+        )
 
     def _page(
         self, request: SearchRequest, parsed: ParsedQuery, ranking: Ranking, answers: list[Answer]
@@ -189,7 +196,7 @@ class Engine:
         need = request.offset + request.limit
         kept, more = collapse(ranking.positions, timeline, per_video=request.per_video, need=need)
         kept = self._reranked(parsed, ranking, kept)[request.offset :]
-        steps = [ranking.chains.get(p, [p]) for p in kept]
+        steps = [ranking.chain(p) for p in kept]
         names = [[self.frames.frame_id(p) for p in chain] for chain in steps]
         records = iter(self.snapshot.records.frames([name for chain in names for name in chain]))
         hits = [
@@ -203,7 +210,7 @@ class Engine:
 
     def _reranked(self, parsed: ParsedQuery, ranking: Ranking, kept: list[int]) -> list[int]:
         """The first hits in the order of the second look, the rest behind them."""
-        if self.reranker is None or ranking.chains:
+        if self.reranker is None or ranking.ends:
             return kept
         head = kept[: self.reranker.depth]
         records = self.snapshot.records.frames([self.frames.frame_id(p) for p in head])

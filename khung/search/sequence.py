@@ -47,6 +47,13 @@ def trace(back: np.ndarray, last: int) -> list[int]:
     return chain[::-1]
 
 
+def origins(back: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """The first frame of the chain that ends at each of `ends`."""
+    for row in back[::-1]:
+        ends = row[ends]
+    return ends
+
+
 @lru_cache(maxsize=1)
 def _compiled() -> Any:
     import numba

@@ -80,9 +80,17 @@ def test_matched_terms_are_told(make_index: MakeIndex) -> None:
     clauses = [clause("ao3"), clause("nothing"), clause("do", 0.3, "vi_fold"), clause("ao", 0.3, "vi_fold")]
     hits = {h.vector_id: h.terms for h in index.search(clauses, limit=10)}
     assert hits == {1: ("ao3", "do", "ao"), 2: ("do",)}
-    bare = index.search(clauses, limit=10, terms=False)
-    assert [h.vector_id for h in bare] == list(hits)
-    assert all(h.terms == () for h in bare)
+
+
+def test_columns_are_the_same_hits(make_index: MakeIndex) -> None:
+    index = make_index([(n, {"vi_fold": "do " * (n % 4) + "ao"}) for n in range(40)])
+    clauses = [clause("do", 1.0, "vi_fold"), clause("ao", 0.5, "vi_fold")]
+    for limit in (0, 1, 7, 100):
+        for allowed in (None, np.arange(0, 40, 3)):
+            hits = index.search(clauses, limit=limit, allowed=allowed)
+            scores, ids = index.best(clauses, limit=limit, allowed=allowed)
+            assert (ids.tolist(), scores.dtype, ids.dtype) == ([h.vector_id for h in hits], np.float32, np.int64)
+            assert np.allclose(scores, [h.score for h in hits])
 
 
 def test_only_whole_words_of_the_right_field(make_index: MakeIndex) -> None:

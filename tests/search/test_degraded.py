@@ -50,14 +50,14 @@ def test_weights_are_renormalised_over_who_answered(street, embedder):
 
 
 def test_a_broken_text_store_is_named_for_both_its_channels(street, embedder):
-    engine = Engine(replace(street, text=Broken(street.text, {"search", "document_counts"})), embedder)
+    engine = Engine(replace(street, text=Broken(street.text, {"best", "document_counts"})), embedder)
     result = engine.search(ASK)
     assert {d.channel for d in result.degraded} == {"text", "screen_text"}
     assert result.hits
 
 
 def test_a_stalling_channel_is_left_behind(street, embedder):
-    slow = Broken(street.text, {"search"}, stall_s=1.5)
+    slow = Broken(street.text, {"best"}, stall_s=1.5)
     engine = Engine(
         replace(street, text=slow), embedder, timeouts_s={"vector": 5, "text": 0.2, "screen_text": 0.2, "facets": 5}
     )
@@ -105,7 +105,7 @@ def test_all_channels_down_is_an_outage_and_never_an_empty_answer(street, embedd
     broken = replace(
         street,
         vectors=Broken(street.vectors, {"search"}),
-        text=Broken(street.text, {"search", "document_counts"}),
+        text=Broken(street.text, {"best", "document_counts"}),
         records=Broken(street.records, {"allowed"}),
     )
     with pytest.raises(SearchUnavailable) as caught:

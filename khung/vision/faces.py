@@ -52,7 +52,8 @@ class FaceReader:
             np.concatenate, zip(*self._find.map(_square(image, w)[None] for w in windows), strict=True)
         )
         scores = 1 / (1 + np.exp(-np.clip(logits[..., 0], -80, 80)))
-        boxes = np.concatenate([self._boxes(offsets[i], scores[i], window) for i, window in enumerate(windows)])
+        found = np.concatenate([self._boxes(offsets[i], scores[i], window) for i, window in enumerate(windows)])
+        boxes = np.clip(found, 0, [image.shape[1], image.shape[0]] * 2).astype(int)
         sure = np.concatenate([row[row >= MIN_FACE] for row in scores])
         kept = non_maximum(boxes, sure, np.zeros(len(boxes)), 0.3)
         big = [i for i in kept if min(boxes[i, 2:] - boxes[i, :2]) >= MIN_PIXELS]
@@ -71,7 +72,7 @@ class FaceReader:
         import cv2
 
         height, width = image.shape[:2]
-        left, top, right, bottom = np.clip(box, 0, [width, height, width, height]).astype(int)
+        left, top, right, bottom = box
         grey = cv2.cvtColor(image[top:bottom, left:right], cv2.COLOR_RGB2GRAY)
         face = cv2.resize(grey, (EMOTION_SIDE, EMOTION_SIDE)).astype(np.float32) / 127.5 - 1
         (probabilities,) = self._feel(face[None, :, :, None])

@@ -63,7 +63,7 @@ def seal(
             recall_at_10=fast.recall_at_10, created_at=utc_now(), files=_hashed(aside),
         )  # fmt: skip
         (aside / manifest.MANIFEST).write_bytes(manifest.encode(sealed))
-        _settle(aside, shard_folder(shelf, shard_id))
+        settle(aside, shard_folder(shelf, shard_id))
     except OSError as error:
         raise StoreError(f"Shard {shard_id} could not be written: {error}.", cure="Is the disk full?") from error
     finally:
@@ -173,10 +173,10 @@ def text_fields(record: FrameRecord) -> dict[str, str]:
 
 
 def _hashed(folder: Path) -> tuple[SealedFile, ...]:
-    """Every file, made durable; engines' lock files are not content."""
+    """Every file, made durable; hidden files are the text engine's bookkeeping for writers, and go."""
     found = []
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-        if path.suffix == ".lock":
+        if path.name.startswith("."):
             path.unlink()
             continue
         sync_file(path)
@@ -186,7 +186,7 @@ def _hashed(folder: Path) -> tuple[SealedFile, ...]:
     return tuple(found)
 
 
-def _settle(aside: Path, final: Path) -> None:
+def settle(aside: Path, final: Path) -> None:
     """Give the folder its name. Another process may have sealed the same content first: then that one stands."""
     sync_file(aside / manifest.MANIFEST)
     for folder in [aside, *(p for p in aside.rglob("*") if p.is_dir())]:

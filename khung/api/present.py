@@ -104,6 +104,7 @@ def search(result: SearchResult) -> s.SearchOut:
         degraded=[s.DegradedOut(channel=one.channel, reason=one.reason) for one in result.degraded],
         snapshot=result.snapshot_id,
         took_ms=result.took_ms,
+        did_you_mean=result.did_you_mean,
     )
 
 

@@ -36,11 +36,18 @@ def clean(text: str) -> str:
     return "".join(" " if unicodedata.category(c) in ("Cc", "Cs") else c for c in text).strip()
 
 
+def filled(text: str) -> str:
+    """`clean`, and something must be left."""
+    if not (text := clean(text)):
+        raise ValueError("Nothing is written.")
+    return text
+
+
 Words = Annotated[str, Field(max_length=MAX_QUERY), AfterValidator(clean)]
 VideoId = Annotated[str, Field(pattern=VIDEO_ID, examples=["googlework_short"])]
 FrameId = Annotated[str, Field(pattern=FRAME_ID, examples=["googlework_short/120"])]
 FrameIndex = Annotated[int, Field(ge=0, le=2**31 - 1, examples=[120])]
-Label = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(clean)]
+Label = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(filled)]
 Millis = Annotated[int, Field(ge=0, le=MAX_MS)]
 
 
@@ -180,6 +187,7 @@ class SearchOut(BaseModel):
     degraded: list[DegradedOut]
     snapshot: str
     took_ms: float
+    did_you_mean: str = Field("", description="the question with the marks that it most likely lacks")
 
 
 class NeighboursOut(BaseModel):

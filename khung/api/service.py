@@ -3,11 +3,11 @@
 What lives here: from a checked question to the engine's answer. What does not: HTTP, templates, ranking.
 """
 
-import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import anyio
 import numpy as np
 from fastapi import Request
 
@@ -16,6 +16,7 @@ from khung.api.images import QueryImages
 from khung.api.inbox import Inbox
 from khung.api.schemas import FACET_FIELDS, SearchIn
 from khung.api.serving import Serving
+from khung.search.caching import CachedEmbedder, answer_key
 from khung.search.engine import SearchRequest, SearchResult
 from khung.settings import Settings
 from khung.stores import FrameFilter, Ledger
@@ -42,7 +43,7 @@ class Service:
     def of(cls, settings: Settings, embedder: "Embedder | None") -> "Service":
         return cls(
             settings=settings,
-            serving=Serving(settings.shelf_dir, embedder),
+            serving=Serving(settings.shelf_dir, CachedEmbedder(embedder) if embedder else None),
             library=Library(LocalArchive(settings.archive_dir)),
             desk=Desk(settings.serve),
             images=QueryImages(settings.home / "query-images", settings.serve),
@@ -56,15 +57,16 @@ class Service:
     async def search(self, asked: SearchIn) -> SearchResult:
         """The engine's answer from the snapshot in service. Raises QueryError, NotFound, Overloaded, SearchUnavailable."""
         snapshot_id = self.serving.snapshot_id
+        request = await anyio.to_thread.run_sync(self.request, asked) if asked.image else self.request(asked)
 
         def answer() -> SearchResult:
             with self.serving.borrow() as resident:
-                return resident.engine.search(self.request(asked))
+                return resident.engine.search(request)
 
         def keep(result: SearchResult) -> bool:  # the snapshot may have been swapped since the key was made
             return not result.degraded and result.snapshot_id == snapshot_id
 
-        key = hashlib.sha256(f"{snapshot_id}\n{asked.model_dump_json()}".encode()).digest()
+        key = answer_key(request, snapshot_id=snapshot_id or "", fingerprint=self.serving.fingerprint)
         return await self.desk.ask(key, answer, keep=keep)
 
     def request(self, asked: SearchIn) -> SearchRequest:

@@ -82,6 +82,11 @@ class Serving:
         resident = self._resident
         return resident.snapshot.id if resident else None
 
+    @property
+    def fingerprint(self) -> str:
+        """Of the query encoder; empty without one."""
+        return self.embedder.fingerprint if self.embedder else ""
+
     @contextlib.contextmanager
     def borrow(self) -> Iterator[Resident]:
         """The snapshot in service, kept open until the block ends. Raises SearchUnavailable."""
@@ -111,6 +116,7 @@ class Serving:
             if wanted is None or wanted == self.snapshot_id or self._lately_refused(wanted):
                 return False
             self._swap(self._open(wanted))
+            threading.Thread(target=self._warm, name="khung-warm", daemon=True).start()
         except (KhungError, OSError, ValueError, RuntimeError) as error:  # whatever it is, the old one goes on serving
             self._refuse(wanted, error)
             return False
@@ -135,6 +141,14 @@ class Serving:
         except ModelError as error:
             log.error("embedder_failed", extra={"reason": str(error)})
             return Engine(snapshot, None)
+
+    def _warm(self) -> None:
+        """What the first questions would wait for, while they are already answered."""
+        try:
+            with self.borrow() as resident:
+                resident.engine.warm()
+        except KhungError as error:
+            log.warning("warming_failed", extra={"reason": str(error)})
 
     def _swap(self, new: Resident | None) -> None:
         with self._lock:

@@ -62,7 +62,8 @@ def test_when_every_channel_is_down_it_is_an_outage(settings, monkeypatch):
                 raise OSError("the disk is gone")
 
             for store in (here.snapshot.text, here.snapshot.vectors):
-                monkeypatch.setattr(store, "search", broken)
+                for method in {"search", "best"} & set(dir(store)):
+                    monkeypatch.setattr(store, method, broken)
         answer = client.get("/v1/search", params={"q": "văn phòng"})
         assert (answer.status_code, answer.headers["content-type"]) == (503, "application/problem+json")
         assert answer.json()["title"] == "Search unavailable"

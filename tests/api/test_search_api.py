@@ -160,3 +160,14 @@ def test_a_file_that_is_no_image(client):
 
 def test_a_forgotten_image_is_not_found(client):
     assert client.get("/v1/search", params={"image": "0" * 32}).status_code == 404
+
+
+def test_missing_marks_are_suggested_once_the_engine_is_warm(client):
+    service = client.app.state.service
+    with service.serving.borrow() as here:
+        here.engine.warm()
+    answer = client.get("/v1/search", params={"q": "nguoi trong van phong", "limit": 3}).json()
+    assert answer["did_you_mean"] == "người trong văn phòng"
+    page = client.get("/", params={"q": "nguoi trong van phong", "ui": "vi"}).text
+    assert "Có phải bạn muốn tìm" in page
+    assert client.get("/v1/search", params={"q": "people in an office"}).json()["did_you_mean"] == ""

@@ -139,8 +139,7 @@ async def drop(entry_id: Annotated[int, Path(ge=1, le=2**53)], booth: Here, toke
 )
 async def answer_file(asked: Annotated[AnswerFileIn, Query()], service: Asked) -> Response:
     """The best hits of a search as an answer file of the AI Challenge (KIS, QA, TRAKE by the name of the query)."""
-    question = SearchIn(**asked.model_dump(exclude={"name", "answer"}))
-    result = await service.search(question.model_copy(update={"limit": aic.MAX_ROWS, "offset": 0}))
+    result = await service.search(asked.model_copy(update={"limit": aic.MAX_ROWS, "offset": 0}))
     with service.serving.borrow() as here:
         names = {video.video_id: item_name(video) for video in here.snapshot.records.videos()}
     rows = [aic.row_of_hit(hit, names.__getitem__, answer=asked.answer) for hit in result.hits]

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, UploadFile
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from khung.api import present
-from khung.api.chips import chips_of, facets_of, word
+from khung.api.chips import Link, chips_of, facets_of, word
 from khung.api.contest import Booth, booth_of
 from khung.api.library import library_videos
 from khung.api.pagestate import PAGE_SIZE, PageState
@@ -172,7 +172,7 @@ def _answer(state: PageState, result: SearchResult, t: Words) -> dict[str, Any]:
         "facets": facets_of(state, shown.facets, t),
         "terms": _terms(state),
         "degraded": missing,
-        "suggestion": None,
+        "suggestion": Link(shown.did_you_mean, state.url(q=shown.did_you_mean)) if shown.did_you_mean else None,
         "question_fields": state.question_fields(),
         "snapshot": shown.snapshot,
         "took_ms": shown.took_ms,

@@ -45,12 +45,11 @@ def status(service: Asked) -> StatusOut:
             snapshot, frames, videos = here.snapshot.id, len(here.snapshot.records), len(here.snapshot.records.videos())
     except SearchUnavailable:
         pass  # nothing published yet is a state to tell, not an error
-    embedder = service.serving.embedder
     return StatusOut(
         snapshot=snapshot,
         videos=videos,
         frames=frames,
         stages=service.ledger.counts(),
         rejected=service.serving.rejected,
-        embedder=embedder.fingerprint if embedder else "",
+        embedder=service.serving.fingerprint,
     )

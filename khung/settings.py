@@ -109,6 +109,17 @@ class DescriberSettings(LargeModelSettings):
     api_key: SecretStr = SecretStr("")
 
 
+class StoreSettings(BaseSettings):
+    """The services of the team profile. An empty address means the embedded store below HOME."""
+
+    model_config = SettingsConfigDict(env_prefix="KHUNG_STORES_", env_file=".env", extra="ignore")
+
+    archive_url: str = Field("", description="s3://KEY:SECRET@HOST/BUCKET, or s3+http:// without TLS")
+    postgres_url: str = Field("", description="postgresql://USER:PASSWORD@HOST/DATABASE: ledger, records, pointer")
+    redis_url: str = Field("", description="redis://HOST:PORT/0: answers shared by many servers")
+    opensearch_url: str = Field("", description="http(s)://[USER:PASSWORD@]HOST:PORT")
+
+
 class Settings(BaseSettings):
     """The whole configuration. `Settings()` reads the environment; tests pass values."""
 
@@ -134,6 +145,7 @@ class Settings(BaseSettings):
     extraction: ExtractionSettings = Field(default_factory=ExtractionSettings)
     serve: ServeSettings = Field(default_factory=ServeSettings)
     contest: ContestSettings = Field(default_factory=ContestSettings)
+    stores: StoreSettings = Field(default_factory=StoreSettings)
 
     @property
     def inbox_dir(self) -> Path:

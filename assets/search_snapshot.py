@@ -7,7 +7,7 @@ from pathlib import Path
 import dagster as dg
 
 from assets.catalog import heads
-from khung.errors import CorruptError
+from khung.errors import CorruptError, KhungError
 from khung.search.canaries import complaints, normalisers
 from khung.settings import Settings
 from khung.shards.manifest import SnapshotManifest
@@ -62,9 +62,7 @@ def search_snapshot(
 
 def _told(shelf: Path, before: str | None, sealed: SnapshotManifest, ledger: Ledger) -> dict[str, object]:
     """What went in, what went out, and what is missing because it failed."""
-    new = _videos(shelf, sealed)
-    old = _videos(shelf, read_manifest(shelf, before)) if before else {}
-    failed = [entry for entry in ledger.find(state="failed")]
+    failed = ledger.find(state="failed")
     rows = "\n".join(f"| {e.video_id} | {e.stage} | `{e.reason}` | {e.detail} |" for e in failed[:50])
     return {
         "snapshot": sealed.snapshot_id,
@@ -73,12 +71,23 @@ def _told(shelf: Path, before: str | None, sealed: SnapshotManifest, ledger: Led
         "frames": sealed.frames,
         "shards": len(sealed.shards),
         "model": sealed.embed_fingerprint,
-        "added": _names(new.keys() - old.keys()),
-        "changed": _names({v for v in new.keys() & old.keys() if new[v] != old[v]}),
-        "removed": _names(old.keys() - new.keys()),
+        **_changes(shelf, before, sealed),
         "failed": dg.MetadataValue.md(
             f"| video | stage | reason | detail |\n|---|---|---|---|\n{rows}" if failed else "none"
         ),
+    }
+
+
+def _changes(shelf: Path, before: str | None, sealed: SnapshotManifest) -> dict[str, str]:
+    try:
+        old = _videos(shelf, read_manifest(shelf, before)) if before else {}
+    except KhungError as error:  # a damaged predecessor is no reason against its successor
+        return {"changes": f"unknown: {error}"}
+    new = _videos(shelf, sealed)
+    return {
+        "added": _names(new.keys() - old.keys()),
+        "changed": _names({video_id for video_id in new.keys() & old.keys() if new[video_id] != old[video_id]}),
+        "removed": _names(old.keys() - new.keys()),
     }
 
 

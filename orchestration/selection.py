@@ -101,7 +101,7 @@ def report(context: dg.OpExecutionContext, videos: list[str], ledger: dg.Resourc
 
 @dg.config_mapping
 def selection_config(selection: Selection) -> dict[str, Any]:
-    return {"select": {"config": selection.model_dump()}}
+    return {"ops": {"select": {"config": selection.model_dump()}}}
 
 
 @dg.job(config=selection_config)

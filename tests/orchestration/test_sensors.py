@@ -7,10 +7,9 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from kitchen import Kitchen, open_kitchen
+from kitchen import Kitchen, kitchen_in
 
 from assets.partitions import VIDEOS
-from khung.settings import Settings
 from khung.shards.manifest import shard_of
 from khung.stores import LedgerEntry
 from orchestration import sensors
@@ -21,19 +20,14 @@ START, END = "dagster/asset_partition_range_start", "dagster/asset_partition_ran
 
 
 @pytest.fixture(scope="module")
-def one_instance(tmp_path_factory: pytest.TempPathFactory):
-    with open_kitchen(tmp_path_factory.mktemp("instance")) as kitchen:
-        yield kitchen.instance
+def instance():
+    with dg.instance_for_test() as instance:
+        yield instance
 
 
 @pytest.fixture
-def kitchen(one_instance: dg.DagsterInstance, tmp_path: Path) -> Kitchen:
-    """A home of its own for each test; the instance is shared and swept, because making one takes seconds."""
-    for key in one_instance.get_dynamic_partitions(VIDEOS.name):
-        one_instance.delete_dynamic_partition(VIDEOS.name, key)
-    for run in one_instance.get_runs():
-        one_instance.delete_run(run.run_id)
-    return Kitchen(Settings(home=tmp_path / "khung", _env_file=None), one_instance)
+def kitchen(instance: dg.DagsterInstance, tmp_path: Path) -> Kitchen:
+    return kitchen_in(tmp_path, instance)
 
 
 def tick(kitchen: Kitchen, sensor: dg.SensorDefinition) -> list[dg.RunRequest] | str:

@@ -3,8 +3,7 @@
 Ledger, archive, shelf and instance are the real ones; only the frames are invented, so no model has to look at them.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -99,10 +98,19 @@ class Kitchen:
         )
 
 
-@contextmanager
-def open_kitchen(home: Path) -> Iterator[Kitchen]:
-    with dg.instance_for_test(temp_dir=str(_made(home / "dagster"))) as instance:
-        yield Kitchen(Settings(home=_made(home / "khung"), _env_file=None), instance)
+def kitchen_in(home: Path, instance: dg.DagsterInstance) -> Kitchen:
+    """A new home on an instance that others have used."""
+    return Kitchen(Settings(home=_made(home / "khung"), _env_file=None), swept(instance))
+
+
+def swept(instance: dg.DagsterInstance) -> dg.DagsterInstance:
+    """The instance without partitions, runs and events: making one takes seconds, so the tests of a file share it."""
+    for key in instance.get_dynamic_partitions(VIDEOS.name):
+        instance.delete_dynamic_partition(VIDEOS.name, key)
+    for run in instance.get_runs():
+        instance.delete_run(run.run_id)
+    instance.wipe_assets(list(instance.all_asset_keys()))
+    return instance
 
 
 def _made(folder: Path) -> Path:

@@ -1,0 +1,78 @@
+"""Some videos by name through all their stages in one run; on real small files, with the real models."""
+
+import shutil
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from awkward_files import clip
+from kitchen import Kitchen, kitchen_in
+
+from khung.errors import ConfigError
+from khung.settings import Settings
+from khung.stores import STAGES
+from khung.stores.ledger_sqlite import SqliteLedger
+from ops.intake import register
+from orchestration.build import build_defs
+from orchestration.selection import put_back
+from orchestration.sensors import sync_partitions
+
+pytestmark = pytest.mark.models
+
+
+@pytest.fixture(scope="module")
+def kitchen(tmp_path_factory: pytest.TempPathFactory, models_dir: Path):
+    """Three small films and a letter that calls itself one, all registered."""
+    home = tmp_path_factory.mktemp("selection")
+    with dg.instance_for_test() as instance:
+        kitchen = kitchen_in(home, instance)
+        for frames, name in ((40, "a"), (50, "b"), (60, "c")):
+            register(clip(home / f"{name}.mp4", frames), kitchen.ledger, kitchen.library)
+        (home / "letter.mp4").write_text("no film")
+        register(home / "letter.mp4", kitchen.ledger, kitchen.library)
+        sync_partitions(instance, kitchen.ledger)
+        real = Settings(home=kitchen.settings.home, models_dir=models_dir, _env_file=None)
+        vars(kitchen)["defs"] = build_defs(real)
+        yield kitchen
+
+
+def process(kitchen: Kitchen, **config: object) -> dg.ExecuteInProcessResult:
+    return kitchen.defs.resolve_job_def("process_selection").execute_in_process(
+        instance=kitchen.instance, run_config=config, raise_on_error=False
+    )
+
+
+def test_a_selection_passes_all_stages_in_one_run_and_the_bad_one_is_told_at_the_end(kitchen):
+    result = process(kitchen, videos=["a", "c", "letter"])
+    assert not result.success
+    (failure,) = [e for e in result.all_events if e.is_step_failure]
+    assert failure.step_key == "report"
+    assert "| letter | videos | `not_a_video` |" in failure.step_failure_data.user_failure_data.metadata["failed"].value
+    assert all(kitchen.ledger.get(v)[stage].state == "done" for v in "ac" for stage in STAGES[:5])
+    assert kitchen.ledger.get("b")["videos"].state == "waiting"
+    assert kitchen.instance.get_materialized_partitions(dg.AssetKey("embeddings")) == {"a", "c"}
+
+
+def test_without_names_it_is_all_that_failed(kitchen):
+    letter = kitchen.settings.home.parent / "letter.mp4"
+    before = kitchen.ledger.get("a")["shots"].updated_at
+    assert not process(kitchen).success
+    assert kitchen.ledger.get("letter")["videos"].state == "failed"
+    assert kitchen.ledger.get("a")["shots"].updated_at == before
+    assert letter.exists()
+
+
+def test_a_stage_can_be_done_again_with_what_builds_on_it(kitchen):
+    shutil.rmtree(kitchen.settings.archive_dir / "frames" / "a")
+    assert process(kitchen, videos=["a"], redo_from="keyframes").success
+    assert list(kitchen.library.archive.keys("frames/a/"))
+    assert kitchen.ledger.get("a")["keyframes"].state == "done"
+
+
+def test_wrong_names_are_refused(tmp_path):
+    with pytest.raises(ConfigError, match="no stage nonsense"):
+        put_back(SqliteLedger(tmp_path / "ledger.sqlite"), [], "nonsense")
+
+
+def test_an_unknown_video_stops_the_run(kitchen):
+    assert not process(kitchen, videos=["nobody"]).success

@@ -1,5 +1,6 @@
 """What the benchmarks of the video stage share: the clips, their extractions (kept in bench/out/video), and CPU time."""
 
+import hashlib
 import json
 import os
 import platform
@@ -11,6 +12,8 @@ from collections.abc import Callable
 from datetime import date
 from functools import cache
 from pathlib import Path
+
+import numpy as np
 
 from khung.settings import ExtractionSettings, MediaLimits, settings
 from khung.shots.transnet import Prediction, TransNet
@@ -75,7 +78,14 @@ def extracted(path: Path) -> Extraction:
 
 @cache
 def predicted(path: Path, precision: str) -> Prediction:
-    return transnet(precision).predict(extracted(path).small)
+    """TransNetV2's answers; kept in bench/out by the bytes of the pictures they were made from."""
+    small = extracted(path).small
+    kept = OUT / "video" / f"{hashlib.sha256(small).hexdigest()[:16]}-{precision}.npz"
+    if not kept.exists():
+        prediction = transnet(precision).predict(small)
+        np.savez(kept, one_hot=prediction.one_hot, many_hot=prediction.many_hot)
+    with np.load(kept) as stored:
+        return Prediction(**stored)
 
 
 def cpu_s(work: Callable[[], object]) -> float:

@@ -42,6 +42,7 @@ class ExtractionSettings(BaseSettings):
     max_fps: float = 2.0
     phash_hamming: int = 8
     decode_workers: int = 2
+    decoder: Literal["cpu", "nvdec"] = "cpu"  # nvdec falls back to the CPU by codec and where there is no GPU
 
 
 class ServeSettings(BaseSettings):

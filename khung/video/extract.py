@@ -25,6 +25,8 @@ from khung.video.views import SMALL
 if TYPE_CHECKING:
     from khung.settings import ExtractionSettings, MediaLimits
 
+GPU_ADDRESS_SPACE = 2**42  # CUDA reserves address space for all memory of the machine: there, it cannot be limited
+
 
 @dataclass(frozen=True)
 class Extraction:
@@ -43,7 +45,8 @@ class Extraction:
     vfr: bool
     sequence_hash: str
     warnings: tuple[str, ...]
-    network: str
+    network: str  # "none", or "shared" where the kernel does not let the decoder drop it
+    decoder: str  # that was used: cpu or nvdec
     cpu_s: float  # of the child
 
     @property
@@ -94,7 +97,7 @@ def extract(
         duration_s = probe(path, limits).duration_ms / 1000
     folder = folder.resolve()
     (folder / "candidates").mkdir(parents=True, exist_ok=True)
-    request = {"folder": str(folder), "max_fps": settings.max_fps}
+    request = {"folder": str(folder), "max_fps": settings.max_fps, "decoder": settings.decoder}
     answer = _run("decode_all", path, demuxer, limits, duration_s, request, progress)
     answer["warnings"] = tuple(answer["warnings"])
     return Extraction(folder=folder, source=path, demuxer=demuxer, limits=limits, **answer)
@@ -111,7 +114,7 @@ def _run(
 ) -> dict:
     request |= {"path": str(path.resolve()), "demuxer": demuxer, "limits": limits.model_dump()}
     child = ChildLimits(
-        memory_bytes=limits.memory_bytes,
+        memory_bytes=GPU_ADDRESS_SPACE if request.get("decoder") == "nvdec" else limits.memory_bytes,
         cpu_s=BASE_CPU_S + limits.cpu_s_per_video_s * duration_s,
         wall_s=BASE_WALL_S + limits.wall_s_per_video_s * duration_s,
     )

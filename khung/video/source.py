@@ -5,7 +5,7 @@ damaged is stepped over and remembered in `warnings`; what cannot be used at all
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,6 +32,11 @@ class Source:
     @property
     def codec(self) -> str:
         return self.stream.codec_context.codec.name
+
+    @property
+    def decoder(self) -> str:
+        """Where it decodes: `nvdec` or `cpu`."""
+        return "nvdec" if self.stream.codec_context.is_hwaccel else "cpu"
 
     def packets(self) -> Iterator["av.packet.Packet"]:
         """The stream's packets; a demuxer that stumbles ends them with a warning."""
@@ -65,15 +70,15 @@ class Source:
 
 
 @contextmanager
-def open_source(path: Path, demuxer: str, limits: dict) -> Iterator[Source]:
-    """The file, opened by that demuxer alone. Raises MediaError `unreadable`, `no_video_stream`, `unsupported_codec`,
-    `too_many_streams`, `too_many_pixels`."""
+def open_source(path: Path, demuxer: str, limits: dict, decoder: str = "cpu") -> Iterator[Source]:
+    """The file, opened by that demuxer alone. `decoder="nvdec"` asks for the GPU's, where there is one that knows the codec.
+
+    Raises MediaError `unreadable`, `no_video_stream`, `unsupported_codec`, `too_many_streams`, `too_many_pixels`.
+    """
     import av
 
     try:
-        container = av.open(
-            str(path), format=demuxer, options={**CONTAINER_OPTIONS, **PROBE_OPTIONS}, metadata_errors="replace"
-        )
+        container = _open(path, demuxer, decoder)
     except av.error.MemoryError:
         raise
     except (av.error.FFmpegError, OSError) as error:
@@ -84,6 +89,22 @@ def open_source(path: Path, demuxer: str, limits: dict) -> Iterator[Source]:
         ) from error
     with container:
         yield Source(container, _pick(container, limits), limits)
+
+
+def _open(path: Path, demuxer: str, decoder: str) -> "av.container.InputContainer":
+    """With the GPU's decoder where it is asked for and at hand, else without."""
+    import av
+
+    options = {**CONTAINER_OPTIONS, **PROBE_OPTIONS}
+    if decoder == "nvdec":
+        from av.codec.hwaccel import HWAccel
+
+        with suppress(
+            av.error.FFmpegError
+        ):  # no driver, no device, or a file that the next attempt will name unreadable
+            gpu = HWAccel("cuda", allow_software_fallback=True)  # a codec that the GPU does not know runs on the CPU
+            return av.open(str(path), format=demuxer, options=options, metadata_errors="replace", hwaccel=gpu)
+    return av.open(str(path), format=demuxer, options=options, metadata_errors="replace")
 
 
 def _pick(container: "av.container.InputContainer", limits: dict) -> "av.video.stream.VideoStream":

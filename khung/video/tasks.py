@@ -55,7 +55,7 @@ def decode_all(request: dict, tell: Tell) -> dict:
     taps = [SmallTap(folder / "small.rgb"), ContentTap(), MotionTap(), QualityTap(), sequence, candidates]
     with _open(request) as source:
         signals = decode(source, taps, lambda frames, ms: tell({"frames": frames, "pts_ms": ms}))
-        answer = _length(source, signals.arrays()["pts_ms"])
+        answer = _length(source, signals.arrays()["pts_ms"]) | {"decoder": source.decoder}
     np.savez(folder / "signals.npz", **signals.arrays())
     write_candidates(folder / "candidates", candidates.kept)
     return {
@@ -86,7 +86,7 @@ def fetch_frames(request: dict, tell: Tell) -> dict:
 
 
 def _open(request: dict) -> AbstractContextManager[Source]:
-    return open_source(Path(request["path"]), request["demuxer"], request["limits"])
+    return open_source(Path(request["path"]), request["demuxer"], request["limits"], request.get("decoder", "cpu"))
 
 
 def _packet_times(source: Source) -> np.ndarray:

@@ -36,7 +36,11 @@ class Picture:
 
     @cached_property
     def planes(self) -> list[np.ndarray] | None:
-        """Zero-copy views of Y, U and V as stored, or None for a layout that swscale must convert first."""
+        """Zero-copy views as stored: Y, U and V; Y and UV of a hardware decoder's NV12; None for what swscale must convert."""
+        if self.frame.format.name == "nv12":
+            light, colour = self.frame.planes
+            pairs = _array(colour, np.dtype("<u2")).view(np.uint8)
+            return [_array(light, np.dtype(np.uint8)), pairs.reshape(len(pairs), -1, 2)]
         if not _PLANAR.match(self.frame.format.name) or any(plane.line_size <= 0 for plane in self.frame.planes[:3]):
             return None
         dtype = np.dtype(np.uint8 if _depth(self.frame) == 8 else "<u2")
@@ -126,9 +130,12 @@ def _thinned(planes: list[np.ndarray], size: tuple[int, int], frame: "av.VideoFr
     i420 = np.empty((height * 3 // 2, width), np.uint8)
     half = (width // 2, height // 2)
     parts = (i420[:height], *i420[height:].reshape(2, half[1], half[0]))
-    for part, plane, at in zip(parts, planes, (size, half, half), strict=True):
-        thin = cv2.resize(plane, at, interpolation=cv2.INTER_NEAREST)
-        part[:] = thin >> shift if shift else thin
+    thin = [cv2.resize(planes[0], size, interpolation=cv2.INTER_NEAREST)]
+    for plane in planes[1:]:
+        colour = cv2.resize(plane, half, interpolation=cv2.INTER_NEAREST)
+        thin += [colour] if colour.ndim == 2 else [colour[..., 0], colour[..., 1]]
+    for part, values in zip(parts, thin, strict=True):
+        part[:] = values >> shift if shift else values
     if frame.color_range == _JPEG_RANGE or "yuvj" in frame.format.name:  # OpenCV reads the studio range
         i420[:height] = cv2.convertScaleAbs(i420[:height], alpha=219 / 255, beta=16)
         i420[height:] = cv2.convertScaleAbs(i420[height:], alpha=224 / 255, beta=128 * (1 - 224 / 255))

@@ -100,6 +100,7 @@ def test_a_late_start_is_time_zero(make_video, extracted):
         ("full_chroma.mp4", {"codec": "libx264", "pixel_format": "yuv444p"}),
         ("full_range.avi", {"codec": "mjpeg", "pixel_format": "yuvj420p"}),
         ("ten_bit_422.mp4", {"codec": "libx264", "pixel_format": "yuv422p10le"}),
+        ("half_planar.avi", {"codec": "rawvideo", "pixel_format": "nv12"}),
         ("rgb.mkv", {"codec": "ffv1", "pixel_format": "bgr0"}),
         ("vp9.webm", {"codec": "libvpx-vp9", "pixel_format": "yuv420p"}),
         ("mpeg2.mpg", {"codec": "mpeg2video", "pixel_format": "yuv420p"}),
@@ -171,6 +172,16 @@ def test_fetch_adds_the_frames_asked_for(make_video, extracted):
     assert {candidate.frame_index for candidate in after} == before | {7, 33}
     assert [candidate.pts_ms for candidate in after if candidate.frame_index in (7, 33)] == [280, 1320]
     assert all((extraction.candidates_dir / candidate.file).exists() for candidate in after)
+
+
+def test_without_a_gpu_the_cpu_decodes_the_same(make_video, extracted):
+    """On a machine with a GPU this compares the two decoders."""
+    path = make_video(frames=30)
+    plain = extracted(path)
+    wished = extracted(path, ExtractionSettings(decoder="nvdec"))
+    assert plain.decoder == "cpu"
+    assert wished.pts_ms.tolist() == plain.pts_ms.tolist()
+    assert np.abs(wished.small.astype(int) - plain.small).max() <= (0 if wished.decoder == "cpu" else 3)
 
 
 def test_progress_is_told_and_nothing_but_the_result_is_left(clips, tmp_path):

@@ -4,7 +4,7 @@
 
 over the TOP classes of ImageNet (p) and the kinds of objects seen (s the surest one's score), both to unit length; L is
 the mean of a label's Vietnamese and English vectors, μ the mean of all L. After Norouzi et al., "Zero-Shot Learning by
-Convex Combination of Semantic Embeddings", ICLR 2014; the root and TOP are measured in bench/README.md. Such a vector
+Convex Combination of Semantic Embeddings", ICLR 2014; measured in docs/decisions/0011. Such a vector
 knows the ~1,080 labels and their neighbours in meaning: no actions, no relations.
 """
 

@@ -17,7 +17,7 @@ from khung.vision.vocabulary import objects
 SIDE = 416  # the input is SIDE × SIDE, the frame scaled into its top left corner
 GREY = 114  # the rest, as in training
 STRIDES = (8, 16, 32)
-MIN_SCORE = 0.4  # objectness × class probability: below, most boxes on our clips are false
+MIN_SCORE = 0.4  # objectness × class probability; a sentence asks for more (compose.SURE_OBJECT)
 MAX_OVERLAP = 0.45  # IoU above which two boxes of one class are the same thing
 
 

@@ -29,7 +29,7 @@ from khung.vision import Embedder
 
 __all__ = ["Degraded", "Engine", "Reranker", "SearchRequest", "SearchResult"]
 
-DEPTH, SEQUENCE_DEPTH = 500, 5_000
+DEPTH, SEQUENCE_DEPTH = 500, 3_000
 """How far each channel looks for one event; further when the page lies deeper."""
 _COUNTED = 200  # best frames whose objects are counted when a number was asked for
 

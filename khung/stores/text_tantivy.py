@@ -72,9 +72,10 @@ def idf(documents: int, with_term: int) -> float:
 
 
 class _Part:
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, number: int) -> None:
         import tantivy
 
+        self.number = number
         try:
             index = tantivy.Index.open(str(folder))
             index.config_reader("manual")  # sealed: nothing to watch for
@@ -112,7 +113,8 @@ class _Part:
         found = self.searcher.search(query, limit, count=False).hits
         addresses = [address for _, address in found]
         ids = np.array(self.searcher.fast_field_values(ID, addresses), np.int64)
-        return _Hits(rounded(np.array([score for score, _ in found])), ids, [(self, a) for a in addresses])
+        scores = rounded(np.array([score for score, _ in found]))
+        return _Hits(scores, ids, addresses, np.full(len(ids), self.number))
 
     def _filtered(self, query: Any, limit: int, allowed: np.ndarray) -> "_Hits":
         """Deepen until `limit` allowed hits are found or there are no more: as exact as a filter inside, and cheaper for many ids."""
@@ -132,21 +134,24 @@ class _Part:
 
 @dataclass(frozen=True, slots=True)
 class _Hits:
-    """Hits as columns; `places`: each hit's part and its address there."""
+    """Hits as columns: score, id, the address in its part, the part's number."""
 
     scores: np.ndarray
     ids: np.ndarray
-    places: list[tuple[_Part, Any]]
+    addresses: list[Any]
+    parts: np.ndarray
 
     def take(self, rows: np.ndarray) -> "_Hits":
-        return _Hits(self.scores[rows], self.ids[rows], [self.places[row] for row in rows.tolist()])
+        addresses = [self.addresses[row] for row in rows.tolist()]
+        return _Hits(self.scores[rows], self.ids[rows], addresses, self.parts[rows])
 
     @staticmethod
     def best_of(parts: "Sequence[_Hits]", limit: int) -> "_Hits":
         """The best of several, ties by id."""
         scores = np.concatenate([np.zeros(0), *(hits.scores for hits in parts)])
         ids = np.concatenate([np.zeros(0, np.int64), *(hits.ids for hits in parts)])
-        together = _Hits(scores, ids, [place for hits in parts for place in hits.places])
+        addresses = [address for hits in parts for address in hits.addresses]
+        together = _Hits(scores, ids, addresses, np.concatenate([np.zeros(0, np.int64), *(h.parts for h in parts)]))
         return together.take(np.lexsort((ids, -scores))[:limit])
 
 
@@ -154,7 +159,7 @@ class TantivyText:
     """A TextIndex over the parts in `folders`. Thread-safe: nothing changes after opening."""
 
     def __init__(self, folders: Sequence[Path]) -> None:
-        self._parts = [_Part(Path(folder)) for folder in folders]
+        self._parts = [_Part(Path(folder), number) for number, folder in enumerate(folders)]
 
     def __len__(self) -> int:
         return sum(part.searcher.num_docs for part in self._parts)
@@ -172,7 +177,8 @@ class TantivyText:
 
     def search(self, clauses: Sequence[TextClause], *, limit: int, allowed: np.ndarray | None = None) -> list[TextHit]:
         found = self._found(clauses, limit, allowed)
-        told = [part.terms(address, clauses) for part, address in found.places]
+        places = zip(found.parts.tolist(), found.addresses, strict=True)
+        told = [self._parts[number].terms(address, clauses) for number, address in places]
         return [TextHit(*hit) for hit in zip(found.ids.tolist(), found.scores.tolist(), told, strict=True)]
 
     def best(

@@ -48,6 +48,7 @@ class Extraction:
     network: str  # "none", or "shared" where the kernel does not let the decoder drop it
     decoder: str  # that was used: cpu or nvdec
     cpu_s: float  # of the child
+    peak_bytes: int  # its largest resident memory
 
     @property
     def candidates_dir(self) -> Path:

@@ -3,6 +3,7 @@
 Each task takes a JSON request and gives a JSON answer; arrays and pictures go to files in the request's folder.
 """
 
+import resource
 import time
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -65,6 +66,7 @@ def decode_all(request: dict, tell: Tell) -> dict:
         "sequence_hash": to_hex(np.array(sequence.hashes, np.uint64)),
         "warnings": sorted(source.warnings),
         "cpu_s": round(time.process_time(), 3),
+        "peak_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
     }
 
 

@@ -174,6 +174,31 @@ def test_fetch_adds_the_frames_asked_for(make_video, extracted):
     assert all((extraction.candidates_dir / candidate.file).exists() for candidate in after)
 
 
+def test_memory_grows_by_some_bytes_a_frame_only(make_video, extracted):
+    """So that four hours at 30 frames a second (432,000 frames) stay far below 1 GiB."""
+    short, long = (extracted(make_video(f"{frames}.mkv", frames, codec="mpeg4")) for frames in (500, 5500))
+    assert (long.peak_bytes - short.peak_bytes) / 5000 < 1000
+    assert short.peak_bytes + 432_000 * 1000 < 2**30
+
+
+@pytest.mark.parametrize("name", ["other.mkv", "other.ts", "other.flv"])
+def test_the_container_changes_nothing_but_the_clock(make_video, extracted, tmp_path, name):
+    """The same coded frames in other boxes: packets are cut, buffered and timed in other ways, the pictures are the same."""
+    import av
+
+    path = make_video(frames=60, size=(160, 120), codec_options={"bf": "0", "g": "20"})
+    with av.open(str(path)) as source, av.open(str(tmp_path / name), "w") as out:
+        stream = out.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                out.mux(packet)
+    one, other = extracted(path), extracted(tmp_path / name)
+    assert (one.small == other.small).all()
+    assert np.abs(one.pts_ms - other.pts_ms).max() <= 1
+    assert all((one.signals[signal] == other.signals[signal]).all() for signal in ("content", "change", "sharpness"))
+
+
 def test_without_a_gpu_the_cpu_decodes_the_same(make_video, extracted):
     """On a machine with a GPU this compares the two decoders."""
     path = make_video(frames=30)

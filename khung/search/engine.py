@@ -23,7 +23,7 @@ from khung.search.query import MAX_EVENTS, parse
 from khung.search.request import Degraded, Reranker, SearchRequest, SearchResult, SnapshotLike
 from khung.search.running import TIMEOUTS_S, Runner
 from khung.search.scale import measure, read_scales
-from khung.search.sequence import chains, origins, trace
+from khung.search.sequence import chains
 from khung.search.suggest import Suggester, captions_of
 from khung.vision import Embedder
 
@@ -44,15 +44,11 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """Positions of first frames, best first, with scores; in a sequence also where each one's chain ends, and how to go back."""
+    """Positions of first frames, best first, with scores; in a sequence also the chain that begins at each."""
 
     positions: list[int]
     scores: dict[int, float]
-    ends: Mapping[int, int] = field(default_factory=dict)
-    back: np.ndarray | None = None
-
-    def chain(self, position: int) -> list[int]:
-        return [position] if self.back is None else trace(self.back, self.ends[position])
+    chains: Mapping[int, list[int]] = field(default_factory=dict)
 
 
 class Engine:
@@ -76,7 +72,8 @@ class Engine:
     def warm(self) -> None:
         """Do beforehand what the first questions would wait for: compile the sequence search, read captions for suggestions.
         Takes seconds; safe in a thread of its own while searches run."""
-        chains(np.zeros((2, 1), np.float32), np.zeros(1), np.array([0, 1]), [Gap()])
+        none = (np.zeros(0, np.int64), np.zeros(0, np.float32))
+        chains([none, none], self.frames.timeline.pts_ms, self.frames.timeline.video_index, [Gap()])
         self._suggester = Suggester(captions_of(self.snapshot.records, self.frames))
 
     def did_you_mean(self, text: str) -> str:
@@ -172,21 +169,20 @@ class Engine:
 
     def _sequence(self, answers: list[Answer], gaps: Sequence[Gap]) -> Ranking:
         """The best chain for each first frame."""
-        scores = np.zeros((len(answers), len(self.frames)), np.float32)
-        for row, answer in zip(scores, answers, strict=True):
-            row[self.frames.positions(answer.fused.ids)] = answer.fused.scores
-        total, back = chains(scores, self.frames.timeline.pts_ms, self.frames.starts, gaps)
-        ends = np.flatnonzero(total > -np.inf)
-        ends = ends[np.lexsort((ends, -total[ends]))]
-        starts, first = np.unique(origins(back, ends), return_index=True)
-        order = np.argsort(first)  # the best end of each start, best first
-        ranked, ends = starts[order].tolist(), ends[first[order]]
-        return Ranking(
-            ranked,
-            dict(zip(ranked, total[ends].tolist(), strict=True)),
-            dict(zip(ranked, ends.tolist(), strict=True)),
-            back,
-        )
+        timeline = self.frames.timeline
+        found = [self._in_order(answer.fused) for answer in answers]
+        totals, frames = chains(found, timeline.pts_ms, timeline.video_index, gaps)
+        frames, totals = (x[np.lexsort((frames[:, -1], -totals))] for x in (frames, totals))
+        first = np.sort(np.unique(frames[:, 0], return_index=True)[1])  # the best chain of each first frame, best first
+        frames, totals = frames[first].tolist(), totals[first].tolist()
+        ranked = [chain[0] for chain in frames]
+        return Ranking(ranked, dict(zip(ranked, totals, strict=True)), dict(zip(ranked, frames, strict=True)))
+
+    def _in_order(self, fused: Fused) -> tuple[np.ndarray, np.ndarray]:
+        """Positions, ascending, and scores of the frames with any score."""
+        positions, scores = self.frames.positions(fused.ids), fused.scores
+        order = np.argsort(positions)[scores[np.argsort(positions)] > 0]
+        return positions[order], scores[order]
 
     def _page(
         self, request: SearchRequest, parsed: ParsedQuery, ranking: Ranking, answers: list[Answer]
@@ -196,7 +192,7 @@ class Engine:
         need = request.offset + request.limit
         kept, more = collapse(ranking.positions, timeline, per_video=request.per_video, need=need)
         kept = self._reranked(parsed, ranking, kept)[request.offset :]
-        steps = [ranking.chain(p) for p in kept]
+        steps = [ranking.chains.get(p, [p]) for p in kept]
         names = [[self.frames.frame_id(p) for p in chain] for chain in steps]
         records = iter(self.snapshot.records.frames([name for chain in names for name in chain]))
         hits = [
@@ -210,7 +206,7 @@ class Engine:
 
     def _reranked(self, parsed: ParsedQuery, ranking: Ranking, kept: list[int]) -> list[int]:
         """The first hits in the order of the second look, the rest behind them."""
-        if self.reranker is None or ranking.ends:
+        if self.reranker is None or ranking.chains:
             return kept
         head = kept[: self.reranker.depth]
         records = self.snapshot.records.frames([self.frames.frame_id(p) for p in head])

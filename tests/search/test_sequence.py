@@ -8,7 +8,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from khung.search.parsed import Gap
-from khung.search.sequence import DEFAULT_GAP_MS, chains, trace
+from khung.search.sequence import DEFAULT_GAP_MS, PRICE_PER_MS, chains
+
+
+def solve(scores, pts, starts, gaps, price=PRICE_PER_MS):
+    """`chains` over dense scores: the best total for each last frame, and its chain."""
+    video = np.searchsorted(starts, np.arange(scores.shape[1]), side="right")
+    found = [(np.flatnonzero(row > 0), row[row > 0]) for row in scores]
+    totals, frames = chains(found, pts, video, gaps, price)
+    best = np.full(scores.shape[1], -np.inf)
+    best[frames[:, -1]] = totals
+    return best, {int(chain[-1]): chain.tolist() for chain in frames}
 
 
 def brute_force(scores, pts, starts, gaps, price):
@@ -50,10 +60,10 @@ def cases(draw):
 @given(cases())
 def test_equal_to_every_chain_tried(case):
     scores, pts, starts, gaps, price = case
-    total, back = chains(scores, pts, starts, gaps, price)
+    total, found = solve(scores, pts, starts, gaps, price)
     np.testing.assert_allclose(total, brute_force(scores, pts, starts, gaps, price), atol=1e-6)
     for end in np.flatnonzero(total > -np.inf):
-        chain = trace(back, int(end))
+        chain = found[int(end)]
         apart = np.diff(pts[chain])
         worth = sum(float(scores[e, t]) for e, t in enumerate(chain)) - price * apart.sum()
         assert max(worth / len(scores), 0) == pytest.approx(total[end], abs=1e-6)
@@ -63,18 +73,18 @@ def test_equal_to_every_chain_tried(case):
 
 def test_a_chain_never_crosses_a_video():
     scores = np.array([[1, 0], [0, 1]], np.float32)
-    assert chains(scores, np.array([0, 1000]), np.array([0, 1, 2]), [Gap()])[0].max() == -np.inf
-    assert chains(scores, np.array([0, 1000]), np.array([0, 2]), [Gap()])[0].max() > 0.9
+    assert solve(scores, np.array([0, 1000]), np.array([0, 1, 2]), [Gap()])[0].max() == -np.inf
+    assert solve(scores, np.array([0, 1000]), np.array([0, 2]), [Gap()])[0].max() > 0.9
 
 
 def test_of_two_equal_chains_the_tighter_wins():
     scores = np.array([[1, 1, 0], [0, 0, 1]], np.float32)
-    _, back = chains(scores, np.array([0, 50_000, 60_000]), np.array([0, 3]), [Gap()])
-    assert trace(back, 2) == [1, 2]
+    _, found = solve(scores, np.array([0, 50_000, 60_000]), np.array([0, 3]), [Gap()])
+    assert found[2] == [1, 2]
 
 
 def test_nothing_found_for_a_step_is_no_chain():
-    scores = np.array([[1, 1], [0, 0]], np.float32)
-    assert (chains(scores, np.array([0, 1000]), np.array([0, 2]), [Gap()])[0] == -np.inf).all()
-    empty = np.zeros((2, 0), np.float32)
-    assert len(chains(empty, np.zeros(0, np.int64), np.zeros(1, np.int64), [Gap()])[0]) == 0
+    none = np.array([[1, 1], [0, 0]], np.float32)
+    assert solve(none, np.array([0, 1000]), np.array([0, 2]), [Gap()])[1] == {}
+    assert solve(none[::-1], np.array([0, 1000]), np.array([0, 2]), [Gap()])[1] == {}
+    assert solve(np.zeros((3, 0), np.float32), np.zeros(0, np.int64), np.zeros(1, np.int64), [Gap(), Gap()])[1] == {}

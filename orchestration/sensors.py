@@ -11,7 +11,7 @@ from pathlib import Path
 import dagster as dg
 
 from assets.batch import VIDEOS_A_RUN
-from assets.catalog import VIDEO_STAGES, heads, in_service, pending, sealable, unready
+from assets.catalog import NEEDS, VIDEO_STAGES, heads, in_service, pending, sealable, unready
 from assets.partitions import SHARDS, VIDEOS
 from assets.versions import digest
 from khung.settings import Settings
@@ -104,10 +104,17 @@ def sync_partitions(instance: dg.DagsterInstance, ledger: Ledger) -> list[str]:
 def _stage_runs(
     instance: dg.DagsterInstance, ledger: Ledger, stage: str, keys: Sequence[str]
 ) -> Iterator[dg.RunRequest]:
+    """Runs for all that is pending; but no run that loads a model for a few videos while more are about to come."""
     entries = {e.video_id: e for e in pending(ledger, stage, in_flight(instance, stage, keys))}
+    if len(entries) < VIDEOS_A_RUN[stage] and _more_to_come(instance, ledger, NEEDS[stage], keys):
+        return
     for part in ranges(keys, entries, VIDEOS_A_RUN[stage], unready(ledger, stage, keys)):
         state = digest(*((key, entries[key].stage, entries[key].updated_at) for key in part))
         yield dg.RunRequest(run_key=f"{stage}:{state}", job_name=job_name(stage), tags=range_tags(part))
+
+
+def _more_to_come(instance: dg.DagsterInstance, ledger: Ledger, before: str, keys: Sequence[str]) -> bool:
+    return bool(before and (in_flight(instance, before, keys) or pending(ledger, before)))
 
 
 @dg.sensor(job_name=job_name("shard_indices"), minimum_interval_seconds=30, default_status=RUNNING)

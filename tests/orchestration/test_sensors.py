@@ -9,6 +9,7 @@ import dagster as dg
 import pytest
 from kitchen import Kitchen, kitchen_in
 
+from assets.batch import VIDEOS_A_RUN
 from assets.partitions import VIDEOS
 from khung.shards.manifest import shard_of
 from khung.stores import LedgerEntry
@@ -130,6 +131,17 @@ def test_each_stage_gets_runs_over_ranges_and_what_was_begun_comes_first(kitchen
         ("make_embeddings", "c", "d"),
         ("make_shots", "a", "b"),
     ]
+
+
+def test_a_model_is_not_loaded_for_a_few_while_more_are_about_to_come(kitchen):
+    kitchen.stock("a", upto="videos")
+    kitchen.stock("b", upto="shots")
+    assert asked(tick(kitchen, sensors.stages_sensor)) == [("make_shots", "a", "a")]
+    unfinished(kitchen, "shots", range_tags(["a"]))
+    assert tick(kitchen, sensors.stages_sensor) == "Nothing is pending."
+    many = [f"v{number}" for number in range(VIDEOS_A_RUN["keyframes"])]
+    kitchen.stock(*many, upto="shots")
+    assert ("make_keyframes", "b", many[-2]) in asked(tick(kitchen, sensors.stages_sensor))
 
 
 def test_a_failed_video_splits_the_range_and_is_not_asked_again(kitchen):

@@ -91,6 +91,23 @@ def look_at_models(config: Settings) -> Iterator[Finding]:
         yield Finding("models", "ok", f"{len(files.FILES)} files in {config.models_path}")
 
 
+def look_at_large_models(config: Settings) -> Iterator[Finding]:
+    """Only those that the settings choose."""
+    from khung.cli.models import chosen_cards
+    from khung.vision import cards
+
+    if not (names := chosen_cards(config)):
+        return
+    states = {name: cards.check(name, config.models_path, thorough=False).state for name in names}
+    if bad := [name for name, state in states.items() if state not in ("ok", "unpinned")]:
+        said = ", ".join(f"{name} is {states[name]}" for name in bad)
+        yield Finding("large models", "missing", said, f"khung models pull {' '.join(bad)}")
+    else:
+        yield Finding("large models", "ok", ", ".join(names))
+    if importlib.util.find_spec("torch") is None or importlib.util.find_spec("transformers") is None:
+        yield Finding("torch", "missing", "large models need it", "see docs/how-to/gpu.md")
+
+
 def look_at_home(config: Settings) -> Iterator[Finding]:
     parent = next(p for p in (config.home, *config.home.absolute().parents) if p.exists())
     if not os.access(parent, os.W_OK):
@@ -138,6 +155,7 @@ LOOKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
     look_at_python,
     look_at_packages,
     look_at_models,
+    look_at_large_models,
     look_at_home,
     look_at_library,
 )

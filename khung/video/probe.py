@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from khung.settings import MediaLimits
 
 BASE_CPU_S, BASE_WALL_S = 60.0, 120.0
+READ_BYTES_PER_CPU_S, READ_BYTES_PER_S = 100e6, 10e6  # all packets are read, from a slow disk if need be
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,10 @@ def probe(path: Path, limits: "MediaLimits") -> Probe:
     if size > limits.max_bytes:
         raise MediaError("too_large", f"The file has {size / 2**30:.1f} GiB.", cure="Raise KHUNG_MEDIA_MAX_BYTES.")
     request = {"path": str(path.resolve()), "demuxer": demuxer, "limits": limits.model_dump()}
-    child = ChildLimits(memory_bytes=limits.memory_bytes, cpu_s=BASE_CPU_S, wall_s=BASE_WALL_S)
+    child = ChildLimits(
+        memory_bytes=limits.memory_bytes,
+        cpu_s=BASE_CPU_S + size / READ_BYTES_PER_CPU_S,
+        wall_s=BASE_WALL_S + size / READ_BYTES_PER_S,
+    )
     answer = run("khung.video.tasks:inspect", request, child)
     return Probe(size_bytes=size, **{**answer, "warnings": tuple(answer["warnings"])})

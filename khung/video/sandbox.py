@@ -22,6 +22,7 @@ from khung.errors import MediaError
 STALL_S = 120.0  # a child that says nothing for so long hangs; it reports at least every second of decoding
 MAX_ANSWER_BYTES = 4 * 2**20  # six hours of perceptual hashes are 0.4 MB
 MAX_STDERR_BYTES = 4096
+LEAVE_S = 5.0  # for a child that has answered to leave by itself
 
 Progress = Callable[[dict], None]
 
@@ -56,9 +57,8 @@ def run(task: str, request: dict, limits: ChildLimits, progress: Progress | None
     try:
         talk.send(json.dumps(order).encode())
         talk.listen()
-        process.wait(timeout=0 if talk.stopped else 10)
-    except subprocess.TimeoutExpired:
-        talk.stopped = talk.stopped or "decoder_timeout"
+        with suppress(subprocess.TimeoutExpired):  # the answer is there, or it is to be stopped
+            process.wait(timeout=0 if talk.stopped else LEAVE_S)
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
@@ -117,19 +117,22 @@ class _Talk:
             self.stopped = "decoder_crashed"
             return
         *lines, self._line = self._line.split(b"\n")
-        try:
-            for line in lines:
+        for line in lines:
+            try:
                 self._take(json.loads(line))
-        except (ValueError, KeyError):  # not our protocol: something else has taken over the child
-            self.stopped = "decoder_crashed"
+            except (ValueError, KeyError, TypeError, AttributeError):  # not our protocol: something took over the child
+                self.stopped = "decoder_crashed"
+                return
 
     def _take(self, message: dict) -> None:
         if "result" in message:
-            self.result = message["result"]
+            self.result = dict(message["result"])
         elif error := message.get("error"):
             self.error = MediaError(str(error["reason"]), str(error["message"]), cure=str(error.get("cure", "")))
-        elif self.progress:
-            self.progress(message["progress"])
+        else:
+            told = dict(message["progress"])
+            if self.progress:
+                self.progress(told)
 
     def _keep_stderr(self, data: bytes) -> None:
         self.stderr = (self.stderr + data)[-MAX_STDERR_BYTES:]
@@ -138,7 +141,7 @@ class _Talk:
         """The result, or the MediaError that tells how the child ended."""
         if self.error is not None and not self.stopped:
             raise self.error
-        if self.result is not None and returncode == 0 and not self.stopped:
+        if self.result is not None and not self.stopped:
             return self.result
         raise _ending(self.stopped, returncode, self.stderr.decode(errors="replace"))
 

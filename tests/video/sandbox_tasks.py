@@ -63,6 +63,18 @@ def environment(request, tell):
     return {"names": sorted(os.environ)}
 
 
+def babble(request, tell):
+    tell(["not", "an", "answer"])
+    return {}
+
+
+def crash_on_leaving(request, tell):
+    import atexit
+
+    atexit.register(os.abort)
+    return {"kept": True}
+
+
 def vanish(request, tell):
     os._exit(0)
 

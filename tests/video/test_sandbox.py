@@ -43,10 +43,15 @@ def test_the_tasks_own_refusal_arrives_whole():
         ("vanish", "decoder_crashed"),
         ("allocate", "decoder_memory"),
         ("flood", "decoder_crashed"),
+        ("babble", "decoder_crashed"),
     ],
 )
 def test_a_child_that_dies_is_named(task, reason):
     assert failure(task).reason == reason
+
+
+def test_an_answer_counts_even_if_the_decoder_crashes_on_leaving():
+    assert run("sandbox_tasks:crash_on_leaving", {}, SMALL)["kept"]
 
 
 def test_a_silent_child_is_stopped():

@@ -15,7 +15,7 @@ from khung.shards.snapshot import SNAPSHOTS, Snapshot, current, publish, read_ma
 from khung.shards.writer import open_manifest, reseal
 from khung.stores.durable import locked, replace_file
 from khung.stores.ledger_sqlite import utc_now
-from khung.stores.vectors_faiss import IndexPolicy
+from khung.stores.vectors_build import IndexPolicy
 
 LOG = "erased.jsonl"
 

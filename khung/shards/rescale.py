@@ -11,7 +11,7 @@ from khung.errors import CorruptError
 from khung.shards.manifest import ShardManifest, shard_of
 from khung.shards.reader import open_shard
 from khung.shards.writer import seal
-from khung.stores.vectors_faiss import IndexPolicy
+from khung.stores.vectors_build import IndexPolicy
 
 
 def rescale(

@@ -25,7 +25,8 @@ from khung.stores.durable import locked, replace_file
 from khung.stores.ledger_sqlite import utc_now
 from khung.stores.records_duckdb import DuckRecords
 from khung.stores.text_tantivy import TantivyText
-from khung.stores.vectors_faiss import RECALL_GATE, FaissVectors
+from khung.stores.vectors_build import RECALL_GATE
+from khung.stores.vectors_faiss import FaissVectors
 from khung.text.fields import TEXT_VERSION
 
 SNAPSHOTS = "snapshots"

@@ -16,13 +16,13 @@ import numpy as np
 
 from khung.errors import KhungError, StoreError
 from khung.records import FrameRecord, vector_id
-from khung.shards import canaries, manifest
+from khung.shards import canaries, coarse, manifest
 from khung.shards.manifest import SealedFile, SealedInput, ShardManifest, shard_of
 from khung.shards.reader import RECORDS, TEXT, VECTORS, open_shard, shard_folder
-from khung.stores import records_duckdb, tables, text_tantivy, vectors_faiss
+from khung.stores import records_duckdb, tables, text_tantivy, vectors_build, vectors_faiss
 from khung.stores.durable import sync_file, sync_folder
 from khung.stores.ledger_sqlite import utc_now
-from khung.stores.vectors_faiss import Fast, IndexPolicy
+from khung.stores.vectors_build import Fast, IndexPolicy
 from khung.text.fields import TEXT_VERSION, fields
 
 ASIDE = ".aside"
@@ -47,17 +47,19 @@ def seal(
     inputs = sorted((_ordered(one, dim) for one in videos), key=lambda one: one.video.video_id)
     _check(inputs, shard_index, shard_count)
     policy = policy or IndexPolicy()
+    centroids = coarse.shared(shelf, inputs, shard_count, embed_fingerprint, policy)
     header = {
         "schema_version": manifest.SCHEMA_VERSION, "shard_index": shard_index, "shard_count": shard_count,
         "embed_fingerprint": embed_fingerprint, "dim": dim, "models": dict(models or {}), "text_version": TEXT_VERSION,
         "videos": {one.video.video_id: video_digest(one) for one in inputs},
     }  # fmt: skip
-    shard_id = f"{shard_index:03}-{manifest.digest([tables.to_json(header | {'policy': asdict(policy)})])[:16]}"
+    recipe = [tables.to_json(header | {"policy": asdict(policy)}), b"" if centroids is None else centroids.tobytes()]
+    shard_id = f"{shard_index:03}-{manifest.digest(recipe)[:16]}"
     if sound := _sealed_before(shelf, shard_id):
         return sound
     aside = _make_aside(shelf, shard_id)
     try:
-        fast = _write(aside, inputs, dim, policy)
+        fast = _write(aside, inputs, dim, policy, centroids)
         sealed = ShardManifest(
             **header, shard_id=shard_id, frames=sum(len(one.records) for one in inputs), index_kind=fast.kind,
             recall_at_10=fast.recall_at_10, created_at=utc_now(), files=_hashed(aside),
@@ -148,7 +150,9 @@ def _make_aside(shelf: Path, name: str) -> Path:
     return aside
 
 
-def _write(folder: Path, inputs: Sequence[SealedInput], dim: int, policy: IndexPolicy) -> Fast:
+def _write(
+    folder: Path, inputs: Sequence[SealedInput], dim: int, policy: IndexPolicy, centroids: np.ndarray | None
+) -> Fast:
     for name in (RECORDS, TEXT, VECTORS):
         (folder / name).mkdir()
     records = [record for one in inputs for record in one.records]
@@ -158,7 +162,7 @@ def _write(folder: Path, inputs: Sequence[SealedInput], dim: int, policy: IndexP
     words = [text_fields(record) for record in records]
     text_tantivy.write_part(folder / TEXT, zip(ids.tolist(), words, strict=True))
     vectors = np.concatenate([np.zeros((0, dim), np.float32), *(one.vectors for one in inputs)])
-    fast = vectors_faiss.write_part(folder / VECTORS, ids, vectors, policy)
+    fast = vectors_build.write_part(folder / VECTORS, ids, vectors, policy, centroids=centroids)
     indexes = vectors_faiss.FaissVectors([folder / VECTORS], dim), text_tantivy.TantivyText([folder / TEXT])
     chosen = canaries.choose(records, [w["vi_key"] for w in words], *indexes)
     (folder / canaries.CANARIES).write_bytes(manifest.encode(chosen))

@@ -5,8 +5,7 @@ IVF). Inside FAISS a vector's number is its row; outside there are only ids. Row
 """
 
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,146 +13,21 @@ import numpy as np
 
 from khung.errors import ConfigError, CorruptError, NotFound, StoreError
 from khung.stores.idsets import is_in
+from khung.stores.vectors_build import (
+    EXACT,
+    FAST,
+    FAST_PARAMETERS,
+    GATE_QUERIES,
+    IDS,
+    Fast,
+    IndexPolicy,
+    parameters,
+    recall_at_10,
+    sample_queries,
+    write_part,
+)
 
-IDS, EXACT, FAST, FAST_PARAMETERS = "vector_ids.npy", "exact.faiss", "fast.faiss", "fast.json"
-SEED = 20261122
-RECALL_GATE = 0.98  # recall@10 against exact, of an approximate index
-GATE_QUERIES = 64
-TIE = 1e-4  # scores nearer than this are one score: the rounding of fp16 is about 2e-5
-
-
-@dataclass(frozen=True, slots=True)
-class IndexPolicy:
-    """Which kind of index a part gets. `bench/STORES.md` has the measurements behind the sizes."""
-
-    exact_up_to: int = 20_000
-    sq8_up_to: int = 50_000
-    recall_at_10: float = RECALL_GATE
-    gate_queries: int = GATE_QUERIES
-
-
-@dataclass(frozen=True, slots=True)
-class Fast:
-    """What `fast.faiss` is, and the recall@10 against exact that it was sealed with."""
-
-    kind: str = "none"  # none | sq8 | ivf
-    nlist: int = 0
-    nprobe: int = 0
-    recall_at_10: float = 1.0
-
-
-# -- building
-
-
-def write_part(folder: Path, ids: np.ndarray, vectors: np.ndarray, policy: IndexPolicy) -> Fast:
-    """Write one part into an empty folder: `ids` int64 (n,), `vectors` (n, d) of unit length, in any order.
-
-    The cheapest kind whose recall@10 reaches the policy's gate is kept. Raises StoreError on vectors that no search could use.
-    """
-    import faiss
-
-    order = np.argsort(ids, kind="stable")
-    ids, vectors = ids[order], np.asarray(vectors)[order]
-    check_vectors(ids, vectors)
-    vectors = vectors.astype(np.float16).astype(np.float32)  # what a later seal will read back gives the same files
-    faiss.omp_set_num_threads(1)
-    exact = faiss.IndexScalarQuantizer(vectors.shape[1], faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
-    if len(ids):
-        exact.add(vectors)
-    np.save(folder / IDS, ids.astype(np.int64))
-    _save(exact, folder / EXACT)
-    index, fast = _fast_index(exact, vectors, policy)
-    if index is not None:
-        _save(index, folder / FAST)
-    (folder / FAST_PARAMETERS).write_text(json.dumps(asdict(fast), sort_keys=True))
-    return fast
-
-
-def _save(index: Any, path: Path) -> None:
-    import faiss
-
-    try:
-        faiss.write_index(index, str(path))
-    except RuntimeError as error:  # FAISS has no other for a refused write
-        raise StoreError(f"{path} could not be written: {error}", cure="Is the disk full?") from error
-
-
-def check_vectors(ids: np.ndarray, vectors: np.ndarray) -> None:
-    """Raises StoreError unless ids are distinct and every vector is finite and of unit length (within fp16's rounding)."""
-    if vectors.ndim != 2 or len(vectors) != len(ids):
-        raise StoreError(f"{len(ids)} ids for vectors of shape {vectors.shape}.")
-    if len(ids) > 1 and not (np.diff(ids) > 0).all():
-        raise StoreError("Two vectors have one id.")
-    lengths = np.linalg.norm(vectors, axis=1)
-    if bad := int((~(np.abs(lengths - 1) < 1e-2)).sum()):  # NaN is bad too
-        raise StoreError(f"{bad} vectors are not finite or not of unit length.", cure="Embed those frames again.")
-
-
-def _fast_index(exact: Any, vectors: np.ndarray, policy: IndexPolicy) -> tuple[Any, Fast]:
-    """The first candidate that passes the gate; none for a small part, or when only exact is good enough."""
-    queries = sample_queries(vectors, policy.gate_queries)
-    for index, fast in _candidates(vectors, policy):
-        recall = recall_at_10(exact, index, fast, queries)
-        if recall >= policy.recall_at_10:
-            return index, Fast(fast.kind, fast.nlist, fast.nprobe, recall)
-    return None, Fast()
-
-
-def _candidates(vectors: np.ndarray, policy: IndexPolicy) -> Iterable[tuple[Any, Fast]]:
-    import faiss
-
-    n, dim = vectors.shape
-    if n <= policy.exact_up_to:
-        return
-    if n > policy.sq8_up_to:
-        nlist = 1 << int(np.log2(4 * np.sqrt(n)))  # FAISS's guideline: 4 to 16 √n
-        coarse = faiss.IndexFlatIP(dim)
-        ivf = faiss.IndexIVFScalarQuantizer(
-            coarse, dim, nlist, faiss.ScalarQuantizer.QT_8bit, faiss.METRIC_INNER_PRODUCT, False
-        )
-        ivf.cp.seed = SEED
-        ivf.train(training_sample(vectors, 40 * nlist))
-        ivf.add(vectors)
-        for nprobe in (8, 16, 32, 64, 128):
-            if nprobe <= nlist:
-                yield ivf, Fast("ivf", nlist, nprobe)
-    flat = faiss.IndexScalarQuantizer(dim, faiss.ScalarQuantizer.QT_8bit, faiss.METRIC_INNER_PRODUCT)
-    flat.train(training_sample(vectors, 20_000))
-    flat.add(vectors)
-    yield flat, Fast("sq8")
-
-
-def training_sample(vectors: np.ndarray, size: int) -> np.ndarray:
-    if len(vectors) <= size:
-        return vectors
-    return vectors[np.sort(np.random.default_rng(SEED).choice(len(vectors), size, replace=False))]
-
-
-def sample_queries(vectors: np.ndarray, size: int) -> np.ndarray:
-    """`(size, d)` queries for gates and canaries: halfway between two vectors of the part, so that none is its own answer."""
-    if not len(vectors) or not size:
-        return np.zeros((0, vectors.shape[1]), np.float32)
-    pairs = np.random.default_rng(SEED).integers(0, len(vectors), (size, 2))
-    mixed = vectors[pairs[:, 0]].astype(np.float32) + vectors[pairs[:, 1]]
-    mixed[np.linalg.norm(mixed, axis=1) < 1e-3] += vectors[0]  # two opposite vectors have no middle
-    return mixed / np.linalg.norm(mixed, axis=1, keepdims=True)
-
-
-def recall_at_10(exact: Any, index: Any, fast: Fast, queries: np.ndarray) -> float:
-    """The share of `index`'s first ten whose exact score reaches the exact tenth. Ties count as found."""
-    k = min(10, exact.ntotal)
-    if not len(queries) or not k:
-        return 1.0
-    scores, _ = exact.search(queries, k)
-    _, rows = index.search(queries, k, params=_parameters(fast, None))
-    found = [
-        sum(q @ exact.reconstruct(int(row)) >= tenth - TIE for row in found_rows if row >= 0)
-        for q, tenth, found_rows in zip(queries, scores[:, -1], rows, strict=True)
-    ]
-    return float(np.sum(found) / (k * len(queries)))
-
-
-# -- searching
+__all__ = ["FaissVectors", "IndexPolicy", "write_part"]
 
 
 class _Part:
@@ -179,19 +53,51 @@ class _Part:
         return np.searchsorted(self.ids, ids[is_in(ids, self.ids)])
 
     def search(
-        self, queries: np.ndarray, k: int, allowed: np.ndarray | None, exact: bool
+        self, coarse: "_Coarse", k: int, allowed: np.ndarray | None, exact: bool
     ) -> tuple[np.ndarray, np.ndarray]:
+        queries = coarse.queries
         rows = None if allowed is None else self.rows_of(allowed)
         if not len(self.ids) or (rows is not None and not len(rows)):
             return _nothing(len(queries), 0)
         # a narrow filter leaves most lists empty, where an approximate search finds too little
         use_exact = exact or self.index is None or (rows is not None and 10 * len(rows) < len(self.ids))
-        index, fast = (self.exact, Fast()) if use_exact else (self.index, self.fast)
         bitmap = None if rows is None or len(rows) == len(self.ids) else _bitmap(rows, len(self.ids))
-        scores, found = index.search(queries, min(k, len(self.ids)), params=_parameters(fast, bitmap))
+        k = min(k, len(self.ids))
+        if use_exact:
+            scores, found = self.exact.search(queries, k, params=parameters(Fast(), bitmap))
+        elif self.fast.kind == "ivf":
+            scores, found = self._search_lists(coarse, k, bitmap)
+        else:
+            scores, found = self.index.search(queries, k, params=parameters(self.fast, bitmap))
         missing = found < 0
         ids = np.where(missing, -1, self.ids[np.where(missing, 0, found)])
         return np.where(missing, -np.inf, scores).astype(np.float32), ids
+
+    def _search_lists(self, coarse: "_Coarse", k: int, bitmap: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+        """The lists were chosen once for all parts. (FAISS's Python wrapper of this call takes no parameters.)"""
+        import faiss
+
+        near, lists = coarse.lists(self.index.quantizer, self.fast)
+        scores, found = _nothing(len(coarse.queries), k)
+        self.index.search_preassigned_c(
+            len(coarse.queries), faiss.swig_ptr(coarse.queries), k, faiss.swig_ptr(lists), faiss.swig_ptr(near),
+            faiss.swig_ptr(scores), faiss.swig_ptr(found), False, parameters(self.fast, bitmap),
+        )  # fmt: skip
+        return scores, found
+
+
+class _Coarse:
+    """The lists near some queries, found once for each coarse quantiser and number of lists."""
+
+    def __init__(self, queries: np.ndarray) -> None:
+        self.queries = queries
+        self._known: dict[tuple[str, int], tuple[np.ndarray, np.ndarray]] = {}
+
+    def lists(self, quantizer: Any, fast: Fast) -> tuple[np.ndarray, np.ndarray]:
+        key = (fast.coarse, fast.nprobe)
+        if key not in self._known:
+            self._known[key] = quantizer.search(self.queries, fast.nprobe)
+        return self._known[key]
 
 
 class FaissVectors:
@@ -225,15 +131,16 @@ class FaissVectors:
         queries = self._checked(queries)
         if k < 1:
             raise ConfigError(f"k must be at least 1, not {k}.")
+        coarse = _Coarse(queries)
         share = min(k, 2 * k // max(len(self._parts), 1) + 32)
-        found = [part.search(queries, share, allowed, exact) for part in self._parts]
+        found = [part.search(coarse, share, allowed, exact) for part in self._parts]
         if share < k:
             bar = _best(found, k)[0][
                 :, -1:
             ]  # a part whose last hit could still be among the best is asked again for all
             full = [len(s.T) == share and bool((s[:, -1:] >= bar).any()) for s, _ in found]
             found = [
-                part.search(queries, k, allowed, exact) if again else hits
+                part.search(coarse, k, allowed, exact) if again else hits
                 for part, hits, again in zip(self._parts, found, full, strict=True)
             ]
         return _best([*found, _nothing(len(queries), k)], k)
@@ -292,13 +199,3 @@ def _bitmap(rows: np.ndarray, size: int) -> np.ndarray:
     marks = np.zeros(size, bool)
     marks[rows] = True
     return np.packbits(marks, bitorder="little")
-
-
-def _parameters(fast: Fast, bitmap: np.ndarray | None) -> Any:
-    """FAISS search parameters; the selector keeps a reference to its bitmap."""
-    import faiss
-
-    chosen = {} if bitmap is None else {"sel": faiss.IDSelectorBitmap(bitmap)}
-    if fast.kind == "ivf":
-        return faiss.SearchParametersIVF(nprobe=fast.nprobe, **chosen)
-    return faiss.SearchParameters(**chosen) if chosen else None

@@ -10,13 +10,15 @@ from sample_frames import DIM, make_vectors
 
 from khung.errors import KhungError, NotFound, StoreError
 from khung.stores import VectorIndex
-from khung.stores.vectors_faiss import FaissVectors, IndexPolicy, write_part
+from khung.stores.vectors_build import IndexPolicy, train_coarse, write_part
+from khung.stores.vectors_faiss import FaissVectors
 
 MakeIndex = Callable[..., VectorIndex]
 POLICIES = {
     "faiss-exact": IndexPolicy(),
     "faiss-sq8": IndexPolicy(exact_up_to=50, sq8_up_to=10**9),
     "faiss-ivf": IndexPolicy(exact_up_to=50, sq8_up_to=50),
+    "faiss-ivf-shared": IndexPolicy(exact_up_to=50, sq8_up_to=50),  # one coarse quantiser for all parts
 }
 
 
@@ -26,9 +28,12 @@ def make_index(request: pytest.FixtureRequest, tmp_path: Path) -> MakeIndex:
 
     def make(*parts: tuple[np.ndarray, np.ndarray], dim: int = DIM) -> VectorIndex:
         folders = [tmp_path / f"part{i}" for i in range(len(parts))]
+        everything = [vectors for _, vectors in parts if len(vectors) > 50]
+        shared = request.param == "faiss-ivf-shared" and everything
+        centroids = train_coarse(np.concatenate(everything), 64) if shared else None
         for folder, (ids, vectors) in zip(folders, parts, strict=True):
             folder.mkdir()
-            write_part(folder, np.asarray(ids, np.int64), vectors, POLICIES[request.param])
+            write_part(folder, np.asarray(ids, np.int64), vectors, POLICIES[request.param], centroids=centroids)
         return FaissVectors(folders, dim)
 
     return make

@@ -120,7 +120,7 @@ from pathlib import Path
 from sample_shelf import make_library, seal_all
 from khung.errors import StoreError
 from khung.shards.snapshot import publish
-from khung.stores.vectors_faiss import IndexPolicy
+from khung.stores.vectors_build import IndexPolicy
 import faiss, tantivy, duckdb, pyarrow.parquet
 shelf, limit = Path(sys.argv[2]), int(sys.argv[3])
 resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))  # the kernel refuses to write further, as a full disk does

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from sample_frames import DIM, make_video
-from sample_shelf import FAST, MODEL, make_input, make_library, seal_one
+from sample_shelf import FAST, MODEL, make_input, make_library, seal_all, seal_one
 
 from khung.errors import CorruptError, NotFound, StoreError
 from khung.records import vector_id
@@ -15,6 +15,8 @@ from khung.shards.manifest import SealedInput, ShardManifest, shard_of
 from khung.shards.reader import open_shard, shard_folder
 from khung.shards.writer import ASIDE, reseal, seal, text_fields
 from khung.stores import TextClause
+from khung.stores.vectors_build import IndexPolicy
+from khung.stores.vectors_faiss import FaissVectors
 
 
 def test_what_is_sealed_comes_back(tmp_path: Path) -> None:
@@ -105,6 +107,19 @@ def test_taking_out_and_sealing_again_loses_nothing(tmp_path: Path, policy: obje
         assert shard.manifest.index_kind == ("sq8" if policy else "none")
         again = seal_one(tmp_path / "again", list(shard.inputs()), policy=policy)
     assert again.shard_id == sealed.shard_id and again.videos == sealed.videos
+
+
+def test_large_shards_share_one_coarse_quantiser(tmp_path: Path) -> None:
+    """Trained by the first, taken by the next, also after a model's name was seen before; another model has its own."""
+    lists = IndexPolicy(exact_up_to=5, sq8_up_to=5, recall_at_10=0.0)
+    videos = [make_input(f"v{n}", 40) for n in range(12)]
+    seal_all(tmp_path, videos, 3, policy=lists)
+    kinds = [kind for f in (tmp_path / "shards").iterdir() for kind in FaissVectors([f / "vectors"], DIM).kinds]
+    assert {kind.kind for kind in kinds} == {"ivf"} and len(kinds) == 3
+    assert len({kind.coarse for kind in kinds}) == 1
+    assert seal_all(tmp_path, videos, 3, policy=lists) == sorted(f.name for f in (tmp_path / "shards").iterdir())
+    seal_all(tmp_path, videos, 3, policy=lists, embed_fingerprint="other")
+    assert len(list((tmp_path / "coarse").glob("*.npy"))) == 2
 
 
 def test_reseal_reads_only_what_changed(tmp_path: Path) -> None:

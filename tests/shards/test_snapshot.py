@@ -14,9 +14,10 @@ from khung.records import vector_id
 from khung.shards import snapshot
 from khung.shards.reader import Shard, shard_folder
 from khung.shards.snapshot import Snapshot, collect, current, history, publish, rollback
-from khung.stores import FrameFilter, TextClause, vectors_faiss
+from khung.stores import FrameFilter, TextClause, vectors_build
 from khung.stores.text_tantivy import TantivyText
-from khung.stores.vectors_faiss import FaissVectors, IndexPolicy
+from khung.stores.vectors_build import IndexPolicy
+from khung.stores.vectors_faiss import FaissVectors
 
 
 def test_a_library_is_published_and_read(tmp_path: Path) -> None:
@@ -255,7 +256,7 @@ def test_canaries_find_an_index_that_answers_otherwise(tmp_path: Path) -> None:
     ids = shard.vectors.ids()
     snapshot.canaries.check(shard.folder, shard.vectors, shard.text)
     (tmp_path / "turned").mkdir()
-    vectors_faiss.write_part(tmp_path / "turned", ids, make_vectors(40, seed=9), IndexPolicy())
+    vectors_build.write_part(tmp_path / "turned", ids, make_vectors(40, seed=9), IndexPolicy())
     turned = FaissVectors([tmp_path / "turned"], DIM)
     with pytest.raises(CorruptError, match="other neighbours"):
         snapshot.canaries.check(shard.folder, turned, shard.text)

@@ -8,8 +8,9 @@ import pytest
 from sample_frames import DIM, make_vectors
 
 from khung.errors import ConfigError, CorruptError, NotFound
-from khung.stores import vectors_faiss
-from khung.stores.vectors_faiss import FaissVectors, Fast, IndexPolicy, write_part
+from khung.stores import vectors_build
+from khung.stores.vectors_build import Fast, IndexPolicy, write_part
+from khung.stores.vectors_faiss import FaissVectors
 
 
 def write(folder: Path, count: int, policy: IndexPolicy, **options: int) -> Fast:
@@ -29,7 +30,7 @@ def test_a_kind_that_misses_the_gate_is_not_kept(tmp_path: Path) -> None:
     """A gate that nothing approximate reaches leaves the exact index."""
     fast = write(tmp_path / "p", 2000, IndexPolicy(exact_up_to=100, sq8_up_to=500, recall_at_10=1.01))
     assert fast == Fast()
-    assert not (tmp_path / "p" / vectors_faiss.FAST).exists()
+    assert not (tmp_path / "p" / vectors_build.FAST).exists()
 
 
 def test_more_lists_are_probed_until_the_gate_is_reached(tmp_path: Path) -> None:
@@ -49,10 +50,10 @@ def test_the_gate_sees_a_bad_index(tmp_path: Path) -> None:
     ivf = faiss.index_factory(DIM, "IVF128,SQ8", faiss.METRIC_INNER_PRODUCT)
     ivf.train(vectors)
     ivf.add(vectors)
-    queries = vectors_faiss.sample_queries(vectors, 32)
-    assert vectors_faiss.recall_at_10(exact, ivf, Fast("ivf", 128, 1), queries) < 0.6
-    assert vectors_faiss.recall_at_10(exact, ivf, Fast("ivf", 128, 128), queries) > 0.9
-    assert vectors_faiss.recall_at_10(exact, exact, Fast(), queries) == 1
+    queries = vectors_build.sample_queries(vectors, 32)
+    assert vectors_build.recall_at_10(exact, ivf, Fast("ivf", 128, 1), queries) < 0.6
+    assert vectors_build.recall_at_10(exact, ivf, Fast("ivf", 128, 128), queries) > 0.9
+    assert vectors_build.recall_at_10(exact, exact, Fast(), queries) == 1
 
 
 def test_everything_can_be_taken_out_again_without_loss(tmp_path: Path) -> None:
@@ -65,12 +66,12 @@ def test_everything_can_be_taken_out_again_without_loss(tmp_path: Path) -> None:
         sealed.stored(np.array([5, 7000]))
     (tmp_path / "q").mkdir()
     write_part(tmp_path / "q", ids, vectors, IndexPolicy(exact_up_to=100))
-    for name in (vectors_faiss.IDS, vectors_faiss.EXACT, vectors_faiss.FAST):
+    for name in (vectors_build.IDS, vectors_build.EXACT, vectors_build.FAST):
         assert (tmp_path / "p" / name).read_bytes() == (tmp_path / "q" / name).read_bytes()
 
 
 @pytest.mark.parametrize(
-    "name", [vectors_faiss.IDS, vectors_faiss.EXACT, vectors_faiss.FAST, vectors_faiss.FAST_PARAMETERS]
+    "name", [vectors_build.IDS, vectors_build.EXACT, vectors_build.FAST, vectors_build.FAST_PARAMETERS]
 )
 def test_a_truncated_or_missing_file_is_refused(tmp_path: Path, name: str) -> None:
     write(tmp_path / "p", 300, IndexPolicy(exact_up_to=100))
@@ -90,10 +91,10 @@ def test_parts_that_disagree_are_refused(tmp_path: Path) -> None:
     write(tmp_path / "q", 30, IndexPolicy(), dim=8)
     with pytest.raises(CorruptError, match="8 dimensions, not 16"):
         FaissVectors([tmp_path / "p", tmp_path / "q"], DIM)
-    np.save(tmp_path / "p" / vectors_faiss.IDS, np.arange(29))
+    np.save(tmp_path / "p" / vectors_build.IDS, np.arange(29))
     with pytest.raises(CorruptError, match="disagree"):
         FaissVectors([tmp_path / "p"], DIM)
-    assert json.loads((tmp_path / "q" / vectors_faiss.FAST_PARAMETERS).read_bytes())["kind"] == "none"
+    assert json.loads((tmp_path / "q" / vectors_build.FAST_PARAMETERS).read_bytes())["kind"] == "none"
 
 
 def test_k_is_checked(tmp_path: Path) -> None:

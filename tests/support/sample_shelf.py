@@ -9,7 +9,7 @@ from sample_frames import DIM, make_records, make_shots, make_vectors, make_vide
 
 from khung.shards.manifest import SealedInput, ShardManifest, shard_of
 from khung.shards.writer import seal
-from khung.stores.vectors_faiss import IndexPolicy
+from khung.stores.vectors_build import IndexPolicy
 
 MODEL = "sample-embedder"
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from khung.records import Description, FrameRecord, Keyframe, Region, Shot, TextLine, Video, vector_id
-from khung.stores import records_duckdb, text_tantivy, vectors_faiss
+from khung.stores import records_duckdb, text_tantivy, vectors_build, vectors_faiss
 from khung.text import fields, tokens
 
 OUT = Path(__file__).parent / "out"
@@ -82,7 +82,7 @@ def _write_part(folder: Path, part: int, frames: int) -> None:
     noise = rng.standard_normal((len(ids), DIM), np.float32) * (1.2 / DIM**0.5)
     vectors = centres[rng.integers(0, len(centres), len(ids))] + noise
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    vectors_faiss.write_part(of["vectors"], ids, vectors, vectors_faiss.IndexPolicy())
+    vectors_build.write_part(of["vectors"], ids, vectors, vectors_build.IndexPolicy())
 
 
 def _frames(video: str, rng: np.random.Generator):

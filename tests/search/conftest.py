@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from khung.records import Description, FrameRecord, Keyframe, Region, Shot, TextLine, Video
-from khung.stores import records_duckdb, text_tantivy, vectors_faiss
+from khung.stores import records_duckdb, text_tantivy, vectors_build, vectors_faiss
 from khung.text import fields, fold, tokens
 
 DIM = 64
@@ -115,7 +115,7 @@ def build(folder: Path, frames: Sequence[Frame], parts: int = 2) -> LittleSnapsh
         text_tantivy.write_part(of["text"], texts)
         vectors = [_vector(by_id[r.frame_id], embedder) for r in records]
         stacked = np.stack(vectors) if vectors else np.zeros((0, DIM), np.float32)
-        vectors_faiss.write_part(of["vectors"], ids, stacked, vectors_faiss.IndexPolicy())
+        vectors_build.write_part(of["vectors"], ids, stacked, vectors_build.IndexPolicy())
     return LittleSnapshot(
         records_duckdb.DuckRecords([f["records"] for f in folders]),
         text_tantivy.TantivyText([f["text"] for f in folders]),

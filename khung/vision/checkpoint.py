@@ -88,6 +88,7 @@ def load(
 
     progress.disable_progress_bar()  # a run's log is no terminal
     device = devices.choose(checkpoint.device)
+    devices.check_dtype(device, checkpoint.dtype)
     dtype = getattr(torch, checkpoint.dtype)
     options: dict[str, Any] = {"dtype": dtype, "attn_implementation": checkpoint.attention}
     if checkpoint.quantisation == "nf4":

@@ -70,7 +70,7 @@ class Guide:
         if self._written:
             self._consume(ids[:, -1].tolist())
         self._fill()
-        masks = torch.from_numpy(self._masks).to(scores.device, non_blocking=True)
+        masks = torch.from_numpy(self._masks).to(scores.device)
         bits = (masks[:, :, None] >> torch.arange(32, device=scores.device, dtype=torch.int32)) & 1
         open_ = bits.flatten(1)[:, : scores.shape[1]].bool()
         scores = scores.float().masked_fill(~open_, -torch.inf)

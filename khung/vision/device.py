@@ -6,6 +6,8 @@ context: every later call in the process fails too, so the process must end (`wo
 
 import gc
 
+from khung.errors import ConfigError
+
 OUT_OF_MEMORY = (
     "CUDA out of memory",
     "CUDA error: out of memory",
@@ -22,12 +24,16 @@ OUT_OF_MEMORY = (
 CONTEXT_LOST = (
     "CUDA error",
     "HIP error",
-    "CUDNN_STATUS_",
-    "CUBLAS_STATUS_",
-    "cuDNN error",
-    "device-side assert",
-    "unspecified launch failure",
+    "CUBLAS_STATUS_EXECUTION_FAILED",
+    "CUBLAS_STATUS_INTERNAL_ERROR",
+    "CUBLAS_STATUS_MAPPING_ERROR",
+    "CUBLAS_STATUS_NOT_INITIALIZED",
+    "CUDNN_STATUS_EXECUTION_FAILED",
+    "CUDNN_STATUS_INTERNAL_ERROR",
+    "CUDNN_STATUS_MAPPING_ERROR",
 )
+"""The same for a dead context. Other statuses of these libraries are ordinary mistakes of a call."""
+
 MOST_PER_STEP = 0.85
 """Share of the free memory that a batch may take: the rest is for fragmentation and the libraries' work space."""
 
@@ -39,6 +45,20 @@ def choose(device: str = "") -> str:
     if device:
         return device
     return "cuda:0" if torch.cuda.is_available() else "cpu"
+
+
+def check_dtype(device: str, dtype: str) -> None:
+    """Raises ConfigError when the device has no such numbers: emulated ones would be slower than float32."""
+    import torch
+
+    if (
+        device.startswith("cuda")
+        and dtype == "bfloat16"
+        and not torch.cuda.is_bf16_supported(including_emulation=False)
+    ):
+        raise ConfigError(
+            f"{device} is older than Ampere and has no bfloat16.", cure="Set the model's DTYPE to float16 or float32."
+        )
 
 
 def out_of_memory(error: BaseException) -> bool:

@@ -12,7 +12,7 @@ import random
 import threading
 import time
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -70,7 +70,6 @@ class Endpoints:
     urls: Sequence[str]
     policy: EndpointPolicy = field(default_factory=EndpointPolicy)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    sleep: Callable[[float], None] = time.sleep
     _all: list[_Endpoint] = field(init=False, repr=False)
     _client: httpx.Client = field(init=False, repr=False)
     _lock: threading.Lock = field(init=False, repr=False, default_factory=threading.Lock)
@@ -133,7 +132,7 @@ class Endpoints:
                 wake = min((e.rest_until for e in self._all if not e.probing), default=now + 0.05)
             if wake >= deadline:
                 return None
-            self.sleep(max(0.01, wake - now))
+            time.sleep(max(0.01, wake - now))
 
     def _failed(self, endpoint: _Endpoint, rest_s: float | None) -> None:
         with self._lock:
@@ -159,7 +158,7 @@ class Endpoints:
         """Not when the server said itself how long to rest: `_choose` waits for it, or takes another."""
         if failure.rest_s is None:
             longest = min(self.policy.most_backoff_s, self.policy.backoff_s * 2**attempt)
-            self.sleep(max(0.0, min(longest * random.uniform(0.5, 1.0), deadline - time.monotonic())))
+            time.sleep(max(0.0, min(longest * random.uniform(0.5, 1.0), deadline - time.monotonic())))
 
     # -- one try
 

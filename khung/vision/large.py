@@ -4,6 +4,7 @@ A model that no pull brought still has a fingerprint (its card's revision, or `u
 What each model computes is in its own file; which one runs is `load.py`'s choice.
 """
 
+import importlib.util
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -29,7 +30,7 @@ _keeping = threading.Lock()
 
 def embedder(settings: Settings, name: str, held: EmbedderSettings) -> Embedder:
     """The Embedder of a card, in this process or in one for each device. Raises ModelFileMissing, ModelError, ConfigError."""
-    _checkpoint(_card(name, "embedder"), settings, held).check()  # before processes are started for nothing
+    _ready(_checkpoint(_card(name, "embedder"), settings, held))
     make = partial(embedder_here, settings, name, held)
     return fleet.FleetEmbedder(_workers(make)) if held.run_in == "devices" else make()
 
@@ -81,7 +82,7 @@ def _speaker(settings: Settings, name: str) -> Speaker:
     held = settings.describer
     if name == SERVER:
         return openai_describer.connect(held.servers, _served(held), key=held.api_key.get_secret_value())
-    _checkpoint(_card(name, "describer"), settings, held).check()
+    _ready(_checkpoint(_card(name, "describer"), settings, held))
     make = partial(speaker_here, settings, name)
     return fleet.FleetSpeaker(_workers(make)) if held.run_in == "devices" else make()
 
@@ -91,6 +92,13 @@ def speaker_here(settings: Settings, name: str) -> vlm.VlmSpeaker:
     held = settings.describer
     weights = _checkpoint(_card(name, "describer"), settings, held)
     return vlm.VlmSpeaker(weights, most_tokens=held.image_tokens, answer_tokens=held.answer_tokens)
+
+
+def _ready(weights: Checkpoint) -> None:
+    """Before anything is loaded, or a process started for nothing. Raises ModelFileMissing, ConfigError."""
+    weights.check()
+    if missing := [name for name in ("torch", "transformers") if importlib.util.find_spec(name) is None]:
+        raise ConfigError(f"{weights.name} needs {' and '.join(missing)}.", cure="See docs/how-to/gpu.md.")
 
 
 def _workers(make: Callable[[], Any]) -> list[Worker]:

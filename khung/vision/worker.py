@@ -2,29 +2,24 @@
 
 The child asks for items when it runs out of them, so it decodes and prepares ahead while its device computes; every answer comes back as
 soon as it is there. A dead accelerator context cannot be mended inside its process: the child ends, another one is started and gets the
-items that are still unanswered. What a model does with them is its own business; several workers together are in `fleet.py`.
+items that are still unanswered. What runs in the child is in `worker_child.py`, several workers together in `fleet.py`.
 """
 
 import contextlib
 import logging
 import multiprocessing
-import os
-import queue
-import signal
 import threading
-import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import count
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import wait
 from typing import Any
 
-from khung.errors import DeviceLost, KhungError, ModelError
+from khung.errors import DeviceLost, ModelError
+from khung.vision.worker_child import BLOCK, DEVICE_LOST, serve
 
 log = logging.getLogger(__name__)
-DEVICE_LOST = 70  # the child's exit code after a dead context
-BLOCK = 16  # items that the child asks for at once
 _END = object()
 
 
@@ -139,7 +134,7 @@ class _Child:
         self._pipe, theirs = context.Pipe()
         self._stall_s = stall_s
         self._process = context.Process(
-            target=_serve, args=(theirs, make, environment), name="khung-worker", daemon=True
+            target=serve, args=(theirs, make, environment), name="khung-worker", daemon=True
         )
         self._process.start()
         theirs.close()
@@ -248,62 +243,3 @@ class _Work:
             self.exhausted = True
         else:
             self.again.append(item)
-
-
-# -- the child's side
-
-
-def _serve(pipe: Connection, make: Callable[[], Any], environment: Mapping[str, str]) -> None:
-    """Load the model, then answer streams until the pipe ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; the parent decides
-    os.environ.update(environment)
-    try:
-        model = make()
-    except KhungError as error:
-        pipe.send((0, "error", error))
-        return
-    pipe.send((0, "about", {"fingerprint": model.fingerprint, "dim": getattr(model, "dim", 0)}))
-    inbox: queue.SimpleQueue = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(pipe, inbox), daemon=True).start()
-    while (message := inbox.get()) is not None:
-        if message[0] == "begin":
-            _answer(pipe, model, message[1], message[2], inbox)
-
-
-def _listen(pipe: Connection, inbox: queue.SimpleQueue) -> None:
-    """Read all the time, so that the parent never waits to write."""
-    with contextlib.suppress(EOFError, OSError):
-        while True:
-            inbox.put(pipe.recv())
-    inbox.put(None)  # for the stream under way
-    inbox.put(None)  # for the loop around it
-
-
-def _answer(pipe: Connection, model: Any, job: int, method: str, inbox: queue.SimpleQueue) -> None:
-    items = _items(pipe, job, inbox)
-    try:
-        for result in getattr(model, method)(items):
-            pipe.send((job, "result", result))
-        last = (job, "done", None)
-    except DeviceLost:
-        traceback.print_exc()
-        os._exit(DEVICE_LOST)  # not sys.exit: a dead context hangs in its destructors
-    except KhungError as error:
-        last = (job, "error", error)
-    except Exception:  # noqa: BLE001 - a bug of the model: the parent raises it
-        last = (job, "error", ModelError(f"The model failed in its worker:\n{traceback.format_exc()}"))
-    with contextlib.suppress(OSError):
-        pipe.send(last)
-        for _ in items:  # after an error: what had been sent already, up to the end of the stream
-            pass
-
-
-def _items(pipe: Connection, job: int, inbox: queue.SimpleQueue) -> Iterator[Any]:
-    """What the parent sends; asked for in blocks, whenever nothing is there."""
-    while True:
-        if inbox.empty():
-            pipe.send((job, "want", BLOCK))
-        message = inbox.get()
-        if message is None or message[0] != "item":
-            return
-        yield message[2]

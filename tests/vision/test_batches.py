@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from khung.errors import DeviceLost, ItemTooLarge
+from khung.errors import ConfigError, DeviceLost, ItemTooLarge
 from khung.vision import device
 from khung.vision.batches import Batches, BatchLimits, cost, fitting
 
@@ -232,8 +232,23 @@ def test_what_fits():
 
 
 def test_ordinary_errors_are_neither():
-    for error in (ValueError("out of memory"), RuntimeError("expected scalar type Half"), KeyError("CUDA error")):
+    for error in (
+        ValueError("out of memory"),
+        RuntimeError("expected scalar type Half"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_NOT_SUPPORTED"),
+        KeyError("CUDA error"),
+    ):
         assert not device.out_of_memory(error) and not device.context_lost(error)
+
+
+def test_a_card_without_bfloat16_is_told_before_anything_is_loaded(monkeypatch):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: including_emulation)
+    with pytest.raises(ConfigError, match="float16"):
+        device.check_dtype("cuda:0", "bfloat16")
+    device.check_dtype("cuda:0", "float16")
+    device.check_dtype("cpu", "bfloat16")
 
 
 def test_on_a_cpu_nothing_is_measured():

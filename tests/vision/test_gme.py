@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from khung.errors import ItemTooLarge, ModelError, ModelFileMissing
+from khung.errors import ConfigError, ItemTooLarge, ModelError, ModelFileMissing
 from khung.vision import gme
 from khung.vision.batches import BatchLimits
 from khung.vision.towers import TowerEmbedder
@@ -214,6 +214,10 @@ class TestLoading:
         half = TowerEmbedder(gme.GmeTower(checkpoint(tiny("gme"), dtype=dtype), most_tokens=64))
         cosines = (half.embed_images(images) * embedder.embed_images(images)).sum(1)
         assert cosines.min() > 0.99
+
+    def test_an_attention_that_is_not_installed_says_where_to_read(self, tiny):
+        with pytest.raises(ConfigError, match=r"docs/how-to/gpu\.md"):
+            gme.GmeTower(checkpoint(tiny("gme"), attention="flash_attention_2"))
 
     def test_eager_attention_is_the_same(self, tiny, embedder, images):
         eager = TowerEmbedder(gme.GmeTower(checkpoint(tiny("gme"), attention="eager"), most_tokens=64))

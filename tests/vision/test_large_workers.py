@@ -1,9 +1,12 @@
 """The large models in worker processes, as the settings ask for them: the same numbers and words as in this process."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
-from khung.errors import ModelFileMissing
+from khung.errors import ConfigError, ModelFileMissing
 from khung.settings import DescriberSettings, EmbedderSettings, Settings
 from khung.vision import large
 from tests.support.tiny_models import picture
@@ -47,3 +50,20 @@ def test_what_is_missing_is_told_as_in_this_process(tmp_path):
     settings = Settings(_env_file=None, profile="gpu", models_dir=tmp_path)
     with pytest.raises(ModelFileMissing, match="khung models pull gme-2b"):
         large.embedder(settings, "gme-2b", EmbedderSettings(run_in="devices"))
+
+
+def test_without_torch_it_says_where_to_read(tiny, monkeypatch):
+    monkeypatch.setattr(large.importlib.util, "find_spec", lambda name: None)
+    here = held(EmbedderSettings, tiny("gme"))
+    with pytest.raises(ConfigError, match=r"gme-2b needs torch and transformers\. See docs/how-to/gpu\.md"):
+        large.embedder(Settings(_env_file=None, profile="gpu", embedder=here), "gme-2b", here)
+
+
+def test_importing_the_models_imports_nothing_heavy():
+    code = (
+        "import importlib, pkgutil, sys, khung.vision as v\n"
+        "for m in pkgutil.iter_modules(v.__path__): importlib.import_module(f'khung.vision.{m.name}')\n"
+        "print([m for m in ('torch', 'transformers', 'openvino', 'cv2', 'PIL', 'llguidance') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -54,7 +54,7 @@ def test_captions_and_screen_text_are_shown_as_written(page: Page):
 def test_a_file_s_name_is_shown_as_written(page: Page):
     page.goto("/video/nasa_13013")
     expect(page.get_by_role("heading", level=1)).to_have_text(ATTACK_NAME)
-    page.goto("/library")
+    page.goto("/library?ui=en")
     expect(page.locator("#videos")).to_contain_text(ATTACK_NAME)
     expect(page.locator("#videos")).to_contain_text(ATTACK)
 

@@ -31,9 +31,9 @@ State = Annotated[PageState, Query()]
 
 EXAMPLES = (
     {"q": "người đi bộ trên phố", "then": [], "lang": "vi"},
-    {"q": "van phong", "then": [], "lang": "vi"},
-    {"q": "a bird on a branch", "then": [], "lang": "en"},
-    {"q": "đường phố", "then": ["người trong văn phòng"], "lang": "vi"},
+    {"q": "xe dap", "then": [], "lang": "vi"},
+    {"q": "a bird", "then": [], "lang": "en"},
+    {"q": "ô tô trên phố", "then": ["nhóm người"], "lang": "vi"},
 )
 
 
@@ -193,11 +193,11 @@ def _groups(hits: list[HitOut], by: str) -> list[dict[str, Any]]:
 
 
 def _terms(state: PageState) -> frozenset[str]:
-    """The folds of the asked words, for highlighting. One-letter words would light up everything."""
+    """The folds of the asked words, for highlighting. One-letter words of English would light up everything."""
     asked = " ".join([state.q, *state.then])
     parsed = parse(asked)
     seen = [event.text for event in parsed.events] + [text for event in parsed.events for text in event.screen_text]
-    return frozenset(fold(word) for text in seen for word in tokens(text) if len(word) > 1)
+    return frozenset(fold(word) for text in seen for word in tokens(text) if len(word) > 1 or not word.isascii())
 
 
 def _known(frame: FrameOut, state: PageState, t: Words) -> list[Any]:

@@ -1,5 +1,6 @@
 // The contest on every page: the task and its countdown, checking an answer before it is sent, the team's list.
 // Everything that comes from a server is put in as text.
+import { now as playerNow } from "./player.js";
 import { toast, words } from "./words.js";
 
 const LOOK_AGAIN = 2000; // ms
@@ -224,11 +225,9 @@ function buttons({ id, state }) {
 
 function pickNow() {
   const { dataset } = document.getElementById("frame");
-  const video = document.querySelector("#frame video");
-  const moment = Number(dataset.pts);
-  const away = video && Math.abs(video.currentTime * 1000 - moment) > 1000 / (Number(dataset.fps) || 25);
+  const away = Math.abs(playerNow() - Number(dataset.pts)) > 1000 / (Number(dataset.fps) || 25);
   if (!away) return { video_id: dataset.video, frame_index: Number(dataset.frameIndex), shown: dataset.timecode };
-  return { video_id: dataset.video, at_ms: Math.floor(video.currentTime * 1000), shown: document.querySelector("[data-now]").textContent };
+  return { video_id: dataset.video, at_ms: playerNow(), shown: document.querySelector("[data-now]").textContent };
 }
 
 // Picks belong to one task and outlive a reload.

@@ -2,7 +2,7 @@
 import { setUpAnswering } from "./contest.js";
 import { cards, current, setCurrent } from "./grid.js";
 import { fetchPage } from "./navigate.js";
-import { setUpPlayer } from "./player.js";
+import { setUpPlayer, togglePlay } from "./player.js";
 import { toast, words } from "./words.js";
 
 let running;
@@ -17,8 +17,8 @@ export async function openFrame(href, { push = true, play = false } = {}) {
   const mine = (running = new AbortController());
   try {
     const page = await fetchPage(href, mine.signal);
-    show(page.getElementById("frame"), push);
-    if (play) panel().querySelector("video")?.play();
+    await show(page.getElementById("frame"), push);
+    if (play) togglePlay();
   } catch (error) {
     if (error.name !== "AbortError") toast(words("offline"));
   }
@@ -54,7 +54,7 @@ async function copy(text) {
   toast(`${words("copied")}: ${text}`);
 }
 
-function show(frame, push) {
+async function show(frame, push) {
   if (!frame) return toast(words("problem_title"));
   const firstTime = panel().hidden;
   panel().replaceChildren(document.adoptNode(frame));
@@ -66,9 +66,9 @@ function show(frame, push) {
   if (card) setCurrent(card, { focus: !innerNarrow() });
   explain(frame, card);
   centreStrip(frame);
-  setUpPlayer(frame);
   setUpAnswering();
   if (firstTime && innerNarrow()) frame.querySelector("[data-do=close-panel]").focus();
+  await setUpPlayer(frame);
 }
 
 const innerNarrow = () => matchMedia("(max-width: 1000px)").matches;

@@ -1,18 +1,46 @@
 // The player at the exact moment: seek, step by frames, timecode and frame number; and what to say when it cannot play.
 import { words } from "./words.js";
 
-let frame, video;
+const PATIENCE = 2000; // ms to wait for a first frame before its time is taken to be 0
 
-export function setUpPlayer(article) {
+let frame, video;
+let first = 0; // seconds: the first frame on the browser's clock. khung counts from that frame; browsers count from the
+// file's own zero, which lies earlier when sound begins before the picture.
+let arrived = false; // until the player has come to the moment, the moment is what counts
+
+export async function setUpPlayer(article) {
   frame = article;
-  video = article?.querySelector("video");
-  if (!video) return;
-  video.addEventListener("loadedmetadata", toMoment, { once: true });
-  video.addEventListener("error", sayUnplayable);
+  const mine = (video = article?.querySelector("video"));
+  [first, arrived] = [0, false];
+  if (!mine) return;
+  mine.addEventListener("error", sayUnplayable);
   for (const kind of ["timeupdate", "seeked", "seeking"]) video.addEventListener(kind, tell);
   if (video.error) sayUnplayable(); // it failed before this ran
-  else if (video.readyState >= 1) toMoment();
+  const found = await timeOfFirstFrame(mine);
+  if (video !== mine) return; // another frame is shown by now, or it cannot play
+  first = found;
+  mine.addEventListener("seeked", () => { arrived = video === mine; tell(); }, { once: true });
+  seek(Number(frame.dataset.pts) / 1000);
 }
+
+async function timeOfFirstFrame(player) {
+  if (!player.requestVideoFrameCallback) return 0;
+  if (player.readyState < 1) await new Promise((go) => player.addEventListener("loadedmetadata", go, { once: true }));
+  player.currentTime = 0; // the address may have asked for a later moment already
+  return Promise.race([shownAtZero(player), new Promise((go) => setTimeout(go, PATIENCE, 0))]);
+}
+
+// A frame that was on its way before the seek is passed over.
+function shownAtZero(player) {
+  return new Promise((tell) => {
+    const look = (_, { mediaTime }) =>
+      player.seeking || player.currentTime > 0.01 ? player.requestVideoFrameCallback(look) : tell(mediaTime);
+    player.requestVideoFrameCallback(look);
+  });
+}
+
+// Milliseconds of khung's clock.
+export const now = () => (video && arrived ? Math.max(0, Math.round((video.currentTime - first) * 1000)) : Number(frame.dataset.pts));
 
 export function toMoment() {
   if (!video) return;
@@ -23,7 +51,7 @@ export function toMoment() {
 export function step(count) {
   if (!video) return;
   video.pause();
-  seek(frameAt(video.currentTime) / fps() + count / fps());
+  seek((frameAt(now() / 1000) + count) / fps());
 }
 
 export function togglePlay() {
@@ -38,12 +66,12 @@ const frameAt = (seconds) => Math.floor(seconds * fps() + 0.01);
 
 // Into the middle of the frame's time: exactly on the edge, rounding may show the frame before.
 function seek(seconds) {
-  video.currentTime = Math.max(0, seconds + 0.5 / fps());
+  video.currentTime = first + Math.max(0, seconds + 0.5 / fps());
 }
 
 function tell() {
   if (!video) return;
-  const seconds = Math.max(0, video.currentTime);
+  const seconds = now() / 1000;
   const atMoment = Math.abs(seconds - Number(frame.dataset.pts) / 1000) < 0.75 / fps();
   const shown = atMoment ? frame.dataset.timecode : clock(frameAt(seconds) / fps());
   frame.querySelector("[data-now]").textContent = shown;

@@ -1,0 +1,95 @@
+"""The library in the browser: states and reasons, uploads with progress, and the table that follows the work."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from khung.api.app import create_app
+from khung.settings import Settings
+from khung.stores import LedgerEntry
+from khung.stores.ledger_sqlite import SqliteLedger
+from tests.support.served import served
+from tests.support.small_home import ColourEmbedder, settings_for
+
+pytestmark = pytest.mark.browser
+
+
+def test_states_and_reasons(page: Page):
+    page.goto("/library")
+    row = page.locator("#videos tr")
+    expect(row.filter(has_text="googlework_short")).to_contain_text("Tìm được")
+    expect(row.filter(has_text="busy")).to_contain_text("Đang xử lý")
+    broken = row.filter(has_text="broken")
+    expect(broken).to_contain_text("Hỏng")
+    expect(broken.locator(".reason")).to_contain_text("Tệp này không phải video")
+    expect(broken.locator(".reason")).to_have_attribute("title", re.compile("not_a_video: No video is in it."))
+    page.get_by_role("link", name="googlework_short.mp4").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("googlework_short.mp4")
+    expect(page.locator(".card")).to_have_count(35)
+
+
+@pytest.fixture
+def fresh(tmp_path) -> Iterator[tuple[str, Settings]]:
+    """A khung without a single video."""
+    settings = settings_for(tmp_path)
+    with served(create_app(settings, embedder=ColourEmbedder())) as address:
+        yield address, settings
+
+
+def test_files_are_sent_with_progress(page: Page, fresh, clips):
+    address, settings = fresh
+    page.goto(f"{address}/library")
+    expect(page.locator("#videos")).to_contain_text("Thư viện còn trống")
+    page.set_input_files("[data-drop-videos] input", [clips / "nasa_13013.mp4", clips / "cockatoo_cc0.mp4"])
+    expect(page.locator("#uploads li")).to_have_count(2)
+    expect(page.locator("#uploads li").last).to_contain_text("Đã nhận")
+    for name in ("nasa_13013.mp4", "cockatoo_cc0.mp4"):
+        assert (settings.inbox_dir / name).read_bytes() == (clips / name).read_bytes()
+    assert list(Path(settings.inbox_dir).glob("*.part")) == []
+
+
+def test_a_refused_file_says_why(page: Page, fresh, tmp_path):
+    address, _ = fresh
+    (tmp_path / "notes.mp4").touch()
+    page.goto(f"{address}/library")
+    page.set_input_files("[data-drop-videos] input", tmp_path / "notes.mp4")
+    expect(page.locator("#uploads li")).to_contain_text("Không gửi được: The file is empty.")
+
+
+def test_a_dropped_file_is_sent(page: Page, fresh):
+    address, settings = fresh
+    page.goto(f"{address}/library")
+    page.evaluate(
+        """() => {
+            const moved = new DataTransfer();
+            moved.items.add(new File([new Uint8Array(2048)], "thả.mp4", { type: "video/mp4" }));
+            for (const kind of ["dragover", "drop"])
+                document.body.dispatchEvent(new DragEvent(kind, { dataTransfer: moved, bubbles: true, cancelable: true }));
+        }"""
+    )
+    expect(page.locator("#uploads li")).to_contain_text("Đã nhận")
+    assert (settings.inbox_dir / "thả.mp4").stat().st_size == 2048
+
+
+def test_the_table_follows_the_work(page: Page, fresh):
+    address, settings = fresh
+    page.goto(f"{address}/library")
+    SqliteLedger(settings.ledger_path).put(
+        [LedgerEntry("moi", "videos", "done"), LedgerEntry("moi", "shots", "running")]
+    )
+    expect(page.locator("#videos")).to_contain_text("Đang xử lý", timeout=15_000)
+    SqliteLedger(settings.ledger_path).put(
+        [LedgerEntry("moi", "shots", "failed", "unreadable", "The file breaks off.")]
+    )
+    expect(page.locator("#videos")).to_contain_text("Tệp hỏng hoặc thiếu phần đầu", timeout=15_000)
+
+
+def test_before_the_first_video_the_way_is_shown(page: Page, fresh):
+    address, _ = fresh
+    page.goto(address)
+    expect(page.get_by_role("heading", name="Chưa có video nào để tìm")).to_be_visible()
+    page.locator("main").get_by_role("link", name="Thư viện").click()
+    expect(page).to_have_url(re.compile("/library$"))

@@ -85,6 +85,10 @@ class _Part:
         )  # fmt: skip
         return scores, found
 
+    def measured_recall(self) -> float:
+        vectors = self.exact.reconstruct_n(0, self.exact.ntotal)
+        return recall_at_10(vectors, self.index, self.fast, sample_queries(vectors, GATE_QUERIES))
+
 
 class _Coarse:
     """The lists near some queries, found once for each coarse quantiser and number of lists."""
@@ -158,9 +162,7 @@ class FaissVectors:
 
     def measured_recall(self) -> float:
         """recall@10 of the worst part against exact search, on directions made from its own vectors."""
-        parts = [part for part in self._parts if part.index is not None]
-        made = ((p, sample_queries(p.exact.reconstruct_n(0, p.exact.ntotal), GATE_QUERIES)) for p in parts)
-        return min((recall_at_10(p.exact, p.index, p.fast, asked) for p, asked in made), default=1.0)
+        return min((part.measured_recall() for part in self._parts if part.index is not None), default=1.0)
 
     def stored(self, vector_ids: np.ndarray) -> np.ndarray:
         """The stored vectors `(n, dim)` float32 of those ids, in their order. Raises NotFound when one is missing."""

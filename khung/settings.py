@@ -58,7 +58,7 @@ class ServeSettings(BaseSettings):
     max_image_bytes: int = 10 * 2**20
     max_image_pixels: int = 50_000_000
     max_upload_bytes: int = 4 * 2**30
-    api_docs: bool = Field(True, description="serve /v1/openapi.json and /api")
+    api_docs: bool = Field(True, description="serve /v1/openapi.json and /docs")
 
 
 class ContestSettings(BaseSettings):

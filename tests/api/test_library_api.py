@@ -118,3 +118,15 @@ def test_uploading_without_scripts(empty, tmp_path):
     answer = empty.post("/library", files=files, follow_redirects=False)
     assert (answer.status_code, answer.headers["location"]) == (303, "/library")
     assert sorted(path.name for path in (tmp_path / "inbox").iterdir()) == ["a.mp4", "b.mkv"]
+
+
+def test_the_description_can_be_kept_private(tmp_path):
+    with TestClient(create_app(settings_for(tmp_path, api_docs=False), embedder=ColourEmbedder())) as client:
+        assert client.get("/docs").status_code == 404
+        assert client.get("/v1/openapi.json").status_code == 404
+
+
+def test_searching_by_image_without_scripts(empty):
+    answer = empty.post("/by-image", files={"picture": ("x.png", b"no picture")}, follow_redirects=False)
+    assert answer.status_code == 422
+    assert empty.post("/by-image", content=b"x" * (2**25 + 1)).status_code == 413

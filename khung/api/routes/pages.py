@@ -16,7 +16,7 @@ from khung.api.problems import Problem
 from khung.api.routes.search import keep_query_image
 from khung.api.schemas import FACET_FIELDS, MAX_DEPTH, VIDEO_ID, FrameOut, HitOut, SearchOut
 from khung.api.service import Service, service_of
-from khung.errors import SearchUnavailable
+from khung.errors import NotFound, SearchUnavailable
 from khung.records import FrameRecord, frame_id
 from khung.search.engine import SearchResult
 from khung.search.query import parse
@@ -29,6 +29,7 @@ Asked = Annotated[Service, Depends(service_of)]
 InPath = Annotated[str, Path(pattern=VIDEO_ID)]
 State = Annotated[PageState, Query()]
 
+MAX_PICTURE = 2**25  # bytes of a form with one picture; khung.api.images judges the picture itself
 EXAMPLES = (
     {"q": "người đi bộ trên phố", "then": [], "lang": "vi"},
     {"q": "xe dap", "then": [], "lang": "vi"},
@@ -102,7 +103,7 @@ async def upload_by_form(service: Asked, files: list[UploadFile]) -> Response:
     return RedirectResponse("/library", 303)
 
 
-@router.post("/by-image")
+@router.post("/by-image", max_body_size=MAX_PICTURE)
 async def search_by_image(service: Asked, picture: UploadFile) -> Response:
     """Searching by image without scripts."""
     kept = await keep_query_image(picture, service)
@@ -118,6 +119,8 @@ def contest_page(request: Request, _: Annotated[Booth, Depends(booth_of)]) -> Re
 @router.get("/docs")
 def api_page(request: Request) -> Response:
     """The HTTP API, from its own OpenAPI description."""
+    if request.app.openapi_url is None:
+        raise NotFound("The API's description is not served here.")
     return page(request, "api.html", here="api", api=request.app.openapi())
 
 

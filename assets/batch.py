@@ -53,7 +53,10 @@ def per_video(stage: str, *, kinds: set[str], group: str, **more: Any) -> dict[s
         partitions_def=VIDEOS,
         skippable=True,
     )
-    checks = [dg.AssetCheckSpec(name, asset=stage, description=text) for name, text in CHECKS.get(stage, {}).items()]
+    checks = [
+        dg.AssetCheckSpec(name, asset=stage, blocking=True, description=text)
+        for name, text in CHECKS.get(stage, {}).items()
+    ]
     policy = dg.BackfillPolicy.multi_run(max_partitions_per_run=VIDEOS_A_RUN[stage])
     return {"name": stage, "specs": [spec], "check_specs": checks, "backfill_policy": policy, **more}
 
@@ -64,10 +67,13 @@ def each_video(
     """The body of a per-video asset: every video of the run's partitions through `work`."""
     stage = context.asset_key.to_user_string()
     version = context.assets_def.get_asset_spec(context.asset_key).code_version or ""
-    failures = Batch(context, ledger, stage, version).run(members(context.partition_keys), work, workers)
+    video_ids = members(context.partition_keys)
+    failures = Batch(context, ledger, stage, version).run(video_ids, work, workers)
     for name in CHECKS.get(stage, {}):
         caught = {v: str(e) for v, e in failures.items() if isinstance(e, CheckFailed) and e.check == name}
-        yield dg.AssetCheckResult(check_name=name, passed=not caught, metadata={"videos": caught})
+        yield dg.AssetCheckResult(
+            check_name=name, passed=not caught, metadata={"videos": len(video_ids), "failed": caught}
+        )
     raise_failures(stage, failures)
 
 
@@ -132,9 +138,15 @@ class Batch:
             self._tell(entry, *job.result(), inputs)
         else:
             self.ledger.put([replace(entry, state="failed", reason=reason_of(error), detail=str(error))])
-            unforeseen = not isinstance(error, KhungError)
-            self.context.log.error(f"{video_id}: {error}", exc_info=error if unforeseen else None)
+            self._complain(video_id, error)
         return error
+
+    def _complain(self, video_id: str, error: BaseException) -> None:
+        """In the run's log, and among the events of the video's partition."""
+        unforeseen = not isinstance(error, KhungError)
+        self.context.log.error(f"{video_id}: {error}", exc_info=error if unforeseen else None)
+        said = {"failed": reason_of(error), "detail": str(error)}
+        self.context.log_event(dg.AssetObservation(self.stage, partition=video_id, metadata=said))
 
     def _put_back(self, video_ids: Sequence[str], fault: BaseException) -> None:
         """They were not at fault: as if this run had not begun on them."""

@@ -87,6 +87,8 @@ def test_one_bad_video_fails_alone_and_says_why(ledger, instance):
     shown = get_and_update_asset_status_cache_value(instance, dg.AssetKey("shots"), VIDEOS)
     assert shown.deserialize_materialized_partition_subsets(VIDEOS).get_partition_keys() == {"a", "c", "d"}
     assert shown.deserialize_failed_partition_subsets(VIDEOS).get_partition_keys() == {"b"}
+    (seen,) = instance.fetch_observations(dg.AssetKey("shots"), limit=5).records
+    assert (seen.partition_key, seen.asset_observation.metadata["failed"].value) == ("b", "truncated")
     failure = next(e for e in result.all_events if e.is_step_failure).step_failure_data
     assert "| b | `truncated` |" in failure.user_failure_data.metadata["failed"].value
 
@@ -126,7 +128,7 @@ def test_a_broken_rule_fails_the_video_and_its_check(ledger, instance):
     result = run([stage("shots", crooked)], ledger, instance, "shots")
     (evaluation,) = result.get_asset_check_evaluations()
     assert (evaluation.check_name, evaluation.passed) == (SHOTS_TILE, False)
-    assert evaluation.metadata["videos"].value == {"d": "The shots end at frame 3 of 4."}
+    assert evaluation.metadata["failed"].value == {"d": "The shots end at frame 3 of 4."}
     assert ledger.get("d")["shots"].reason == SHOTS_TILE
 
 

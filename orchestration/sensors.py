@@ -125,8 +125,7 @@ def shards_sensor(
     if taken(settings.home):
         return dg.SkipReason("khung ingest is at work.")
     keys = SHARDS.get_partition_keys()
-    patient_until = (datetime.now(UTC) - PATIENCE).isoformat(timespec="milliseconds")
-    behind = {f"{i:02}": since for i, since in sealable(ledger, settings.shard_count, patient_until).items()}
+    behind = {f"{index:02}": since for index, since in _sealable(ledger, settings).items()}
     parts = ranges(keys, behind.keys() - in_flight(context.instance, "shard_indices", keys), settings.shard_count)
     requests = [
         dg.RunRequest(run_key=f"shards:{digest(*((key, behind[key]) for key in part))}", tags=range_tags(part))
@@ -135,13 +134,19 @@ def shards_sensor(
     return _asked(requests, "No shard is behind, or its videos are still at work.")
 
 
+def _sealable(ledger: Ledger, settings: Settings) -> dict[int, str]:
+    patient_until = (datetime.now(UTC) - PATIENCE).isoformat(timespec="milliseconds")
+    return sealable(ledger, settings.shard_count, patient_until)
+
+
 @dg.sensor(job_name=job_name("search_snapshot"), minimum_interval_seconds=30, default_status=RUNNING)
 def snapshot_sensor(
     context: dg.SensorEvaluationContext, ledger: dg.ResourceParam[Ledger], settings: dg.ResourceParam[Settings]
 ) -> dg.SensorResult | dg.SkipReason:
     """When the newest shards are not the ones in service, a snapshot of them is verified and published. After a rollback it
     waits for people: what was taken back is not published again by itself."""
-    if taken(settings.home) or in_flight(context.instance, "shard_indices", SHARDS.get_partition_keys()):
+    making = in_flight(context.instance, "shard_indices", SHARDS.get_partition_keys())
+    if taken(settings.home) or making or _sealable(ledger, settings):
         return dg.SkipReason("Shards are in the making.")
     if (moves := history(settings.shelf_dir)) and moves[-1].reason == "rollback":
         return dg.SkipReason(

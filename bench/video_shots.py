@@ -147,7 +147,7 @@ def main() -> None:
     cuts, gradual = (sum(len(known_cuts()[clip.name][kind]) for clip in clips) for kind in ("hard", "gradual"))
     notes = [
         f"{len(clips)} clips with {cuts} hard cuts and {gradual} gradual transitions, the same on which the thresholds were chosen: "
-        "few enough that F1 = 1 means no error here, not none elsewhere. TransNetV2 makes no error from 0.27 to 0.37; the default is the middle.",
+        "few enough that F1 = 1 means no error here, not none elsewhere. Only thresholds near the default make no error on hard cuts.",
         f"The default: TransNetV2 {default.transnet_threshold}, content {default.content_threshold:g}, adaptive {default.adaptive_threshold:g}, "
         f"merged within {default.merge_within_s} s, shots from {default.min_shot_s} s.",
         f"8 bits against the exact mode on {len(all_clips())} clips: F1 {f1:.3f} of boundaries, probabilities at most {worst:.3f} apart.",

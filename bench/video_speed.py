@@ -182,6 +182,10 @@ def workers() -> list[str]:
             list(pool.map(lambda folder: extract(clip, folder, LIMITS, SETTINGS, duration_s=14), folders))
         return time.perf_counter() - start
 
+    if os.getloadavg()[0] > 1.5:
+        return [
+            f"One worker against two: not measured, the machine was busy (load {os.getloadavg()[0]:.1f}); R is then too high as well."
+        ]
     one, two = (min(eight(count) for _ in range(2)) for count in (1, 2))
     return [
         f"Two workers extract {one / two:.2f} times as much as one in the same wall time ({len(os.sched_getaffinity(0))} cores, load {os.getloadavg()[0]:.1f})."

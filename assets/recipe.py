@@ -15,6 +15,7 @@ CODE_VERSIONS = {"videos": "1", "shots": "1", "keyframes": "1", "embeddings": "1
 """Raise one when its stage would make another result of the same input."""
 
 SHOT_SETTINGS = (
+    "transnet_precision",
     "transnet_threshold",
     "content_threshold",
     "adaptive_threshold",

@@ -13,4 +13,5 @@ class TransNetResource(dg.ConfigurableResource[TransNet]):
     settings: dg.ResourceDependency[Settings]
 
     def create_resource(self, context: dg.InitResourceContext) -> TransNet:
-        return TransNet(files.path("transnetv2.onnx", self.settings.models_path))
+        weights = files.path("transnetv2.onnx", self.settings.models_path)
+        return TransNet(weights, precision=self.settings.extraction.transnet_precision)

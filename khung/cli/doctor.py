@@ -120,7 +120,7 @@ def look_at_home(config: Settings) -> Iterator[Finding]:
 
 def look_at_library(config: Settings) -> Iterator[Finding]:
     from khung.shards.snapshot import Snapshot, current
-    from khung.vision.load import load_embedder
+    from khung.vision.encoders import load_encoder
 
     snapshot_id = current(config.shelf_dir) if config.shelf_dir.exists() else None
     if snapshot_id is None:
@@ -134,20 +134,12 @@ def look_at_library(config: Settings) -> Iterator[Finding]:
     frames, videos, fingerprint = len(snapshot.records), len(snapshot.records.videos()), snapshot.fingerprint
     snapshot.close()
     yield Finding("library", "ok", f"snapshot {snapshot_id}: {videos} videos, {frames} keyframes")
+    if not frames:
+        return
     try:
-        mine = load_embedder(config).fingerprint
+        yield Finding("query encoder", "ok", load_encoder(config, fingerprint).fingerprint)
     except KhungError as error:
         yield Finding("query encoder", "missing", error.message, error.cure)
-        return
-    if frames and mine != fingerprint:
-        yield Finding(
-            "query encoder",
-            "missing",
-            f"{mine} cannot ask vectors of {fingerprint}",
-            "choose the library's model, or embed it again with this one",
-        )
-    else:
-        yield Finding("query encoder", "ok", mine)
 
 
 LOOKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (

@@ -69,7 +69,7 @@ def _engine() -> Any:
     def opened() -> Any:
         from khung.search.engine import Engine
         from khung.shards.snapshot import Snapshot, current
-        from khung.vision.load import load_embedder
+        from khung.vision.encoders import load_encoder
 
         config = settings()
         snapshot_id = current(config.shelf_dir)
@@ -79,7 +79,7 @@ def _engine() -> Any:
             )
         snapshot = Snapshot.open(config.shelf_dir, snapshot_id)
         try:
-            yield Engine(snapshot, load_embedder(config))
+            yield Engine(snapshot, load_encoder(config, snapshot.fingerprint) if len(snapshot.records) else None)
         finally:
             snapshot.close()
 

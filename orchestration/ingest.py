@@ -20,9 +20,8 @@ from assets.partitions import SHARDS
 from khung.errors import ConfigError, KhungError
 from khung.settings import Settings, settings
 from khung.stores import Ledger
-from khung.stores.archive_local import LocalArchive
-from khung.stores.ledger_sqlite import SqliteLedger
 from khung.stores.library import Library
+from khung.stores.open import open_archive, open_ledger
 from ops.intake import register_all
 from orchestration.build import build_defs
 from orchestration.inbox import arrivals
@@ -134,8 +133,8 @@ def main(arguments: Sequence[str]) -> int:
         os.chdir(ROOT)  # dagster.yaml names its folders from here
         os.environ.setdefault("DAGSTER_HOME", str(ROOT))
         with turn(config.home), dg.DagsterInstance.get() as instance:
-            library = Library(LocalArchive(config.archive_dir))
-            ingest = Ingest(instance, build_defs(config), SqliteLedger(config.ledger_path), library, config)
+            library = Library(open_archive(config))
+            ingest = Ingest(instance, build_defs(config), open_ledger(config), library, config)
             good = ingest.bring(paths)
     except KhungError as error:
         print(error, file=sys.stderr)

@@ -1,15 +1,16 @@
-"""The ledger of the embedded profile: a SQLite file that many processes may use."""
+"""The ledger: a SQLite file, or PostgreSQL where the settings name a server."""
 
 import dagster as dg
 
 from khung.settings import Settings
-from khung.stores.ledger_sqlite import SqliteLedger
+from khung.stores import Ledger
+from khung.stores.open import open_ledger
 
 
-class LedgerResource(dg.ConfigurableResource[SqliteLedger]):
+class LedgerResource(dg.ConfigurableResource[Ledger]):
     """The state of every video at every stage."""
 
     settings: dg.ResourceDependency[Settings]
 
-    def create_resource(self, context: dg.InitResourceContext) -> SqliteLedger:
-        return SqliteLedger(self.settings.ledger_path)
+    def create_resource(self, context: dg.InitResourceContext) -> Ledger:
+        return open_ledger(self.settings)

@@ -1,10 +1,10 @@
-"""The archive of the embedded profile: a local folder with media and per-video files."""
+"""The archive with media and per-video files: a local folder, or S3 where the settings name a server."""
 
 import dagster as dg
 
 from khung.settings import Settings
-from khung.stores.archive_local import LocalArchive
 from khung.stores.library import Library
+from khung.stores.open import open_archive
 
 
 class LibraryResource(dg.ConfigurableResource[Library]):
@@ -13,4 +13,4 @@ class LibraryResource(dg.ConfigurableResource[Library]):
     settings: dg.ResourceDependency[Settings]
 
     def create_resource(self, context: dg.InitResourceContext) -> Library:
-        return Library(LocalArchive(self.settings.archive_dir))
+        return Library(open_archive(self.settings))

@@ -11,6 +11,7 @@ import yaml
 from assets.batch import VIDEOS_A_RUN
 from assets.catalog import READS
 from assets.partitions import SHARDS, VIDEOS
+from assets.recipe import KEYFRAME_SETTINGS, SHOT_SETTINGS
 from khung.errors import ConfigError
 from khung.settings import ExtractionSettings, Settings
 from khung.stores import STAGES
@@ -75,6 +76,11 @@ def test_loading_the_definitions_loads_nothing_heavy():
 def test_a_setting_makes_stale_what_heeds_it(defs, change, stages):
     other = specs(build_defs(Settings(extraction=ExtractionSettings(**change), _env_file=None)))
     assert {name for name, spec in specs(defs).items() if spec.code_version != other[name].code_version} == stages
+
+
+def test_every_setting_of_the_extraction_is_heeded_or_known_to_change_no_result():
+    changes_nothing = {"decode_workers", "decoder"}
+    assert set(ExtractionSettings.model_fields) == {*SHOT_SETTINGS, *KEYFRAME_SETTINGS, *changes_nothing}
 
 
 def test_another_model_makes_its_stage_stale(defs, monkeypatch):

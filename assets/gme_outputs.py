@@ -1,10 +1,12 @@
 """What the models say of the keyframes: vectors, and descriptions with the on-screen text.
 
 Two assets, because they are run again for different reasons and a video can be found by its vectors before it is described.
-Each loads its model once a run, for all the videos of the run.
+Each loads its model once a run, for all the videos of the run. What a re-encoded copy shows is not asked again.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TypeVar
 
 import dagster as dg
 import numpy as np
@@ -13,10 +15,14 @@ from assets.batch import Outcome, each_video, per_video
 from assets.checks import notes_fit, vectors_fit
 from assets.recipe import notes_fingerprint
 from assets.versions import digest
+from khung.errors import NotFound
 from khung.records import Keyframe
 from khung.stores import Ledger
 from khung.stores.library import FrameNotes, Library
+from khung.video.copies import same_frames
 from khung.vision import Describer, Embedder, Image, TextReader
+
+T = TypeVar("T")
 
 IMAGES_AT_ONCE = 64
 """Decoded masters in memory: 64 × 6 MB at 1080p. The models make their own batches of them."""
@@ -34,14 +40,17 @@ def embeddings(
 
 
 def embed_frames(video_id: str, library: Library, embedder: Embedder) -> Outcome:
-    frames = library.keyframes(video_id)
-    parts = [embedder.embed_images(images) for images in _images(library, frames)]
-    vectors = np.concatenate(parts) if parts else np.zeros((0, embedder.dim), np.float32)
-    vectors_fit(frames, vectors)
+    frames, fingerprint = library.keyframes(video_id), embedder.fingerprint
+    known = borrowed(video_id, frames, library, lambda v: dict(zip(*library.embeddings(v, fingerprint), strict=True)))
+    fresh = [frame for frame in frames if frame.frame_index not in known]
+    made = [vector for images in _images(library, fresh) for vector in embedder.embed_images(images)]
+    rows = known | dict(zip((frame.frame_index for frame in fresh), made, strict=True))
     indices = [frame.frame_index for frame in frames]
-    library.put_embeddings(video_id, embedder.fingerprint, indices, vectors)
-    told = {"vectors": len(vectors), "dimensions": embedder.dim, "model": embedder.fingerprint}
-    return Outcome(digest(embedder.fingerprint, indices, vectors.tobytes()), told)
+    vectors = np.array([rows[index] for index in indices], np.float32).reshape(-1, embedder.dim)
+    vectors_fit(frames, vectors)
+    library.put_embeddings(video_id, fingerprint, indices, vectors)
+    told = {"vectors": len(vectors), "borrowed": len(known), "dimensions": embedder.dim, "model": fingerprint}
+    return Outcome(digest(fingerprint, indices, vectors.tobytes()), told)
 
 
 @dg.multi_asset(**per_video("descriptions", kinds={"ai", "openvino"}, group="gme_outputs", pool="models"))
@@ -57,16 +66,34 @@ def descriptions(
 
 
 def describe_frames(video_id: str, library: Library, describer: Describer, reader: TextReader) -> Outcome:
-    frames = library.keyframes(video_id)
-    notes: list[FrameNotes] = []
-    for images in _images(library, frames):
-        part = frames[len(notes) : len(notes) + len(images)]
-        told = zip(part, describer.describe(images), reader.read(images), strict=True)
-        notes += [FrameNotes(frame.frame_index, said, text) for frame, said, text in told]
+    frames, fingerprint = library.keyframes(video_id), notes_fingerprint(describer.fingerprint, reader.fingerprint)
+    known = borrowed(video_id, frames, library, lambda v: {n.frame_index: n for n in library.notes(v, fingerprint)})
+    fresh = [frame for frame in frames if frame.frame_index not in known]
+    told = [pair for i in _images(library, fresh) for pair in zip(describer.describe(i), reader.read(i), strict=True)]
+    made = {f.frame_index: FrameNotes(f.frame_index, *pair) for f, pair in zip(fresh, told, strict=True)}
+    rows = made | {index: replace(note, frame_index=index) for index, note in known.items()}
+    notes = [rows[frame.frame_index] for frame in frames]
     notes_fit(frames, [note.frame_index for note in notes])
-    fingerprint = notes_fingerprint(describer.fingerprint, reader.fingerprint)
     library.put_notes(video_id, fingerprint, notes)
-    return Outcome(digest(fingerprint, notes), _told(frames, notes, describer, reader))
+    return Outcome(digest(fingerprint, notes), {"borrowed": len(known), **_told(frames, notes, describer, reader)})
+
+
+def borrowed(
+    video_id: str, frames: Sequence[Keyframe], library: Library, results_of: Callable[[str], Mapping[int, T]]
+) -> dict[int, T]:
+    """Our frame index → what the model said of the same frame in the video that this one is a copy of.
+
+    `results_of` gives a video's results by frame index, or raises NotFound: then nothing is borrowed.
+    """
+    video = library.video(video_id)
+    if not video.derived_from:
+        return {}
+    try:
+        theirs, keyframes = results_of(video.derived_from), library.keyframes(video.derived_from)
+    except NotFound:
+        return {}
+    same = same_frames(frames, keyframes, video.derived_offset_ms)
+    return {ours: theirs[index] for ours, index in same.items() if index in theirs}
 
 
 def _images(library: Library, frames: Sequence[Keyframe]) -> Iterator[list[Image]]:

@@ -20,6 +20,7 @@ from khung.shots.detect import detect
 from khung.shots.transnet import TransNet
 from khung.stores import Ledger
 from khung.stores.library import Library
+from khung.video.copies import Copies
 from khung.video.extract import Extraction, extract
 
 _one_network = threading.Lock()  # decoding runs beside, in children of its own
@@ -31,17 +32,20 @@ def shots(
     ledger: dg.ResourceParam[Ledger],
     library: dg.ResourceParam[Library],
     transnet: dg.ResourceParam[TransNet],
+    copies: dg.ResourceParam[Copies],
     settings: dg.ResourceParam[Settings],
 ) -> Iterator[dg.AssetCheckResult]:
     """The shots of each video: TransNetV2 and PySceneDetect over one decode pass in a sandboxed child, merged within half a
     second; each boundary remembers who saw it. Signals and candidate frames are kept, so that thresholds are re-tuned
     without decoding."""
     workers = settings.extraction.decode_workers
-    yield from each_video(context, ledger, lambda v: find_shots(v, library, transnet, settings), workers=workers)
+    yield from each_video(
+        context, ledger, lambda v: find_shots(v, library, transnet, copies, settings), workers=workers
+    )
 
 
-def find_shots(video_id: str, library: Library, transnet: TransNet, settings: Settings) -> Outcome:
-    """Decode, detect, keep; the decode pass also corrects what the container said of the video."""
+def find_shots(video_id: str, library: Library, transnet: TransNet, copies: Copies, settings: Settings) -> Outcome:
+    """Decode, detect, keep; the decode pass also corrects what the container said of the video, and shows whose copy it is."""
     video = library.video(video_id)
     media = library.archive.local_path(video.media_key)
     with tempfile.TemporaryDirectory(prefix="khung-decode-") as folder:
@@ -49,13 +53,14 @@ def find_shots(video_id: str, library: Library, transnet: TransNet, settings: Se
         extraction = extract(media, Path(folder), settings.media, settings.extraction, duration_s=duration_s)
         with _one_network:
             found, signals = detect(video_id, extraction, transnet, settings.extraction)
-        video = _corrected(video, extraction)
+        video = _traced(_corrected(video, extraction), copies)
         shots_tile(video, found)
         library.put_signals(video_id, signals)
         library.put_candidates(video_id, extraction.candidates_dir)
         picture = _timeline(video, found, extraction)
     library.put_video(video)
     library.put_shots(video_id, found)
+    copies.add(video)
     return Outcome(digest(found), {"timeline": in_markdown(picture, "shot timeline"), **_told(video, found)})
 
 
@@ -63,6 +68,15 @@ def _corrected(video: Video, extraction: Extraction) -> Video:
     decoded = {name: getattr(extraction, name) for name in DECODED}
     decoded["warnings"] = tuple(dict.fromkeys((*video.warnings, *extraction.warnings)))
     return replace(video, **decoded)
+
+
+def _traced(video: Video, copies: Copies) -> Video:
+    origin = copies.origin(video)
+    return replace(
+        video,
+        derived_from=origin.video_id if origin else "",
+        derived_offset_ms=origin.offset_ms if origin else 0,
+    )
 
 
 def _timeline(video: Video, found: list[Shot], extraction: Extraction) -> bytes:
@@ -87,4 +101,5 @@ def _told(video: Video, found: list[Shot]) -> dict[str, object]:
         "gradual": sum(shot.opens_with == "gradual" for shot in found),
         "seen_by": {name: seen_by.count(name) for name in sorted(set(seen_by))},
         "warnings": ", ".join(video.warnings) or "none",
+        "derived_from": video.derived_from or "nothing",
     }

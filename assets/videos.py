@@ -21,6 +21,9 @@ from khung.video.probe import probe
 DECODED = ("frame_count", "duration_ms", "width", "height", "fps_num", "fps_den", "vfr", "sequence_hash", "warnings")
 """What the decode pass of the shots corrects in a Video."""
 
+TRACED = ("derived_from", "derived_offset_ms")
+"""What it finds out about copies."""
+
 
 @dg.multi_asset(**per_video("videos", kinds={"ffmpeg", "file"}, group="media"))
 def videos(
@@ -67,7 +70,7 @@ def _with_decoded(video: Video, library: Library) -> Video:
         return video
     if known.sha256 != video.sha256 or not known.sequence_hash:
         return video
-    return replace(video, **{name: getattr(known, name) for name in DECODED})
+    return replace(video, **{name: getattr(known, name) for name in (*DECODED, *TRACED)})
 
 
 def told(video: Video) -> dict[str, object]:

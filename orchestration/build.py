@@ -27,6 +27,7 @@ from orchestration.jobs import (
 from orchestration.schedules import audit_nightly, collect_nightly
 from orchestration.selection import process_selection
 from orchestration.sensors import inbox_sensor, shards_sensor, snapshot_sensor, stages_sensor
+from resources.copies import CopiesResource
 from resources.ledger import LedgerResource
 from resources.library import LibraryResource
 from resources.transnet import TransNetResource
@@ -63,6 +64,7 @@ def resources(settings: Settings) -> dict[str, Any]:
         "ledger": LedgerResource(settings=shared),
         "library": LibraryResource(settings=shared),
         "transnet": TransNetResource(settings=shared),
+        "copies": CopiesResource(settings=shared),
         "embedder": EmbedderResource(settings=shared),
         "describer": DescriberResource(settings=shared),
         "reader": ReaderResource(settings=shared),

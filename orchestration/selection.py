@@ -25,7 +25,7 @@ from orchestration.ranges import in_flight
 
 STAGES: Mapping[str, tuple[Callable[..., Outcome], tuple[str, ...]]] = {
     "videos": (take_in, ("library", "settings")),
-    "shots": (find_shots, ("library", "transnet", "settings")),
+    "shots": (find_shots, ("library", "transnet", "copies", "settings")),
     "keyframes": (pick_frames, ("library", "settings")),
     "embeddings": (embed_frames, ("library", "embedder")),
     "descriptions": (describe_frames, ("library", "describer", "reader")),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from awkward_files import clip
+from awkward_files import clip, reencoded
 from kitchen import Kitchen, kitchen_in
 
 from khung.errors import ConfigError
@@ -67,6 +67,27 @@ def test_a_stage_can_be_done_again_with_what_builds_on_it(kitchen):
     assert process(kitchen, videos=["a"], redo_from="keyframes").success
     assert list(kitchen.library.archive.keys("frames/a/"))
     assert kitchen.ledger.get("a")["keyframes"].state == "done"
+
+
+def test_a_reencoded_excerpt_borrows_what_was_said_of_its_origin(kitchen, clips):
+    home = kitchen.settings.home.parent
+    film = shutil.copy(clips / "googlework_short.mp4", home / "film.mp4")
+    register(Path(film), kitchen.ledger, kitchen.library)
+    sync_partitions(kitchen.instance, kitchen.ledger)
+    assert process(kitchen, videos=["film"]).success
+    register(reencoded(Path(film), home / "excerpt.mp4", from_s=8.0), kitchen.ledger, kitchen.library)
+    sync_partitions(kitchen.instance, kitchen.ledger)
+    assert process(kitchen, videos=["excerpt"]).success
+
+    video = kitchen.library.video("excerpt")
+    assert video.derived_from == "film"
+    assert video.derived_offset_ms == pytest.approx(-8000, abs=1000)
+    for stage in ("embeddings", "descriptions"):
+        which = dg.AssetRecordsFilter(asset_key=dg.AssetKey(stage), asset_partitions=["excerpt"])
+        (event,) = kitchen.instance.fetch_materializations(which, limit=1).records
+        told = event.asset_materialization.metadata
+        assert 0 < told["borrowed"].value <= len(kitchen.library.keyframes("excerpt"))
+    assert kitchen.library.video("film").derived_from == ""
 
 
 def test_wrong_names_are_refused(tmp_path):

@@ -97,3 +97,21 @@ def sound(path: Path, seconds: int) -> Path:
             out.mux(stream.encode(quiet))
         out.mux(stream.encode())
     return path
+
+
+def reencoded(source: Path, path: Path, *, from_s: float = 0.0, size: tuple[int, int] = (240, 136)) -> Path:
+    """The same film smaller and coarser, from some second on: another file of the same content."""
+    import av
+
+    with av.open(str(source)) as film, av.open(str(path), "w") as out:
+        stream = film.streams.video[0]
+        copy = out.add_stream("libx264", rate=stream.average_rate, options={"crf": "30", "preset": "ultrafast"})
+        copy.width, copy.height, copy.pix_fmt = *size, "yuv420p"
+        start = float(stream.start_time * stream.time_base)
+        kept = (frame for frame in film.decode(stream) if frame.time >= start + from_s)
+        for number, frame in enumerate(kept):
+            small = frame.reformat(*size, "yuv420p")
+            small.pts, small.time_base = number, 1 / stream.average_rate
+            out.mux(copy.encode(small))
+        out.mux(copy.encode())
+    return path

@@ -20,6 +20,7 @@ from orchestration.jobs import (
     ASSET_JOBS,
     audit,
     collect_garbage_job,
+    evaluate_job,
     register_files_job,
     retire_videos_job,
     roll_back_job,
@@ -33,7 +34,15 @@ from resources.library import LibraryResource
 from resources.transnet import TransNetResource
 from resources.vision import DescriberResource, EmbedderResource, ReaderResource
 
-CHORES = (process_selection, register_files_job, retire_videos_job, roll_back_job, collect_garbage_job, audit)
+CHORES = (
+    process_selection,
+    register_files_job,
+    retire_videos_job,
+    roll_back_job,
+    collect_garbage_job,
+    evaluate_job,
+    audit,
+)
 ASSETS = (videos, shots, keyframes, embeddings, descriptions, shard_indices, search_snapshot)
 
 

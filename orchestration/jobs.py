@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from ops.evaluate import evaluate
 from ops.intake import register_files
 from ops.retire import retire_videos
 from ops.shelf import collect_garbage, roll_back
@@ -47,6 +48,12 @@ def roll_back_job() -> None:
 def collect_garbage_job() -> None:
     """Remove old snapshots, their shards, and pictures that nothing shows."""
     collect_garbage()
+
+
+@dg.job
+def evaluate_job() -> None:
+    """Ask topics with known answers of a snapshot: recall and mean reciprocal rank."""
+    evaluate()
 
 
 audit = dg.define_asset_job(

@@ -1,0 +1,88 @@
+"""Topics with known answers, asked of a snapshot."""
+
+import json
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from kitchen import kitchen_in
+
+from khung.errors import ConfigError
+from ops.evaluate import Scored, Topic, figures, read_topics
+from orchestration.ranges import range_tags
+
+DOG = {
+    "text": "con chó chạy trên bãi biển",
+    "video": "film",
+    "from_ms": 3000,
+    "to_ms": 4000,
+}  # scene 3 of the invented ones
+NEWS = {"text": "a presenter reads the news", "video": "film", "from_ms": 4000, "to_ms": 5000}
+
+
+def write(path: Path, *topics: object) -> Path:
+    path.write_text("\n".join(json.dumps(topic, ensure_ascii=False) for topic in topics), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def kitchen(tmp_path_factory: pytest.TempPathFactory):
+    with dg.instance_for_test() as instance:
+        kitchen = kitchen_in(tmp_path_factory.mktemp("evaluation"), instance)
+        kitchen.stock("film", "another", frames=10)
+        assert kitchen.run("make_shard_indices", tags=range_tags([f"{i:02}" for i in range(16)])).success
+        assert kitchen.run("make_search_snapshot").success
+        yield kitchen
+
+
+def ask(kitchen, topics: Path, **more: str) -> dg.ExecuteInProcessResult:
+    return kitchen.run("evaluate_job", config={"ops": {"evaluate": {"config": {"topics": str(topics), **more}}}})
+
+
+def test_topics_are_asked_and_the_figures_are_told(kitchen, tmp_path):
+    result = ask(kitchen, write(tmp_path / "topics.jsonl", DOG, NEWS))
+    assert result.success
+    found = result.output_for_node("evaluate")
+    assert found["found_at_5"] == 1.0
+    assert 0 < found["mrr"] <= 1
+    (event,) = [e for e in result.all_events if e.is_successful_output]
+    metadata = event.step_output_data.metadata
+    assert metadata["topics"].value == 2
+    assert "con chó chạy trên bãi biển" in metadata["ranks"].value
+
+
+def test_a_moment_without_frames_could_not_be_answered(kitchen, tmp_path):
+    assert not ask(kitchen, write(tmp_path / "topics.jsonl", DOG | {"from_ms": 99000, "to_ms": 99001})).success
+
+
+def test_an_unknown_snapshot_is_refused(kitchen, tmp_path):
+    assert not ask(kitchen, write(tmp_path / "topics.jsonl", DOG), snapshot_id="0" * 16).success
+
+
+def test_the_figures_by_hand():
+    topic = Topic("q", "v", 0, 1)
+    scored = [
+        Scored(topic, 1, {1: 1.0, 5: 1.0, 10: 1.0, 50: 1.0}),
+        Scored(topic, 0, dict.fromkeys((1, 5, 10, 50), 0.0)),
+    ]
+    found = figures([*scored, Scored(topic, 4, {1: 0.0, 5: 0.5, 10: 1.0, 50: 1.0})])
+    assert (found["mrr"], found["found_at_1"], found["found_at_5"], found["recall_at_5"]) == (
+        0.4167,
+        0.3333,
+        0.6667,
+        0.5,
+    )
+
+
+@pytest.mark.parametrize(
+    "line", ['{"text": "no moment"}', "not json", '{"text": "a", "video": "b", "from_ms": 0, "to_ms": 1, "more": 2}']
+)
+def test_a_line_that_is_no_topic_is_named(tmp_path, line):
+    (tmp_path / "topics.jsonl").write_text(json.dumps(DOG) + "\n\n" + line)
+    with pytest.raises(ConfigError, match="line 3"):
+        read_topics(tmp_path / "topics.jsonl")
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(ConfigError, match=r"gone\.jsonl"):
+        read_topics(tmp_path / "gone.jsonl")

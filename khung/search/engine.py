@@ -6,7 +6,7 @@ time-outs `running.py`, the values `request.py`.
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -20,7 +20,7 @@ from khung.search.frames import Frames
 from khung.search.fusion import PRESETS, Found, Fused, Weights, fuse
 from khung.search.parsed import Event, Gap, ParsedQuery
 from khung.search.query import MAX_EVENTS, parse
-from khung.search.request import Degraded, Reranker, SearchRequest, SearchResult, SnapshotLike
+from khung.search.request import Degraded, Listener, Reranker, SearchRequest, SearchResult, SnapshotLike
 from khung.search.running import TIMEOUTS_S, Runner
 from khung.search.scale import measure, read_scales
 from khung.search.sequence import chains
@@ -80,14 +80,33 @@ class Engine:
         """The text with the marks that it most likely lacks, by the library's captions; "" when there is nothing better."""
         return self._suggester.suggest(text) if self._suggester else ""
 
-    def search(self, request: SearchRequest) -> SearchResult:
-        """Raises QueryError, NotFound (of a frame id), SearchUnavailable when no channel answers."""
+    def search(self, request: SearchRequest, listener: Listener | None = None) -> SearchResult:
+        """Raises QueryError, NotFound (of a frame id), SearchUnavailable when no channel answers, and what `listener` raises."""
         began = time.perf_counter()
         request.check()
         parsed = _with_steps(parse(request.text), request)
         _check_asked(request, parsed)
+        if listener:
+            listener.parsed(parsed)
         allowed = self._allowed(request, parsed)
-        answers, degraded = self._answers(request, parsed, allowed)
+
+        def result(answers: list[Answer], degraded: list[Degraded]) -> SearchResult:
+            return self._result(request, parsed, allowed, answers, degraded, began)
+
+        def heard(channels: Sequence[str], answers: list[Answer]) -> None:
+            listener.partial(channels, result(answers, []))
+
+        return result(*self._answers(request, parsed, allowed, heard if listener else None))
+
+    def _result(
+        self,
+        request: SearchRequest,
+        parsed: ParsedQuery,
+        allowed: np.ndarray | None,
+        answers: list[Answer],
+        degraded: list[Degraded],
+        began: float,
+    ) -> SearchResult:
         ranking = self._ranking(answers, parsed.gaps, allowed)
         hits, best = self._page(request, parsed, ranking, answers)
         return SearchResult(
@@ -112,7 +131,11 @@ class Engine:
         return answers["filter"]
 
     def _answers(
-        self, request: SearchRequest, parsed: ParsedQuery, allowed: np.ndarray | None
+        self,
+        request: SearchRequest,
+        parsed: ParsedQuery,
+        allowed: np.ndarray | None,
+        heard: Callable[[Sequence[str], list[Answer]], None] | None,
     ) -> tuple[list[Answer], list[Degraded]]:
         questions = _questions(request, parsed, allowed)
         weights = [_weights(request.preset, parsed, question) for question in questions]
@@ -121,24 +144,41 @@ class Engine:
             raise QueryError(
                 f"The preset “{request.preset}” leaves nothing to look with.", cure="Use the preset balanced."
             )
-        found, degraded = self._look(questions, asked)
-        return [self._answer(q, f, w) for q, f, w in zip(questions, found, weights, strict=True)], degraded
+
+        def fused(found: list[dict[str, Found | FacetSets]]) -> list[Answer]:
+            return [self._answer(q, f, w) for q, f, w in zip(questions, found, weights, strict=True)]
+
+        def so_far(found: list[dict[str, Found | FacetSets]]) -> None:
+            if all(f.keys() - {"facets"} for f in found):  # facets alone would rank the whole library
+                heard(sorted({name for f in found for name in f}), fused(found))
+
+        found, degraded = self._look(questions, asked, so_far if heard else None)
+        return fused(found), degraded
 
     def _look(
-        self, questions: Sequence[Question], asked: Sequence[Sequence[str]]
+        self,
+        questions: Sequence[Question],
+        asked: Sequence[Sequence[str]],
+        so_far: Callable[[list[dict[str, Found | FacetSets]]], None] | None,
     ) -> tuple[list[dict[str, Found | FacetSets]], list[Degraded]]:
         """Each channel once, for all events; by event what each channel found."""
+
+        def by_event(answers: Mapping[str, list]) -> list[dict[str, Found | FacetSets]]:
+            return [{name: a[n] for name, a in answers.items() if a[n] is not None} for n in range(len(questions))]
 
         def job(name: str) -> list[Found | FacetSets | None]:
             look = getattr(self.channels, name)
             return [look(q) if name in a else None for q, a in zip(questions, asked, strict=True)]
 
         wanted = [name for name in CHANNELS if any(name in a for a in asked)]
-        answers, degraded = self.runner.run({name: lambda name=name: job(name) for name in wanted})
-        by_event = [{name: a[n] for name, a in answers.items() if a[n] is not None} for n in range(len(questions))]
-        if any(not found for found in by_event):
+        answers, degraded = self.runner.run(
+            {name: lambda name=name: job(name) for name in wanted},
+            (lambda answers: so_far(by_event(answers))) if so_far else None,
+        )
+        found = by_event(answers)
+        if not all(found):
             raise SearchUnavailable(f"A step has no channel left ({', '.join(d.channel for d in degraded)} failed).")
-        return by_event, degraded
+        return found, degraded
 
     def _answer(self, question: Question, found: dict[str, Found | FacetSets], weights: Weights) -> Answer:
         """Facets judge what the other channels found; alone, they judge every frame that is allowed."""

@@ -69,6 +69,18 @@ class SearchResult:
     did_you_mean: str = ""  # the question with the marks that it most likely lacks; only once the engine is warm
 
 
+class Listener(Protocol):
+    """Hears of a search while it is under way, in the thread that searches. What it raises ends the search."""
+
+    def parsed(self, parsed: ParsedQuery) -> None:
+        """How the question was understood, before anything is looked for."""
+        ...
+
+    def partial(self, channels: Sequence[str], result: SearchResult) -> None:
+        """The page as it would be with the channels that have answered so far; others are still looking."""
+        ...
+
+
 class SnapshotLike(Protocol):
     """What the engine needs of an open snapshot."""
 

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from concurrent.futures import TimeoutError as NotYet
 from typing import Any
 
@@ -24,11 +24,16 @@ class Runner:
         self._timeouts = timeouts_s
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="khung-channel")
 
-    def run(self, jobs: Mapping[str, Callable[[], Any]]) -> tuple[dict[str, Any], list[Degraded]]:
-        """Every job's answer by name, and who failed. Raises QueryError and NotFound (the searcher's to mend) and, when all
-        fail, SearchUnavailable."""
+    def run(
+        self, jobs: Mapping[str, Callable[[], Any]], heard: Callable[[dict[str, Any]], None] | None = None
+    ) -> tuple[dict[str, Any], list[Degraded]]:
+        """Every job's answer by name, and who failed. `heard` gets the answers so far whenever one comes in before the last.
+
+        Raises QueryError and NotFound (the searcher's to mend) and, when all fail, SearchUnavailable."""
         began = time.monotonic()
         futures = {name: self._pool.submit(_timed, name, job) for name, job in jobs.items()}
+        if heard:
+            self._listen(futures, began, heard)
         answers, degraded = {}, []
         for name, future in futures.items():
             error = self._error(name, future, began)
@@ -39,6 +44,18 @@ class Runner:
         if jobs and not answers:
             raise _outage(degraded, [f.exception() for f in futures.values() if f.done() and not f.cancelled()])
         return answers, degraded
+
+    def _listen(self, futures: "Mapping[str, Future[Any]]", began: float, heard: Callable) -> None:
+        """Wait as long as any channel may take, telling of each answer as it comes."""
+        until = began + max((self._timeouts.get(name, 2.0) for name in futures), default=0.0)
+        pending = set(futures.values())
+        while pending:
+            done, pending = wait(pending, max(until - time.monotonic(), 0), FIRST_COMPLETED)
+            if not done:
+                return
+            answered = {name: f.result() for name, f in futures.items() if f.done() and f.exception() is None}
+            if pending and answered:
+                heard(answered)
 
     def _error(self, name: str, future: "Future[Any]", began: float) -> BaseException | None:
         left = began + self._timeouts.get(name, 2.0) - time.monotonic()

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import anyio
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
-from fastapi.staticfiles import StaticFiles
 
 import khung
 from khung.api import logs, problems
@@ -17,6 +16,7 @@ from khung.api.contest import Booth
 from khung.api.guard import Guard
 from khung.api.routes import contest, library, media, pages, search, system
 from khung.api.service import Service
+from khung.api.static import Static
 from khung.errors import ModelError
 from khung.settings import Settings
 from khung.web.render import STATIC
@@ -67,7 +67,7 @@ def create_app(settings: Settings, *, embedder: "Embedder | None" = None) -> Fas
     app.include_router(media.router, max_body_size=0)
     app.include_router(system.router, max_body_size=0)
     app.include_router(pages.router, max_body_size=video_body)
-    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    app.mount("/static", Static(directory=STATIC), name="static")
     app.add_middleware(Guard)
     app.state.error_page = pages.problem_page
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]

@@ -19,6 +19,11 @@ def test_every_answer_is_guarded(client, url):
     assert headers["referrer-policy"] == "same-origin"
 
 
+def test_scripts_are_kept_only_under_the_hash_of_their_content(client):
+    assert client.get("/static/main.js").headers["cache-control"] == "no-cache"
+    assert "immutable" in client.get("/static/main.js?v=0123").headers["cache-control"]
+
+
 @pytest.mark.parametrize("site", ["cross-site", "same-site"])
 def test_other_sites_may_not_change_anything(client, site):
     answer = client.post("/v1/query-images", headers={"sec-fetch-site": site})

@@ -1,6 +1,7 @@
 // The contest on every page: the task and its countdown, checking an answer before it is sent, the team's list.
 // Everything that comes from a server is put in as text.
 import { now as playerNow } from "./player.js";
+import { call as request, complaint } from "./server.js";
 import { toast, words } from "./words.js";
 
 const LOOK_AGAIN = 2000; // ms
@@ -89,10 +90,10 @@ function finish(text) {
 // ── what the server says
 
 async function look() {
-  const answer = await fetch("/v1/contest/now").catch(() => null);
+  const answer = await request("GET", "/v1/contest/now");
   if (!answer) return;
-  now = answer.ok ? { ...(await answer.json()), at: performance.now() } : null;
-  if (answer.status === 502) problem(await answer.json());
+  now = answer.ok ? { ...answer.told, at: performance.now() } : null;
+  if (answer.status === 502) problem(answer.told);
   if (!picks.length) picks = stored();
   showSeat();
   showPicks();
@@ -101,14 +102,13 @@ async function look() {
 }
 
 async function call(method, path, body) {
-  const answer = await fetch(`/v1/contest/${path}`, { method, body: body && JSON.stringify(body), headers: body && { "Content-Type": "application/json" } }).catch(() => null);
+  const answer = await request(method, `/v1/contest/${path}`, body);
   if (!answer) return void toast(words("offline"));
-  if (!answer.ok) return void problem(await answer.json());
-  return answer.status === 204 ? {} : answer.json();
+  return answer.ok ? answer.told : void problem(answer.told);
 }
 
-function problem({ detail, cure }) {
-  const text = `${detail} ${cure}`.trim();
+function problem(told) {
+  const text = complaint(told);
   const place = find("[data-contest-login]:not([hidden]) .reason");
   if (place) place.textContent = text;
   toast(text);

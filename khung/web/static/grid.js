@@ -1,4 +1,6 @@
 // The keyframes: which one is current, moving between them, and their neighbours under the pointer.
+import { call } from "./server.js";
+
 const neighbours = new Map(); // address → list of thumbnail addresses
 
 export const cards = () => [...document.querySelectorAll("#main .card")];
@@ -72,9 +74,9 @@ async function scrub(shot) {
 
 async function loadNeighbours(url) {
   if (neighbours.has(url)) return;
-  const answer = await fetch(url);
-  if (!answer.ok) return;
-  const { before, frame, after } = await answer.json();
+  const answer = await call("GET", url);
+  if (!answer?.ok) return;
+  const { before, frame, after } = answer.told;
   const urls = [...before, frame, ...after].map((one) => one.images.thumb);
   await Promise.all(urls.map((src) => Object.assign(new Image(), { src }).decode().catch(() => null)));
   neighbours.set(url, urls);

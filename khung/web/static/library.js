@@ -1,13 +1,13 @@
 // The library page: sending files with their progress, and the table kept up to date while work goes on.
-import { fetchPage } from "./navigate.js";
-import { toast, words } from "./words.js";
+import { complaint, getPage, upload } from "./server.js";
+import { words } from "./words.js";
 
 const LOOK_AGAIN = 3000; // ms
 
 export function setUpLibrary() {
   const zone = document.querySelector("[data-drop-videos]");
   if (!zone) return;
-  zone.querySelector("input[type=file]").addEventListener("change", (event) => sendAll(event.target.files));
+  zone.querySelector("input[type=file]").addEventListener("change", sendChosen);
   zone.querySelector("button").hidden = true; // choosing is sending
   for (const kind of ["dragover", "dragleave", "drop"])
     document.addEventListener(kind, (event) => {
@@ -18,35 +18,34 @@ export function setUpLibrary() {
   setInterval(lookAgain, LOOK_AGAIN);
 }
 
-async function sendAll(files) {
-  for (const file of files) await send(file).catch((reason) => toast(words("upload_failed", { reason })));
+async function sendChosen({ target }) {
+  const files = [...target.files];
+  target.value = ""; // the same file may be chosen again
+  await sendAll(files);
 }
 
-function send(file) {
+async function sendAll(files) {
+  for (const file of files) await send(file);
+}
+
+async function send(file) {
   const row = document.getElementById("upload-row").content.firstElementChild.cloneNode(true);
   const [name, told, bar] = row.children;
   name.textContent = file.name;
   document.getElementById("uploads").append(row);
-  return new Promise((resolve, reject) => {
-    const request = new XMLHttpRequest();
-    request.upload.onprogress = ({ loaded, total }) => { bar.value = loaded / total; told.textContent = `${Math.round((100 * loaded) / total)} %`; };
-    request.onload = () => {
-      if (request.status === 201) { told.textContent = words("upload_done"); bar.hidden = true; return resolve(); }
-      const problem = JSON.parse(request.responseText);
-      told.textContent = words("upload_failed", { reason: `${problem.detail} ${problem.cure}` });
-      bar.hidden = true;
-      resolve();
-    };
-    request.onerror = () => { told.textContent = words("offline"); bar.hidden = true; reject(words("offline")); };
-    request.open("POST", "/v1/uploads?" + new URLSearchParams({ name: file.name }));
-    request.setRequestHeader("Content-Type", "application/octet-stream");
-    request.send(file);
+  const answer = await upload("/v1/uploads?" + new URLSearchParams({ name: file.name }), file, (sent, total) => {
+    bar.value = sent / total;
+    told.textContent = `${Math.round((100 * sent) / total)} %`;
   });
+  bar.hidden = true;
+  if (answer?.ok) told.textContent = words("upload_done");
+  else told.textContent = answer ? words("upload_failed", { reason: complaint(answer.told) }) : words("offline");
+  lookAgain();
 }
 
 async function lookAgain() {
   if (document.hidden) return;
-  const page = await fetchPage(location.href).catch(() => null);
+  const page = await getPage(location.href).catch(() => null);
   const fresh = page?.getElementById("videos");
   const shown = document.getElementById("videos");
   if (fresh && fresh.innerHTML !== shown.innerHTML && !shown.contains(document.activeElement)) shown.replaceWith(document.adoptNode(fresh));

@@ -1,4 +1,5 @@
 // Moving between addresses without a reload: the server always sends whole pages, and the parts that changed are put in place.
+import { getPage } from "./server.js";
 import { toast, words } from "./words.js";
 
 const setUps = [];
@@ -22,17 +23,12 @@ export function addressOf(form) {
   return form.action.split("?")[0] + (fields.length ? "?" + new URLSearchParams(fields) : "");
 }
 
-export async function fetchPage(url, signal) {
-  const answer = await fetch(url, { headers: { Accept: "text/html" }, signal });
-  return new DOMParser().parseFromString(await answer.text(), "text/html");
-}
-
 export async function visit(url, { push = true } = {}) {
   running?.abort();
   const mine = (running = new AbortController());
   document.body.classList.add("busy");
   try {
-    const page = await fetchPage(url, mine.signal);
+    const page = await getPage(url, mine.signal);
     if (push) history.pushState(null, "", url);
     show(page);
   } catch (error) {

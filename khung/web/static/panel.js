@@ -1,8 +1,8 @@
 // Looking closer: a frame's page, shown beside the results. Its address is the search's with `frame=` added.
 import { setUpAnswering } from "./contest.js";
 import { cards, current, setCurrent } from "./grid.js";
-import { fetchPage } from "./navigate.js";
 import { setUpPlayer, togglePlay } from "./player.js";
+import { getPage } from "./server.js";
 import { toast, words } from "./words.js";
 
 let running;
@@ -16,7 +16,7 @@ export async function openFrame(href, { push = true, play = false } = {}) {
   running?.abort();
   const mine = (running = new AbortController());
   try {
-    const page = await fetchPage(href, mine.signal);
+    const page = await getPage(href, mine.signal);
     await show(page.getElementById("frame"), push);
     if (play) togglePlay();
   } catch (error) {

@@ -1,5 +1,6 @@
 // Search by an image of one's own: chosen or dropped anywhere. The server keeps a small copy; the address carries its id.
 import { visit } from "./navigate.js";
+import { call, complaint } from "./server.js";
 import { toast, words } from "./words.js";
 
 const dropZone = () => document.querySelector("[data-drop-videos]");
@@ -27,10 +28,10 @@ export function setUpPictures() {
 async function search(file) {
   const form = new FormData();
   form.append("image", file);
-  const answer = await fetch("/v1/query-images", { method: "POST", body: form }).catch(() => null);
+  const answer = await call("POST", "/v1/query-images", form);
   if (!answer) return toast(words("offline"));
-  const told = await answer.json();
-  if (!answer.ok) return toast(`${told.detail} ${told.cure}`.trim());
+  const { ok, told } = answer;
+  if (!ok) return toast(complaint(told));
   const typed = document.querySelector("#ask input[name=q]")?.value.trim();
   visit("/?" + new URLSearchParams({ image: told.image, ...(typed && { q: typed }) }));
 }

@@ -3,6 +3,7 @@
 Keys come from ids that strangers may choose, so every key is checked and no symbolic link is followed.
 """
 
+import contextlib
 import os
 import re
 import shutil
@@ -99,15 +100,17 @@ class LocalArchive:
             raise
 
     def _move(self, aside: str, path: Path) -> None:
-        for last_try in (False, True):
-            path.parent.mkdir(parents=True, exist_ok=True)
+        """Into its folder, however often a delete beside us removes that folder while it is still empty."""
+        while True:
             try:
+                path.parent.mkdir(parents=True, exist_ok=True)
                 os.replace(aside, path)
                 break
-            except FileNotFoundError:  # a delete beside us removed the empty folder in between
-                if last_try:
+            except FileNotFoundError:
+                if not os.path.exists(aside):  # not the folder: somebody took the file itself
                     raise
-        sync_folder(path.parent)
+        with contextlib.suppress(FileNotFoundError):  # deleted again already, and its folder with it
+            sync_folder(path.parent)
 
     def _remove_empty(self, folder: Path) -> None:
         while folder != self.root and folder.is_dir():

@@ -15,7 +15,7 @@ def ask(page: Page, text: str) -> None:
     expect(page.locator("#count")).to_be_visible()
 
 
-def until(page: Page, condition: str, arg: object = None, seconds: float = 20) -> None:
+def until(page: Page, condition: str, arg: object = None, seconds: float = 60) -> None:
     """Asks through the debugger again and again: the page's policy forbids Playwright's own way of waiting."""
     deadline = time.monotonic() + seconds
     while not page.evaluate(condition, arg):

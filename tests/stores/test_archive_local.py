@@ -1,5 +1,6 @@
 """What is particular to the local folder: links, left-overs, a full disk."""
 
+import os
 import resource
 import subprocess
 import sys
@@ -42,6 +43,19 @@ def test_deleting_leaves_no_empty_folders(tmp_path: Path) -> None:
     archive.put_bytes("frames/v/00000001/thumb.webp", b"x")
     archive.delete("frames/v/00000001/thumb.webp")
     assert [p.name for p in tmp_path.iterdir()] == [ASIDE]
+
+
+def test_a_put_outlasts_deletes_that_take_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    archive, replace, taken = LocalArchive(tmp_path), os.replace, []
+
+    def slow_replace(source: str, target: Path) -> None:
+        if len(taken) < 5:
+            taken.append(target.parent.rmdir())  # what a delete of the folder's last file does, at the worst moment
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", slow_replace)
+    archive.put_bytes("a/b", b"x")
+    assert (archive.get_bytes("a/b"), len(taken)) == (b"x", 5)
 
 
 FULL_DISK = """

@@ -1,12 +1,14 @@
 // The player at the exact moment: seek, step by frames, timecode and frame number; and what to say when it cannot play.
 import { words } from "./words.js";
 
-const PATIENCE = 2000; // ms to wait for a first frame before its time is taken to be 0
+const PATIENCE = 2000; // ms to wait for a first frame, once the seek to it is done, before it is asked for again
+const TURNS = 10; // then its time is taken to be 0
 
 let frame, video;
 let first = 0; // seconds: the first frame on the browser's clock. khung counts from that frame; browsers count from the
 // file's own zero, which lies earlier when sound begins before the picture.
 let arrived = false; // until the player has come to the moment, the moment is what counts
+let coming; // the promise of that
 
 export async function setUpPlayer(article) {
   frame = article;
@@ -16,19 +18,44 @@ export async function setUpPlayer(article) {
   mine.addEventListener("error", sayUnplayable);
   for (const kind of ["timeupdate", "seeked", "seeking"]) video.addEventListener(kind, tell);
   if (video.error) sayUnplayable(); // it failed before this ran
+  await (coming = come(mine));
+}
+
+async function come(mine) {
   const found = await timeOfFirstFrame(mine);
   if (video !== mine) return; // another frame is shown by now, or it cannot play
   first = found;
-  mine.addEventListener("seeked", () => { arrived = video === mine; tell(); }, { once: true });
+  const there = once(mine, "seeked");
   seek(Number(frame.dataset.pts) / 1000);
+  await there;
+  arrived = video === mine;
+  tell();
 }
 
+// Asked again as long as the browser shows no frame: on a slow machine the first one is late, and a frame that was on
+// the screen already is not shown anew. A page in the background shows none at all; it is asked when it comes forward.
 async function timeOfFirstFrame(player) {
   if (!player.requestVideoFrameCallback) return 0;
-  if (player.readyState < 1) await new Promise((go) => player.addEventListener("loadedmetadata", go, { once: true }));
-  player.currentTime = 0; // the address may have asked for a later moment already
-  return Promise.race([shownAtZero(player), new Promise((go) => setTimeout(go, PATIENCE, 0))]);
+  if (player.readyState < 1) await once(player, "loadedmetadata");
+  for (let turn = 0; turn < TURNS && player.isConnected && !player.error; turn++) {
+    await visible();
+    const [shown, there] = [shownAtZero(player), once(player, "seeked")];
+    player.currentTime = turn % 2 ? 0.001 : 0; // the address may have asked for a later moment already
+    const time = await Promise.race([shown, there.then(pause)]);
+    if (time !== undefined) return time;
+  }
+  return 0;
 }
+
+// Also ends on an error, for which nothing else would wake those who wait.
+const once = (player, event) =>
+  new Promise((go) => [event, "error"].forEach((kind) => player.addEventListener(kind, go, { once: true })));
+
+const visible = async () => {
+  while (document.hidden) await new Promise((go) => document.addEventListener("visibilitychange", go, { once: true }));
+};
+
+const pause = () => new Promise((go) => setTimeout(go, PATIENCE));
 
 // A frame that was on its way before the seek is passed over.
 function shownAtZero(player) {
@@ -48,7 +75,8 @@ export function toMoment() {
   seek(Number(frame.dataset.pts) / 1000);
 }
 
-export function step(count) {
+export async function step(count) {
+  await coming; // steps count from the moment, also those that are asked for on the way to it
   if (!video) return;
   video.pause();
   seek((frameAt(now() / 1000) + count) / fps());

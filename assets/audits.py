@@ -4,8 +4,8 @@ import dagster as dg
 
 from khung.errors import KhungError, NotFound
 from khung.search.canaries import complaints
-from khung.settings import Settings
-from khung.shards.snapshot import Snapshot, current
+from khung.shards.shelf import Shelf
+from khung.shards.snapshot import Snapshot
 from khung.stores import Ledger
 from khung.stores.library import Library
 from khung.vision import Embedder
@@ -15,11 +15,11 @@ from khung.vision import Embedder
     asset="search_snapshot", description="Every video whose stages are done is in service, with its keyframes."
 )
 def library_agrees(
-    ledger: dg.ResourceParam[Ledger], library: dg.ResourceParam[Library], settings: dg.ResourceParam[Settings]
+    ledger: dg.ResourceParam[Ledger], library: dg.ResourceParam[Library], shelf: dg.ResourceParam[Shelf]
 ) -> dg.AssetCheckResult:
     """A video that was just made and is not published yet counts as missing: ask when the sensors are at rest."""
     done = {entry.video_id for entry in ledger.find(stage="embeddings", state="done")}
-    with Snapshot.open(settings.shelf_dir, current(settings.shelf_dir) or "", verify=False) as snapshot:
+    with shelf.open(shelf.follow() or "", verify=False) as snapshot:
         served = {video.video_id for video in snapshot.records.videos()}
         differ = [v for v in sorted(done & served) if _frames(library, v) != _served(snapshot, v)]
     wrong = {"missing": sorted(done - served), "not_in_ledger": sorted(served - done), "other_frames": differ}
@@ -30,9 +30,9 @@ def library_agrees(
 @dg.asset_check(
     asset="search_snapshot", description="Every file has its checksum and the canary questions are answered."
 )
-def still_answers(embedder: dg.ResourceParam[Embedder], settings: dg.ResourceParam[Settings]) -> dg.AssetCheckResult:
+def still_answers(embedder: dg.ResourceParam[Embedder], shelf: dg.ResourceParam[Shelf]) -> dg.AssetCheckResult:
     try:
-        with Snapshot.open(settings.shelf_dir, current(settings.shelf_dir) or "") as snapshot:
+        with shelf.open(shelf.follow() or "") as snapshot:
             wrong = list(complaints(snapshot, embedder))
     except KhungError as error:
         wrong = [str(error)]

@@ -5,10 +5,9 @@ Sensors, `khung ingest` and the assets ask here, so that they agree. Nothing in 
 
 from collections.abc import Iterable
 from dataclasses import replace
-from pathlib import Path
 
 from khung.shards.manifest import shard_of
-from khung.shards.snapshot import current, read_manifest
+from khung.shards.shelf import Shelf
 from khung.stores import Ledger, LedgerEntry
 
 READS: dict[str, tuple[str, ...]] = {
@@ -84,10 +83,10 @@ def heads(ledger: Ledger, shard_count: int) -> dict[int, str]:
     }
 
 
-def in_service(shelf: Path) -> list[str]:
+def in_service(shelf: Shelf) -> list[str]:
     """The ids of the shards in service, sorted; none before the first snapshot."""
-    snapshot_id = current(shelf)
-    return sorted(ref.shard_id for ref in read_manifest(shelf, snapshot_id).shards) if snapshot_id else []
+    snapshot_id = shelf.current()
+    return sorted(ref.shard_id for ref in shelf.manifest(snapshot_id).shards) if snapshot_id else []
 
 
 def after(stage: str) -> tuple[str, ...]:

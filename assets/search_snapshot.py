@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 
 import dagster as dg
 
@@ -11,7 +10,7 @@ from khung.errors import CorruptError, KhungError
 from khung.search.canaries import complaints, normalisers
 from khung.settings import Settings
 from khung.shards.manifest import SnapshotManifest
-from khung.shards.snapshot import current, publish, read_manifest
+from khung.shards.shelf import Shelf
 from khung.shards.writer import open_manifest
 from khung.stores import Ledger
 from khung.vision import Embedder
@@ -40,13 +39,13 @@ def search_snapshot(
     ledger: dg.ResourceParam[Ledger],
     embedder: dg.ResourceParam[Embedder],
     settings: dg.ResourceParam[Settings],
+    shelf: dg.ResourceParam[Shelf],
 ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
     """The shards in service together. Checksums, equal counts in every store, recall and canary questions first; then one
     pointer is swapped, and the search service takes it up within a second. Older snapshots stay for rollback."""
-    shelf, before = settings.shelf_dir, current(settings.shelf_dir)
+    before = shelf.current()
     try:
-        sealed = publish(
-            shelf,
+        sealed = shelf.publish(
             sorted(heads(ledger, settings.shard_count).values()),
             measure=partial(normalisers, embedder=embedder),
             canaries=partial(complaints, embedder=embedder),
@@ -60,7 +59,7 @@ def search_snapshot(
     yield dg.AssetCheckResult(check_name=CANARIES, passed=True)
 
 
-def _told(shelf: Path, before: str | None, sealed: SnapshotManifest, ledger: Ledger) -> dict[str, object]:
+def _told(shelf: Shelf, before: str | None, sealed: SnapshotManifest, ledger: Ledger) -> dict[str, object]:
     """What went in, what went out, and what is missing because it failed."""
     failed = ledger.find(state="failed")
     rows = "\n".join(f"| {e.video_id} | {e.stage} | `{e.reason}` | {e.detail} |" for e in failed[:50])
@@ -78,9 +77,9 @@ def _told(shelf: Path, before: str | None, sealed: SnapshotManifest, ledger: Led
     }
 
 
-def _changes(shelf: Path, before: str | None, sealed: SnapshotManifest) -> dict[str, str]:
+def _changes(shelf: Shelf, before: str | None, sealed: SnapshotManifest) -> dict[str, str]:
     try:
-        old = _videos(shelf, read_manifest(shelf, before)) if before else {}
+        old = _videos(shelf, shelf.manifest(before)) if before else {}
     except KhungError as error:  # a damaged predecessor is no reason against its successor
         return {"changes": f"unknown: {error}"}
     new = _videos(shelf, sealed)
@@ -91,9 +90,10 @@ def _changes(shelf: Path, before: str | None, sealed: SnapshotManifest) -> dict[
     }
 
 
-def _videos(shelf: Path, sealed: SnapshotManifest) -> dict[str, str]:
+def _videos(shelf: Shelf, sealed: SnapshotManifest) -> dict[str, str]:
     """video_id → digest of what is sealed of it."""
-    return {v: d for ref in sealed.shards for v, d in open_manifest(shelf, ref.shard_id).videos.items()}
+    shelf.fetch(ref.shard_id for ref in sealed.shards)
+    return {v: d for ref in sealed.shards for v, d in open_manifest(shelf.folder, ref.shard_id).videos.items()}
 
 
 def _names(videos: set[str]) -> str:

@@ -18,6 +18,7 @@ from khung.errors import CorruptError, KhungError, NotFound
 from khung.settings import Settings
 from khung.shards.gather import gather
 from khung.shards.manifest import ShardManifest
+from khung.shards.shelf import Shelf
 from khung.shards.writer import SealedInput, open_manifest, reseal, seal
 from khung.stores import Ledger, LedgerEntry
 from khung.stores.library import Library
@@ -49,11 +50,12 @@ def shard_indices(
     ledger: dg.ResourceParam[Ledger],
     library: dg.ResourceParam[Library],
     settings: dg.ResourceParam[Settings],
+    shelf: dg.ResourceParam[Shelf],
 ) -> Iterator[dg.AssetCheckResult]:
     """Sealed shards: records in Parquet for DuckDB, vectors in FAISS, words in tantivy; immutable and named by their content.
     A video's shard follows from its id. Nothing is searched before a snapshot names it."""
     version = context.assets_def.get_asset_spec(context.asset_key).code_version or ""
-    sealing = Sealing(ledger, library, settings, version)
+    sealing = Sealing(ledger, library, shelf, settings, version)
     failures: dict[str, BaseException] = {}
     for key in context.partition_keys:
         try:
@@ -71,8 +73,9 @@ def shard_indices(
 class Sealing:
     """Seals shards with the models of the settings, and keeps the ledger."""
 
-    def __init__(self, ledger: Ledger, library: Library, settings: Settings, code_version: str) -> None:
-        self.ledger, self.library, self.settings, self.code_version = ledger, library, settings, code_version
+    def __init__(self, ledger: Ledger, library: Library, shelf: Shelf, settings: Settings, code_version: str) -> None:
+        self.ledger, self.library, self.shelf = ledger, library, shelf
+        self.settings, self.code_version = settings, code_version
         models = fingerprints(settings)
         self.models = {"embedder": models.embedder, "describer": models.describer, "reader": models.reader}
         self.notes = notes_fingerprint(models.describer, models.reader)
@@ -90,6 +93,7 @@ class Sealing:
             sealed = self._again(index, members) or self._anew(index, members)
             recall_is_high(sealed)
             counts_agree(sealed, {video_id: len(self.library.keyframes(video_id)) for video_id in members})
+            self.shelf.keep(sealed.shard_id)
         except KhungError as error:
             self._put(members, state="failed", reason=reason_of(error), detail=str(error))
             raise
@@ -103,18 +107,19 @@ class Sealing:
         if not head or not changed or len(changed) == len(members):
             return None
         try:
-            old = open_manifest(self.settings.shelf_dir, head)
+            self.shelf.fetch([head])
+            old = open_manifest(self.shelf.folder, head)
             if (old.embed_fingerprint, dict(old.models)) != (self.models["embedder"], self.models):
                 return None
             inputs = (self._gather(video_id) for video_id in changed)
-            return reseal(self.settings.shelf_dir, head, inputs, gone=old.videos.keys() - set(members))
+            return reseal(self.shelf.folder, head, inputs, gone=old.videos.keys() - set(members))
         except (NotFound, CorruptError):
             return None  # the old seal is gone or damaged: the archive has everything
 
     def _anew(self, index: int, members: Sequence[str]) -> ShardManifest:
         inputs = [self._gather(video_id) for video_id in members]
         return seal(
-            self.settings.shelf_dir,
+            self.shelf.folder,
             index,
             inputs,
             shard_count=self.settings.shard_count,

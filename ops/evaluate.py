@@ -14,8 +14,8 @@ from khung.errors import ConfigError, NotFound
 from khung.search.engine import Engine
 from khung.search.evaluation import mean, recall_at, reciprocal_rank
 from khung.search.request import SearchRequest
-from khung.settings import Settings
-from khung.shards.snapshot import Snapshot, current
+from khung.shards.shelf import Shelf
+from khung.shards.snapshot import Snapshot
 from khung.vision import Embedder
 
 DEPTH = 100
@@ -53,14 +53,14 @@ def evaluate(
     context: dg.OpExecutionContext,
     config: TopicsToAsk,
     embedder: dg.ResourceParam[Embedder],
-    settings: dg.ResourceParam[Settings],
+    shelf: dg.ResourceParam[Shelf],
 ) -> dict[str, float]:
     """Ask every topic; recall and mean reciprocal rank, with the rank of each topic beside."""
     topics = read_topics(Path(config.topics))
-    snapshot_id = config.snapshot_id or current(settings.shelf_dir)
+    snapshot_id = config.snapshot_id or shelf.follow()
     if not snapshot_id:
         raise NotFound("No snapshot is in service.", cure="Publish one first.")
-    with Snapshot.open(settings.shelf_dir, snapshot_id) as snapshot:
+    with shelf.open(snapshot_id) as snapshot:
         scored = score(Engine(snapshot, embedder), snapshot, topics)
     found = figures(scored)
     rows = "\n".join(f"| {one.topic.text} | {one.topic.video} | {one.rank or '–'} |" for one in scored)

@@ -7,7 +7,8 @@ import dagster as dg
 
 from khung.errors import NotFound
 from khung.settings import Settings
-from khung.shards.snapshot import Snapshot, collect, current, history, rollback
+from khung.shards.shelf import Shelf
+from khung.shards.snapshot import Snapshot
 from khung.stores import Ledger
 from khung.stores.library import Library
 
@@ -19,19 +20,12 @@ class RollbackTo(dg.Config):
 
 
 @dg.op
-def roll_back(context: dg.OpExecutionContext, config: RollbackTo, settings: dg.ResourceParam[Settings]) -> None:
+def roll_back(context: dg.OpExecutionContext, config: RollbackTo, shelf: dg.ResourceParam[Shelf]) -> None:
     """Put an older snapshot back into service, verified as at its publishing. Nothing is published by itself afterwards."""
-    shelf, now = settings.shelf_dir, current(settings.shelf_dir)
-    target = config.snapshot_id or _before(settings, now)
-    rollback(shelf, target, expect=now)
+    now = shelf.current()
+    target = config.snapshot_id or shelf.before(now)
+    shelf.rollback(target, expect=now)
     context.log.info(f"{target} is in service, {now} is not.")
-
-
-def _before(settings: Settings, now: str | None) -> str:
-    for move in reversed(history(settings.shelf_dir)):
-        if move.snapshot_id != now:
-            return move.snapshot_id
-    raise NotFound("There is no snapshot to go back to.")
 
 
 @dg.op
@@ -40,26 +34,25 @@ def collect_garbage(
     ledger: dg.ResourceParam[Ledger],
     library: dg.ResourceParam[Library],
     settings: dg.ResourceParam[Settings],
+    shelf: dg.ResourceParam[Shelf],
 ) -> None:
     """Remove snapshots beyond those kept, the shards that only they named, and pictures of frames that nothing shows."""
     newest = [entry.fingerprint for entry in ledger.find(stage="shard_indices") if entry.fingerprint]
-    taken = collect(settings.shelf_dir, settings.keep_snapshots, also=newest)
+    taken = shelf.collect(settings.keep_snapshots, also=newest)
     context.log.info(
         f"{len(taken.snapshots)} snapshots, {len(taken.shards)} shards, {len(taken.aside)} left-overs removed."
     )
-    pictures = list(unused_pictures(library, settings))
+    pictures = list(unused_pictures(library, shelf, settings.keep_snapshots))
     for key in pictures:
         library.archive.delete(key)
     context.log.info(f"{len(pictures)} pictures removed.")
 
 
-def unused_pictures(library: Library, settings: Settings) -> Iterator[str]:
+def unused_pictures(library: Library, shelf: Shelf, keep: int) -> Iterator[str]:
     """Archive keys of pictures whose frame is neither a keyframe nor in a snapshot that may come back."""
-    kept = list(dict.fromkeys(move.snapshot_id for move in reversed(history(settings.shelf_dir))))[
-        : settings.keep_snapshots
-    ]
+    kept = list(dict.fromkeys(move.snapshot_id for move in reversed(shelf.history())))[:keep]
     with ExitStack() as open_ones:
-        snapshots = [open_ones.enter_context(Snapshot.open(settings.shelf_dir, one, verify=False)) for one in kept]
+        snapshots = [open_ones.enter_context(shelf.open(one, verify=False)) for one in kept]
         for video_id in library.video_ids():
             shown = _shown(video_id, library, snapshots)
             for key in library.archive.keys(f"frames/{video_id}/"):

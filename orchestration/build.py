@@ -31,6 +31,7 @@ from orchestration.sensors import inbox_sensor, shards_sensor, snapshot_sensor, 
 from resources.copies import CopiesResource
 from resources.ledger import LedgerResource
 from resources.library import LibraryResource
+from resources.shelf import ShelfResource
 from resources.transnet import TransNetResource
 from resources.vision import DescriberResource, EmbedderResource, ReaderResource
 
@@ -72,6 +73,7 @@ def resources(settings: Settings) -> dict[str, Any]:
         "settings": shared,
         "ledger": LedgerResource(settings=shared),
         "library": LibraryResource(settings=shared),
+        "shelf": ShelfResource(settings=shared),
         "transnet": TransNetResource(settings=shared),
         "copies": CopiesResource(settings=shared),
         "embedder": EmbedderResource(settings=shared),

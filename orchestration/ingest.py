@@ -19,6 +19,7 @@ from assets.catalog import VIDEO_STAGES, heads, in_service, pending, sealable, u
 from assets.partitions import SHARDS
 from khung.errors import ConfigError, KhungError
 from khung.settings import Settings, settings
+from khung.shards.shelf import Shelf, open_shelf
 from khung.stores import Ledger
 from khung.stores.library import Library
 from khung.stores.open import open_archive, open_ledger
@@ -42,6 +43,7 @@ class Ingest:
     defs: dg.Definitions
     ledger: Ledger
     library: Library
+    shelf: Shelf
     settings: Settings
 
     def bring(self, paths: Sequence[Path]) -> bool:
@@ -65,7 +67,7 @@ class Ingest:
         dirty = {f"{index:02}" for index in sealable(self.ledger, self.settings.shard_count, "")}
         self._make("shard_indices", SHARDS.get_partition_keys(), dirty, set())
         newest = sorted(heads(self.ledger, self.settings.shard_count).values())
-        if newest != in_service(self.settings.shelf_dir):
+        if newest != in_service(self.shelf):
             tell("run", asset="search_snapshot", partitions=[])
             self._run("search_snapshot", {})
 
@@ -134,7 +136,7 @@ def main(arguments: Sequence[str]) -> int:
         os.environ.setdefault("DAGSTER_HOME", str(ROOT))
         with turn(config.home), dg.DagsterInstance.get() as instance:
             library = Library(open_archive(config))
-            ingest = Ingest(instance, build_defs(config), open_ledger(config), library, config)
+            ingest = Ingest(instance, build_defs(config), open_ledger(config), library, open_shelf(config), config)
             good = ingest.bring(paths)
     except KhungError as error:
         print(error, file=sys.stderr)

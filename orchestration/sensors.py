@@ -15,7 +15,7 @@ from assets.catalog import NEEDS, VIDEO_STAGES, heads, in_service, pending, seal
 from assets.partitions import SHARDS, VIDEOS
 from assets.versions import digest
 from khung.settings import Settings
-from khung.shards.snapshot import history
+from khung.shards.shelf import Shelf
 from khung.shards.writer import open_manifest
 from khung.stores import Ledger
 from khung.stores.library import Library
@@ -141,21 +141,25 @@ def _sealable(ledger: Ledger, settings: Settings) -> dict[int, str]:
 
 @dg.sensor(job_name=job_name("search_snapshot"), minimum_interval_seconds=30, default_status=RUNNING)
 def snapshot_sensor(
-    context: dg.SensorEvaluationContext, ledger: dg.ResourceParam[Ledger], settings: dg.ResourceParam[Settings]
+    context: dg.SensorEvaluationContext,
+    ledger: dg.ResourceParam[Ledger],
+    settings: dg.ResourceParam[Settings],
+    shelf: dg.ResourceParam[Shelf],
 ) -> dg.SensorResult | dg.SkipReason:
     """When the newest shards are not the ones in service, a snapshot of them is verified and published. After a rollback it
     waits for people: what was taken back is not published again by itself."""
     making = in_flight(context.instance, "shard_indices", SHARDS.get_partition_keys())
     if taken(settings.home) or making or _sealable(ledger, settings):
         return dg.SkipReason("Shards are in the making.")
-    if (moves := history(settings.shelf_dir)) and moves[-1].reason == "rollback":
+    if (moves := shelf.history()) and moves[-1].reason == "rollback":
         return dg.SkipReason(
             f"Rolled back to {moves[-1].snapshot_id}: run {job_name('search_snapshot')} to publish again."
         )
     newest = sorted(heads(ledger, settings.shard_count).values())
-    if newest == in_service(settings.shelf_dir):
+    if newest == in_service(shelf):
         return dg.SkipReason("The newest shards are in service.")
-    if len(spaces := {open_manifest(settings.shelf_dir, shard).embed_fingerprint for shard in newest}) > 1:
+    shelf.fetch(newest)
+    if len(spaces := {open_manifest(shelf.folder, shard).embed_fingerprint for shard in newest}) > 1:
         return dg.SkipReason(f"The shards are on their way to another vector space: {', '.join(sorted(spaces))}.")
     return dg.SensorResult(run_requests=[dg.RunRequest(run_key=f"snapshot:{digest(newest)}")])
 

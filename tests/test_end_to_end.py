@@ -19,6 +19,7 @@ from assets.partitions import VIDEOS
 from khung.api.app import create_app
 from khung.records import VIDEO_ID
 from khung.settings import Settings
+from khung.shards.shelf import Shelf
 from khung.shots.transnet import TransNet
 from khung.stores import STAGES, LedgerEntry
 from khung.stores.archive_local import LocalArchive
@@ -86,6 +87,7 @@ def night(tmp_path_factory: pytest.TempPathFactory, clips: Path, models_dir: Pat
     vision = load_vision(settings)
     plain = {
         "settings": settings,
+        "shelf": Shelf(settings.shelf_dir),
         "ledger": SqliteLedger(settings.ledger_path),
         "library": Library(LocalArchive(settings.archive_dir)),
         "transnet": TransNet(files.path("transnetv2.onnx", models_dir)),

@@ -19,10 +19,10 @@ from khung.api.serving import Serving
 from khung.search.caching import CachedEmbedder, answer_key
 from khung.search.engine import SearchRequest, SearchResult
 from khung.settings import Settings
+from khung.shards.shelf import open_shelf
 from khung.stores import FrameFilter, Ledger
-from khung.stores.archive_local import LocalArchive
-from khung.stores.ledger_sqlite import SqliteLedger
 from khung.stores.library import Library
+from khung.stores.open import open_archive, open_ledger
 
 if TYPE_CHECKING:
     from khung.vision import Embedder
@@ -34,7 +34,6 @@ class Service:
 
     settings: Settings
     serving: Serving
-    library: Library
     desk: Desk
     images: QueryImages
     inbox: Inbox
@@ -43,8 +42,7 @@ class Service:
     def of(cls, settings: Settings, embedder: "Embedder | None") -> "Service":
         return cls(
             settings=settings,
-            serving=Serving(settings.shelf_dir, CachedEmbedder(embedder) if embedder else None),
-            library=Library(LocalArchive(settings.archive_dir)),
+            serving=Serving(open_shelf(settings), CachedEmbedder(embedder) if embedder else None),
             desk=Desk(settings.serve),
             images=QueryImages(settings.home / "query-images", settings.serve),
             inbox=Inbox(settings.inbox_dir, settings.serve.max_upload_bytes),
@@ -52,7 +50,17 @@ class Service:
 
     @cached_property
     def ledger(self) -> Ledger:
-        return SqliteLedger(self.settings.ledger_path)
+        """Opened when it is first needed, like the library: a server that is down stops no search. Raises StoreError."""
+        return open_ledger(self.settings)
+
+    @cached_property
+    def library(self) -> Library:
+        """Raises StoreError."""
+        return Library(open_archive(self.settings))
+
+    def ready_for_uploads(self) -> None:
+        """Raises StoreError while the pipeline could not take note of a new file."""
+        self.ledger.counts()
 
     async def search(self, asked: SearchIn) -> SearchResult:
         """The engine's answer from the snapshot in service. Raises QueryError, NotFound, Overloaded, SearchUnavailable."""

@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,7 +16,8 @@ import numpy as np
 from khung.errors import KhungError, ModelError, NotFound, SearchUnavailable
 from khung.metrics import INDEXED, SNAPSHOT
 from khung.search.engine import Engine
-from khung.shards.snapshot import Snapshot, current
+from khung.shards.shelf import Shelf
+from khung.shards.snapshot import Snapshot
 from khung.stores import Timeline
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def _gists(timeline: Timeline) -> Iterator[tuple[str, Gist]]:
 class Serving:
     """Thread-safe. `refresh` may be called from any thread, `borrow` from all of them."""
 
-    def __init__(self, shelf: Path, embedder: "Embedder | None") -> None:
+    def __init__(self, shelf: Shelf, embedder: "Embedder | None") -> None:
         self.embedder = embedder
         self.rejected = ""
         self._shelf = shelf
@@ -108,11 +108,11 @@ class Serving:
         """Look at the pointer; open and swap when it moved. True when a new snapshot went into service.
 
         A snapshot that cannot be opened is refused, with the reason kept, and tried again after a while; the old one
-        goes on serving.
+        goes on serving. When the pointer cannot be read, so does what this machine has.
         """
         wanted = None
         try:
-            wanted = current(self._shelf)
+            wanted = self._wanted()
             if wanted is None or wanted == self.snapshot_id or self._lately_refused(wanted):
                 return False
             self._swap(self._open(wanted))
@@ -126,8 +126,20 @@ class Serving:
         """Take the snapshot out of service; running requests keep theirs."""
         self._swap(None)
 
+    def _wanted(self) -> str | None:
+        try:
+            wanted = self._shelf.follow()
+        except (KhungError, OSError) as error:
+            if self._resident:
+                raise
+            self._refuse(None, error)
+            return self._shelf.here()
+        if wanted == self.snapshot_id:
+            self.rejected = ""
+        return wanted
+
     def _open(self, snapshot_id: str) -> Resident:
-        snapshot = Snapshot.open(self._shelf, snapshot_id)
+        snapshot = self._shelf.open(snapshot_id)
         try:
             return Resident(snapshot, self._engine(snapshot))
         except BaseException:

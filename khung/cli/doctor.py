@@ -118,16 +118,56 @@ def look_at_home(config: Settings) -> Iterator[Finding]:
     yield Finding("home", state, f"{config.home.absolute()}, {free / 2**30:.1f} GiB free", cure)
 
 
+def look_at_services(config: Settings) -> Iterator[Finding]:
+    """Each server that the settings name, asked something small."""
+    from urllib.parse import urlsplit
+
+    from khung.stores.open import open_archive, open_database, open_shared_cache, open_text_indexes
+
+    stores = config.stores
+    looks: tuple[tuple[str, str, Callable[[], str]], ...] = (
+        ("PostgreSQL", stores.postgres_url, lambda: _with(open_database(config), "the schema is up to date")),
+        ("S3", stores.archive_url, lambda: _with(open_archive(config), "the bucket is there")),
+        (
+            "OpenSearch",
+            stores.opensearch_url,
+            lambda: f"{len(open_text_indexes(config).snapshots())} snapshots' indexes",
+        ),
+    )
+    for name, url, look in looks:
+        if not url:
+            continue
+        where = urlsplit(url).hostname
+        try:
+            yield Finding(name, "ok", f"at {where}: {look()}")
+        except KhungError as error:
+            yield Finding(name, "missing", f"at {where}: {error.message}", error.cure)
+    if cache := open_shared_cache(config):
+        cache.put("doctor", b"well", ttl_s=10)
+        answers = cache.get("doctor") == b"well"
+        said = "answers" if answers else "does not answer: every look-up is a miss"
+        yield Finding("Redis", "ok" if answers else "note", f"at {urlsplit(stores.redis_url).hostname}: {said}")
+
+
+def _with(_: object, said: str) -> str:
+    return said
+
+
 def look_at_library(config: Settings) -> Iterator[Finding]:
-    from khung.shards.snapshot import Snapshot, current
+    from khung.shards.shelf import open_shelf
     from khung.vision.encoders import load_encoder
 
-    snapshot_id = current(config.shelf_dir) if config.shelf_dir.exists() else None
+    shelf = open_shelf(config)
+    try:
+        snapshot_id = shelf.follow()
+    except KhungError as error:
+        yield Finding("library", "missing", error.message, error.cure)
+        return
     if snapshot_id is None:
         yield Finding("library", "note", "empty: nothing has been published", "khung ingest VIDEO…")
         return
     try:
-        snapshot = Snapshot.open(config.shelf_dir, snapshot_id)
+        snapshot = shelf.open(snapshot_id)
     except KhungError as error:
         yield Finding("library", "missing", f"snapshot {snapshot_id} cannot be opened: {error.message}", error.cure)
         return
@@ -148,5 +188,6 @@ LOOKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
     look_at_models,
     look_at_large_models,
     look_at_home,
+    look_at_services,
     look_at_library,
 )

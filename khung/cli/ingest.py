@@ -140,9 +140,9 @@ class _display:
 
 
 def _ledger() -> Ledger:
-    from khung.stores.ledger_sqlite import SqliteLedger
+    from khung.stores.open import open_ledger
 
-    return SqliteLedger(settings().ledger_path)
+    return open_ledger(settings())
 
 
 def _summary(events: list[Event]) -> None:

@@ -68,16 +68,17 @@ def _engine() -> Any:
     @contextmanager
     def opened() -> Any:
         from khung.search.engine import Engine
-        from khung.shards.snapshot import Snapshot, current
+        from khung.shards.shelf import open_shelf
         from khung.vision.encoders import load_encoder
 
         config = settings()
-        snapshot_id = current(config.shelf_dir)
+        shelf = open_shelf(config)
+        snapshot_id = shelf.follow()
         if snapshot_id is None:
             raise ConfigError(
                 "The library is empty: nothing has been published.", cure="Bring videos in first: khung ingest VIDEO…"
             )
-        snapshot = Snapshot.open(config.shelf_dir, snapshot_id)
+        snapshot = shelf.open(snapshot_id)
         try:
             yield Engine(snapshot, load_encoder(config, snapshot.fingerprint) if len(snapshot.records) else None)
         finally:
@@ -137,10 +138,10 @@ def _pixels(path: Path) -> Any:
 
 def _write_sheet(text: str, hits: list[Hit], path: Path) -> None:
     from khung.keyframes.sheet import contact_sheet
-    from khung.stores.archive_local import LocalArchive
     from khung.stores.library import Library
+    from khung.stores.open import open_archive
 
-    library = Library(LocalArchive(settings().archive_dir))
+    library = Library(open_archive(settings()))
 
     def thumbnail(keyframe: Keyframe) -> bytes:
         return library.archive.get_bytes(library.image_key(keyframe.video_id, keyframe.frame_index, "thumb.webp"))

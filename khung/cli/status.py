@@ -30,12 +30,11 @@ MARKS = {
 
 def status(json: Json = False) -> None:
     """Show every video's state at every stage, with reasons, and the snapshot in service."""
-    from khung.shards.snapshot import current
-    from khung.stores.ledger_sqlite import SqliteLedger
+    from khung.shards.shelf import open_shelf
+    from khung.stores.open import open_ledger
 
     config = settings()
-    entries = SqliteLedger(config.ledger_path).find() if config.ledger_path.exists() else []
-    snapshot = current(config.shelf_dir) if config.shelf_dir.exists() else None
+    entries, snapshot = open_ledger(config).find(), open_shelf(config).current()
     if json:
         return print_json({"snapshot": snapshot, "videos": entries})
     if not entries:

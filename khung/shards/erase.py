@@ -5,13 +5,13 @@ The archive and the ledger are theirs who own them. Erasures are logged, so that
 
 import json
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from khung.errors import NotFound
 from khung.shards import pointer
 from khung.shards.manifest import SnapshotManifest
-from khung.shards.snapshot import SNAPSHOTS, Snapshot, current, publish, read_manifest, take
+from khung.shards.snapshot import SNAPSHOTS, Announce, Snapshot, current, publish, read_manifest, take
 from khung.shards.writer import open_manifest, reseal
 from khung.stores.durable import locked, replace_file
 from khung.stores.ledger_sqlite import utc_now
@@ -31,13 +31,22 @@ class Erased:
     held: tuple[str, ...]
 
 
-def erase(shelf: Path, video_ids: Iterable[str], *, policy: IndexPolicy | None = None) -> Erased:
+def erase(
+    shelf: Path, video_ids: Iterable[str], *, policy: IndexPolicy | None = None, announce: Announce | None = None
+) -> Erased:
     """Take videos out of everything on the shelf. Repeating it after a crash finishes the work.
 
-    The snapshot in service is published anew without them; older snapshots that held one are removed, with their shards.
+    The snapshot in service is published anew without them (`announce` as in publishing); older snapshots that held one are
+    removed, with their shards.
     """
     shelf, gone = Path(shelf), set(video_ids)
-    resealed = _publish_without(shelf, gone, policy)
+    resealed = _publish_without(shelf, gone, policy, announce)
+    return replace(drop_older(shelf, gone), resealed=resealed)
+
+
+def drop_older(shelf: Path, gone: Collection[str]) -> Erased:
+    """Remove every snapshot but the one in service that holds one of the videos, with its shards, and log the erasure."""
+    shelf, gone = Path(shelf), set(gone)
     now = current(shelf)
     old = [s for s in _all_snapshots(shelf) if s.snapshot_id != now and _holds(shelf, s, gone)]
     doomed = {p.name for p in (shelf / "shards").glob("*") if gone & _videos(shelf, p.name)}
@@ -47,7 +56,7 @@ def erase(shelf: Path, video_ids: Iterable[str], *, policy: IndexPolicy | None =
     taken = {shard_id for shard_id in doomed if take(shelf, shard_id)}
     _log(shelf, gone)
     ids = tuple(sorted(s.snapshot_id for s in old))
-    return Erased(now, resealed, ids, tuple(sorted(taken)), tuple(sorted(doomed - taken)))
+    return Erased(now, {}, ids, tuple(sorted(taken)), tuple(sorted(doomed - taken)))
 
 
 def erased(shelf: Path, since: str = "") -> list[str]:
@@ -57,7 +66,9 @@ def erased(shelf: Path, since: str = "") -> list[str]:
     return sorted({entry["video_id"] for entry in entries if entry["at"] >= since})
 
 
-def _publish_without(shelf: Path, gone: Collection[str], policy: IndexPolicy | None) -> dict[str, str]:
+def _publish_without(
+    shelf: Path, gone: Collection[str], policy: IndexPolicy | None, announce: Announce | None
+) -> dict[str, str]:
     now = current(shelf)
     if now is None:
         return {}
@@ -73,7 +84,7 @@ def _publish_without(shelf: Path, gone: Collection[str], policy: IndexPolicy | N
         def same(_: Snapshot) -> dict[str, tuple[float, ...]]:
             return dict(sealed.normalisers)
 
-        publish(shelf, ids, measure=same, expect=now)
+        publish(shelf, ids, measure=same, announce=announce, expect=now)
     return resealed
 
 

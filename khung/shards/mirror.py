@@ -44,35 +44,41 @@ def push(shelf: Path, archive: Archive, snapshot_id: str) -> None:
     """Bring up what the archive has not; each shard's manifest comes last of its files, the snapshot's last of all."""
     sealed = read_manifest(shelf, snapshot_id)
     for ref in sealed.shards:
-        folder, own = shard_folder(shelf, ref.shard_id), open_manifest(shelf, ref.shard_id)
-        if archive.size(_shard_key(ref.shard_id, manifest.MANIFEST)) is not None:
-            continue
-        for file in own.files:
-            archive.put_file(_shard_key(ref.shard_id, file.path), folder / file.path)
-        archive.put_file(_shard_key(ref.shard_id, manifest.MANIFEST), folder / manifest.MANIFEST)
-    archive.put_bytes(_snapshot_key(snapshot_id), manifest.encode(sealed), content_type="application/json")
+        push_shard(shelf, archive, ref.shard_id)
+    archive.put_bytes(snapshot_key(snapshot_id), manifest.encode(sealed), content_type="application/json")
+
+
+def push_shard(shelf: Path, archive: Archive, shard_id: str) -> None:
+    """Bring up one sealed shard, if the archive has not got it."""
+    folder, own = shard_folder(shelf, shard_id), open_manifest(shelf, shard_id)
+    if archive.size(shard_key(shard_id, manifest.MANIFEST)) is not None:
+        return
+    for file in own.files:
+        archive.put_file(shard_key(shard_id, file.path), folder / file.path)
+    archive.put_file(shard_key(shard_id, manifest.MANIFEST), folder / manifest.MANIFEST)
 
 
 def pull(archive: Archive, shelf: Path, snapshot_id: str) -> None:
     """Bring down what the shelf has not. Raises NotFound, or CorruptError before anything damaged gets its name."""
-    key = _snapshot_key(snapshot_id)
+    key = snapshot_key(snapshot_id)
     sealed = manifest.decode(archive.get_bytes(key), SnapshotManifest, key)
     for ref in sealed.shards:
         if not _sound(shelf, ref.shard_id):
-            _pull_shard(archive, shelf, ref.shard_id)
+            pull_shard(archive, shelf, ref.shard_id)
     (shelf / SNAPSHOTS).mkdir(parents=True, exist_ok=True)
     replace_file(shelf / SNAPSHOTS / f"{snapshot_id}.json", manifest.encode(sealed))
     read_manifest(shelf, snapshot_id)  # checks the id against the content
 
 
-def _pull_shard(archive: Archive, shelf: Path, shard_id: str) -> None:
+def pull_shard(archive: Archive, shelf: Path, shard_id: str) -> None:
+    """Bring down one shard, in place of a damaged one if there is one. Raises NotFound, CorruptError."""
     aside = shelf / ASIDE / f"pulled-{shard_id}-{secrets.token_hex(6)}"
     aside.mkdir(parents=True)
     try:
-        _write(aside / manifest.MANIFEST, archive.get_bytes(_shard_key(shard_id, manifest.MANIFEST)))
+        _write(aside / manifest.MANIFEST, archive.get_bytes(shard_key(shard_id, manifest.MANIFEST)))
         own = manifest.read(aside / manifest.MANIFEST, ShardManifest)
         for file in own.files:
-            _write(aside / file.path, archive.get_bytes(_shard_key(shard_id, file.path)))
+            _write(aside / file.path, archive.get_bytes(shard_key(shard_id, file.path)))
         verify(aside, own)
         if own.shard_id != shard_id:
             raise CorruptError(f"The archive has {own.shard_id} under the name of {shard_id}.")
@@ -98,9 +104,9 @@ def _sound(shelf: Path, shard_id: str) -> bool:
     return True
 
 
-def _shard_key(shard_id: str, path: str) -> str:
+def shard_key(shard_id: str, path: str) -> str:
     return f"{PREFIX}/shards/{shard_id}/{path}"
 
 
-def _snapshot_key(snapshot_id: str) -> str:
+def snapshot_key(snapshot_id: str) -> str:
     return f"{PREFIX}/snapshots/{snapshot_id}.json"

@@ -3,6 +3,7 @@
 Read it from the primary: a replica may lag. The files that it names are brought by mirror.py.
 """
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from khung.errors import PublishConflict
@@ -46,6 +47,14 @@ class PostgresPointer:
             return _read(db)
 
         return self._database.transaction(work)
+
+    def forget(self, snapshot_ids: Collection[str]) -> None:
+        """Take snapshots out of the history, so that nobody rolls back to them. The one in service stays."""
+        sql = (
+            "DELETE FROM pointer_moves WHERE snapshot_id = ANY(%s) "
+            "AND version < (SELECT max(version) FROM pointer_moves)"
+        )
+        self._database.transaction(lambda db: db.execute(sql, (list(snapshot_ids),)))
 
 
 def _read(db: "Connection[Any]") -> Pointer:

@@ -20,7 +20,7 @@ from khung.shards.manifest import ShardManifest, ShardRef, SnapshotManifest
 from khung.shards.pointer import ANY, Move
 from khung.shards.reader import RECORDS, SHARDS, TEXT, VECTORS, Lease, Shard, open_shard, shard_folder, verify
 from khung.shards.writer import ASIDE
-from khung.stores import RecordStore
+from khung.stores import RecordStore, TextIndex
 from khung.stores.durable import locked, replace_file
 from khung.stores.ledger_sqlite import utc_now
 from khung.stores.records_duckdb import DuckRecords
@@ -37,6 +37,8 @@ _SNAPSHOT_ID = re.compile(r"[0-9a-f]{16}")
 Complaints = Callable[["Snapshot"], Iterable[str]]
 """Asks an opened snapshot and yields what is wrong with it: canary queries, quality gates."""
 Measure = Callable[["Snapshot"], Mapping[str, Sequence[float]]]
+Announce = Callable[["Snapshot"], None]
+"""Brings a verified snapshot to wherever else it must be before it goes into service; raising stops the publishing."""
 
 
 class Snapshot:
@@ -60,7 +62,7 @@ class Snapshot:
                 if check:
                     verify(folder, manifest.read(folder / manifest.MANIFEST, ShardManifest))
             self.records: RecordStore = DuckRecords([folder / RECORDS for folder in folders])
-            self.text = TantivyText([folder / TEXT for folder in folders])
+            self.text: TextIndex = TantivyText([folder / TEXT for folder in folders])
             self.vectors = FaissVectors([folder / VECTORS for folder in folders], sealed.dim)
         except BaseException:
             self._release()
@@ -115,6 +117,7 @@ def publish(
     *,
     measure: Measure | None = None,
     canaries: Complaints | None = None,
+    announce: Announce | None = None,
     expect: str | None = ANY,
     min_recall: float = RECALL_GATE,
 ) -> SnapshotManifest:
@@ -130,10 +133,12 @@ def publish(
         if measure:
             normalisers = {name: tuple(map(float, values)) for name, values in measure(snapshot).items()}
             sealed = snapshot.manifest = identified(replace(sealed, normalisers=normalisers))
-            snapshot.normalisers = sealed.normalisers
+            snapshot.id, snapshot.normalisers = sealed.snapshot_id, sealed.normalisers
         if wrong := list(canaries(snapshot)) if canaries else []:
             raise CorruptError(f"The new snapshot does not answer as it should: {'; '.join(wrong)}")
         _write_manifest(shelf, sealed)
+        if announce:
+            announce(snapshot)
         pointer.move(shelf, sealed.snapshot_id, "publish", expect=expect)
     return sealed
 

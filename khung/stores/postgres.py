@@ -78,6 +78,10 @@ class Postgres:
 
         return self.transaction(work)
 
+    @property
+    def closed(self) -> bool:
+        return self._pool.closed
+
     def close(self) -> None:
         self._pool.close()
 

@@ -73,6 +73,12 @@ def delete_index(client: "OpenSearch", name: str) -> None:
         client.indices.delete(index=name, ignore_unavailable=True)
 
 
+def index_names(client: "OpenSearch", pattern: str) -> list[str]:
+    """The names of the indexes that fit, sorted."""
+    with _told("list the indexes"):
+        return sorted(client.indices.get(index=pattern, allow_no_indices=True, ignore_unavailable=True))
+
+
 def _definition(shards: int, replicas: int) -> dict[str, Any]:
     words = {"type": "text", "analyzer": "words", "index_options": "freqs"}
     # Lucene's whitespace tokenizer cuts words at 255 letters; 8,000 letters of four bytes stay below its longest term

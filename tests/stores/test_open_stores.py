@@ -10,16 +10,17 @@ from khung.errors import ConfigError
 from khung.settings import Settings, StoreSettings
 from khung.stores import LedgerEntry
 from khung.stores.archive_local import LocalArchive
-from khung.stores.cache_memory import MemoryCache
 from khung.stores.ledger_sqlite import SqliteLedger
-from khung.stores.open import open_archive, open_cache, open_ledger
+from khung.stores.open import open_archive, open_database, open_ledger, open_shared_cache, open_text_indexes
 
 
 def test_without_addresses_everything_is_below_home(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path, stores=StoreSettings())
     assert isinstance(open_archive(settings), LocalArchive)
     assert isinstance(open_ledger(settings), SqliteLedger)
-    assert isinstance(open_cache(settings), MemoryCache)
+    assert (
+        open_shared_cache(settings) is None and open_database(settings) is None and open_text_indexes(settings) is None
+    )
     assert sorted(p.name for p in tmp_path.iterdir() if p.suffix in ("", ".sqlite")) == ["archive", "ledger.sqlite"]
 
 
@@ -39,7 +40,7 @@ def test_with_addresses_nothing_is_below_home(tmp_path: Path) -> None:
     assert ledger.get(video_id)["videos"].state == "done"
     ledger.forget(video_id)
     ledger.close()
-    cache = open_cache(settings)
+    cache = open_shared_cache(settings)
     cache.put("k", b"x", ttl_s=5)
     assert [p.name for p in tmp_path.iterdir()] == ["cache"]
 

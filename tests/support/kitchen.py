@@ -16,6 +16,7 @@ from assets.catalog import VIDEO_STAGES
 from assets.partitions import VIDEOS
 from assets.recipe import code_versions, notes_fingerprint
 from khung.settings import Settings
+from khung.shards.shelf import Shelf
 from khung.stores import LedgerEntry
 from khung.stores.archive_local import LocalArchive
 from khung.stores.ledger_sqlite import SqliteLedger
@@ -64,7 +65,8 @@ class Kitchen:
     @property
     def plain(self) -> dict[str, object]:
         """The resources that sensors take."""
-        return {"ledger": self.ledger, "library": self.library, "settings": self.settings}
+        shelf = Shelf(self.settings.shelf_dir)
+        return {"ledger": self.ledger, "library": self.library, "settings": self.settings, "shelf": shelf}
 
     def stock(self, *video_ids: str, upto: str = "descriptions", frames: int = 10, seed: int = 0) -> None:
         """Videos whose stages up to `upto` are done."""

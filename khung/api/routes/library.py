@@ -2,6 +2,7 @@
 
 from typing import Annotated
 
+import anyio
 from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.requests import ClientDisconnect
 
@@ -96,6 +97,7 @@ async def upload(
     request: Request, service: Asked, name: Annotated[str, Query(min_length=1, max_length=300, examples=["Phố cổ.mp4"])]
 ) -> UploadOut:
     """Put a video into the inbox: the body is the file. Its way from there is told by `/v1/library`."""
+    await anyio.to_thread.run_sync(service.ready_for_uploads)
     try:
         return UploadOut(name=await service.inbox.receive(name, request.stream()))
     except ClientDisconnect as error:

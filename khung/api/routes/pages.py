@@ -98,6 +98,7 @@ def library_page(request: Request, service: Asked) -> Response:
 @router.post("/library")
 async def upload_by_form(service: Asked, files: list[UploadFile]) -> Response:
     """Uploading without scripts."""
+    await anyio.to_thread.run_sync(service.ready_for_uploads)
     for file in files:
         await service.inbox.receive(file.filename or "", _chunks(file))
     return RedirectResponse("/library", 303)

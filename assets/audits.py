@@ -4,6 +4,8 @@ import dagster as dg
 
 from khung.errors import KhungError, NotFound
 from khung.search.canaries import complaints
+from khung.search.encoders import QueryEncoders
+from khung.settings import Settings
 from khung.shards.shelf import Shelf
 from khung.shards.snapshot import Snapshot
 from khung.stores import Ledger
@@ -30,10 +32,12 @@ def library_agrees(
 @dg.asset_check(
     asset="search_snapshot", description="Every file has its checksum and the canary questions are answered."
 )
-def still_answers(embedder: dg.ResourceParam[Embedder], shelf: dg.ResourceParam[Shelf]) -> dg.AssetCheckResult:
+def still_answers(
+    embedder: dg.ResourceParam[Embedder], shelf: dg.ResourceParam[Shelf], settings: dg.ResourceParam[Settings]
+) -> dg.AssetCheckResult:
     try:
         with shelf.open(shelf.follow() or "") as snapshot:
-            wrong = list(complaints(snapshot, embedder))
+            wrong = list(complaints(snapshot, QueryEncoders(settings, [embedder]).of))
     except KhungError as error:
         wrong = [str(error)]
     return dg.AssetCheckResult(passed=not wrong, metadata={"complaints": "; ".join(wrong) or "none"})

@@ -8,6 +8,7 @@ import dagster as dg
 from assets.catalog import heads
 from khung.errors import CorruptError, KhungError
 from khung.search.canaries import complaints, normalisers
+from khung.search.encoders import QueryEncoders
 from khung.settings import Settings
 from khung.shards.manifest import SnapshotManifest
 from khung.shards.shelf import Shelf
@@ -43,12 +44,12 @@ def search_snapshot(
 ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
     """The shards in service together. Checksums, equal counts in every store, recall and canary questions first; then one
     pointer is swapped, and the search service takes it up within a second. Older snapshots stay for rollback."""
-    before = shelf.current()
+    before, encoder_of = shelf.current(), QueryEncoders(settings, [embedder]).of
     try:
         sealed = shelf.publish(
             sorted(heads(ledger, settings.shard_count).values()),
-            measure=partial(normalisers, embedder=embedder),
-            canaries=partial(complaints, embedder=embedder),
+            measure=partial(normalisers, encoder_of=encoder_of),
+            canaries=partial(complaints, encoder_of=encoder_of),
             expect=before,
         )
     except CorruptError as error:

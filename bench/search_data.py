@@ -33,6 +33,7 @@ class Library:
     vectors: vectors_faiss.FaissVectors
     id: str = "bench"
     fingerprint: str = "bench"
+    others: dict = field(default_factory=dict)
     normalisers: dict = field(default_factory=lambda: {"vector_text": (0.0, 0.2), "vector_image": (0.0, 0.2)})
 
 

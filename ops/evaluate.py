@@ -11,9 +11,11 @@ from pathlib import Path
 import dagster as dg
 
 from khung.errors import ConfigError, NotFound
+from khung.search.encoders import QueryEncoders
 from khung.search.engine import Engine
 from khung.search.evaluation import mean, recall_at, reciprocal_rank
 from khung.search.request import SearchRequest
+from khung.settings import Settings
 from khung.shards.shelf import Shelf
 from khung.shards.snapshot import Snapshot
 from khung.vision import Embedder
@@ -54,14 +56,16 @@ def evaluate(
     config: TopicsToAsk,
     embedder: dg.ResourceParam[Embedder],
     shelf: dg.ResourceParam[Shelf],
+    settings: dg.ResourceParam[Settings],
 ) -> dict[str, float]:
     """Ask every topic; recall and mean reciprocal rank, with the rank of each topic beside."""
     topics = read_topics(Path(config.topics))
     snapshot_id = config.snapshot_id or shelf.follow()
     if not snapshot_id:
         raise NotFound("No snapshot is in service.", cure="Publish one first.")
+    encoder_of = QueryEncoders(settings, [embedder]).of
     with shelf.open(snapshot_id) as snapshot:
-        scored = score(Engine(snapshot, embedder), snapshot, topics)
+        scored = score(Engine(snapshot, encoder_of=encoder_of), snapshot, topics)
     found = figures(scored)
     rows = "\n".join(f"| {one.topic.text} | {one.topic.video} | {one.rank or '–'} |" for one in scored)
     table = dg.MetadataValue.md(f"| topic | video | rank |\n|---|---|---|\n{rows}")

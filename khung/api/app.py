@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
@@ -17,25 +16,22 @@ from khung.api.guard import Guard
 from khung.api.routes import contest, library, media, pages, search, system
 from khung.api.service import Service
 from khung.api.static import Static
-from khung.errors import ModelError
 from khung.settings import Settings
 from khung.web.render import STATIC
 
 if TYPE_CHECKING:
     from khung.vision import Embedder
 
-log = logging.getLogger("khung.api")
-
 FORM = 2**16  # bytes that a form adds around its files
 
 
 def create_app(settings: Settings, *, embedder: "Embedder | None" = None) -> FastAPI:
-    """The ASGI application. `embedder` takes the place of the one that the settings name; it is otherwise loaded at start."""
+    """The ASGI application. Each snapshot gets the query encoder of its own vectors; `embedder` is one that is there already."""
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         logs.configure()
-        service = app.state.service = Service.of(settings, embedder or await anyio.to_thread.run_sync(_load, settings))
+        service = app.state.service = Service.of(settings, embedder)
         await anyio.to_thread.run_sync(service.serving.refresh)
         booth = app.state.booth = Booth(settings) if settings.contest.server else None
         watcher = asyncio.create_task(_watch(service))
@@ -72,17 +68,6 @@ def create_app(settings: Settings, *, embedder: "Embedder | None" = None) -> Fas
     app.state.error_page = pages.problem_page
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
-
-
-def _load(settings: Settings) -> "Embedder | None":
-    """The query encoder. Without it the text channels still answer, and every answer says that `vector` is missing."""
-    from khung.vision.load import load_embedder
-
-    try:
-        return load_embedder(settings)
-    except ModelError as error:
-        log.error("embedder_missing", extra={"reason": str(error)})
-        return None
 
 
 async def _watch(service: Service) -> None:

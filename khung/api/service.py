@@ -16,7 +16,8 @@ from khung.api.images import QueryImages
 from khung.api.inbox import Inbox
 from khung.api.schemas import FACET_FIELDS, SearchIn
 from khung.api.serving import Serving
-from khung.search.caching import CachedEmbedder, answer_key
+from khung.search.caching import answer_key
+from khung.search.encoders import QueryEncoders
 from khung.search.engine import SearchRequest, SearchResult
 from khung.settings import Settings
 from khung.shards.shelf import open_shelf
@@ -42,7 +43,7 @@ class Service:
     def of(cls, settings: Settings, embedder: "Embedder | None") -> "Service":
         return cls(
             settings=settings,
-            serving=Serving(open_shelf(settings), CachedEmbedder(embedder) if embedder else None),
+            serving=Serving(open_shelf(settings), QueryEncoders(settings, [embedder] if embedder else [])),
             desk=Desk(settings.serve),
             images=QueryImages(settings.home / "query-images", settings.serve),
             inbox=Inbox(settings.inbox_dir, settings.serve.max_upload_bytes),

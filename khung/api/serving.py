@@ -9,23 +9,20 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from khung.errors import KhungError, ModelError, NotFound, SearchUnavailable
+from khung.errors import KhungError, NotFound, SearchUnavailable
 from khung.metrics import INDEXED, SNAPSHOT
+from khung.search.encoders import QueryEncoders
 from khung.search.engine import Engine
 from khung.shards.shelf import Shelf
 from khung.shards.snapshot import Snapshot
 from khung.stores import Timeline
 
-if TYPE_CHECKING:
-    from khung.vision import Embedder
-
 log = logging.getLogger("khung.api")
 
-RETRY_S = 30.0  # until a refused snapshot is tried again
+RETRY_S = 30.0  # until a refused snapshot, or an encoder that could not be loaded, is tried again
 
 
 @dataclass(eq=False, slots=True)
@@ -34,6 +31,7 @@ class Resident:
 
     snapshot: Snapshot
     engine: Engine
+    since: float = field(default_factory=time.monotonic)  # of the engine
     readers: int = 0
     retired: bool = False
     _gists: dict[str, "Gist"] = field(default_factory=dict)
@@ -69,8 +67,8 @@ def _gists(timeline: Timeline) -> Iterator[tuple[str, Gist]]:
 class Serving:
     """Thread-safe. `refresh` may be called from any thread, `borrow` from all of them."""
 
-    def __init__(self, shelf: Shelf, embedder: "Embedder | None") -> None:
-        self.embedder = embedder
+    def __init__(self, shelf: Shelf, encoders: QueryEncoders) -> None:
+        self._encoders = encoders
         self.rejected = ""
         self._shelf = shelf
         self._lock = threading.Lock()
@@ -84,8 +82,10 @@ class Serving:
 
     @property
     def fingerprint(self) -> str:
-        """Of the query encoder; empty without one."""
-        return self.embedder.fingerprint if self.embedder else ""
+        """Of the encoder that asks the snapshot's own vectors; empty while there is none."""
+        resident = self._resident
+        own = resident.snapshot.fingerprint if resident else ""
+        return own if resident and resident.engine.encoders[own] else ""
 
     @contextlib.contextmanager
     def borrow(self) -> Iterator[Resident]:
@@ -108,12 +108,16 @@ class Serving:
         """Look at the pointer; open and swap when it moved. True when a new snapshot went into service.
 
         A snapshot that cannot be opened is refused, with the reason kept, and tried again after a while; the old one
-        goes on serving. When the pointer cannot be read, so does what this machine has.
+        goes on serving. When the pointer cannot be read, so does what this machine has. An encoder that could not be
+        loaded is looked for again after a while; the text channels answer meanwhile.
         """
         wanted = None
         try:
             wanted = self._wanted()
-            if wanted is None or wanted == self.snapshot_id or self._lately_refused(wanted):
+            if wanted is not None and wanted == self.snapshot_id:
+                self._look_for_encoders()
+                return False
+            if wanted is None or self._lately_refused(wanted):
                 return False
             self._swap(self._open(wanted))
             threading.Thread(target=self._warm, name="khung-warm", daemon=True).start()
@@ -139,20 +143,23 @@ class Serving:
         return wanted
 
     def _open(self, snapshot_id: str) -> Resident:
+        """With the encoders of *its* vectors: another snapshot may have been made by another model."""
         snapshot = self._shelf.open(snapshot_id)
         try:
-            return Resident(snapshot, self._engine(snapshot))
+            return Resident(snapshot, Engine(snapshot, encoder_of=self._encoders.of))
         except BaseException:
             snapshot.close()
             raise
 
-    def _engine(self, snapshot: Snapshot) -> Engine:
-        """Without its encoder, if that fails: the other channels answer, and every answer says what is missing."""
-        try:
-            return Engine(snapshot, self.embedder)
-        except ModelError as error:
-            log.error("embedder_failed", extra={"reason": str(error)})
-            return Engine(snapshot, None)
+    def _look_for_encoders(self) -> None:
+        """Once in a while, when one was missing: somebody may have fetched the model or freed the memory."""
+        resident = self._resident
+        if resident and not all(resident.engine.encoders.values()) and time.monotonic() - resident.since > RETRY_S:
+            resident.since = time.monotonic()
+            engine = Engine(resident.snapshot, encoder_of=self._encoders.of)
+            if engine.encoders != resident.engine.encoders:
+                engine.warm()
+                resident.engine = engine
 
     def _warm(self) -> None:
         """What the first questions would wait for, while they are already answered."""
@@ -174,6 +181,7 @@ class Serving:
 
     def _announce(self, old: Resident | None, new: Resident) -> None:
         self.rejected = ""
+        self._encoders.keep(new.engine.encoders)
         if old:
             SNAPSHOT.remove(old.snapshot.id)
         SNAPSHOT.labels(new.snapshot.id).set(1)

@@ -67,9 +67,9 @@ def _engine() -> Any:
 
     @contextmanager
     def opened() -> Any:
+        from khung.search.encoders import QueryEncoders
         from khung.search.engine import Engine
         from khung.shards.shelf import open_shelf
-        from khung.vision.encoders import load_encoder
 
         config = settings()
         shelf = open_shelf(config)
@@ -80,7 +80,10 @@ def _engine() -> Any:
             )
         snapshot = shelf.open(snapshot_id)
         try:
-            yield Engine(snapshot, load_encoder(config, snapshot.fingerprint) if len(snapshot.records) else None)
+            encoders = QueryEncoders(config)
+            if len(snapshot.records):
+                encoders.of(snapshot.fingerprint)  # whoever asks in a terminal wants the cure, not half an answer
+            yield Engine(snapshot, encoder_of=encoders.of)
         finally:
             snapshot.close()
 

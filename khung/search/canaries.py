@@ -12,27 +12,34 @@ from khung.records import FrameRecord
 from khung.search.engine import Engine
 from khung.search.frames import Frames
 from khung.search.request import SearchRequest, SnapshotLike
-from khung.search.scale import measure
-from khung.vision import Embedder
+from khung.search.scale import Scales, measure, measure_few, names_of
+from khung.search.spaces import EncoderOf
 
 ASKED = 6
 FOUND_WITHIN = 20
 
 
-def normalisers(snapshot: SnapshotLike, embedder: Embedder) -> Mapping[str, tuple[float, float]]:
-    """What a snapshot carries so that every reader of it scores alike: `vector_text` and `vector_image`, (low, high) each."""
-    scales = measure(snapshot.vectors, Frames(snapshot.records), embedder)
-    pairs = {"vector_text": scales.text, "vector_image": scales.image}
-    return {name: (scale.low, scale.high) for name, scale in pairs.items()}
+def normalisers(snapshot: SnapshotLike, encoder_of: EncoderOf) -> Mapping[str, tuple[float, float]]:
+    """What a snapshot carries so that every reader of it scores alike: for each vector space a scale for words and one for
+    pictures, (low, high) each, by `scale.names_of`. Raises KhungError when a space has no encoder."""
+    found = dict(_named("", measure(snapshot.vectors, encoder_of(snapshot.fingerprint))))
+    for fingerprint, vectors in snapshot.others.items():
+        found |= _named(fingerprint, measure_few(vectors, encoder_of(fingerprint)))
+    return found
 
 
-def complaints(snapshot: SnapshotLike, embedder: Embedder) -> Iterator[str]:
+def _named(fingerprint: str, scales: Scales) -> dict[str, tuple[float, float]]:
+    pairs = zip(names_of(fingerprint), (scales.text, scales.image), strict=True)
+    return {name: (scale.low, scale.high) for name, scale in pairs}
+
+
+def complaints(snapshot: SnapshotLike, encoder_of: EncoderOf) -> Iterator[str]:
     """What is wrong, in sentences. Some frames, spread over the library, are looked for by their look and by their caption.
 
     Any channel that does not answer is wrong. Captions are wrong when more than half do not find themselves: one alone may
     read as a command ("A, then B"), or as many better frames do.
     """
-    engine = Engine(snapshot, embedder)
+    engine = Engine(snapshot, encoder_of=encoder_of)
     records = _some(snapshot)
     for record in records:
         _, silent = _ask(engine, SearchRequest(like=record.frame_id, limit=FOUND_WITHIN))

@@ -11,20 +11,20 @@ from functools import reduce
 import numpy as np
 from cachetools import LRUCache
 
-from khung.errors import SearchUnavailable, VectorSpaceMismatch
+from khung.errors import NotFound
 from khung.records import FrameRecord, vector_id
 from khung.search.clauses import Ask, caption_ask, normalised, screen_ask
-from khung.search.frames import Frames
+from khung.search.frames import Frames, vector_ids
 from khung.search.fusion import Found
 from khung.search.parsed import Event, Facet, ParsedQuery
 from khung.search.request import SnapshotLike
-from khung.search.scale import Scales
-from khung.search.vectors import ALPHA, Part, feedback, mix
+from khung.search.spaces import Space, side_by_side
 from khung.stores import FrameFilter, TextClause
 from khung.text import fold, tokens
-from khung.vision import Embedder
 
 CHANNELS = ("vector", "text", "screen_text", "facets")
+STAND_INS = "vector_fallback"
+"""A job beside `vector`: the spaces of models that stood in for the embedder. Its answer becomes part of the channel `vector`."""
 _REMEMBERED = 64  # sets of frame ids, each at most 8 bytes a frame
 _MENTIONED = 0.7  # of the expected text score: then a caption speaks of what must not be there
 _MOST_MENTIONS = 2000
@@ -51,8 +51,8 @@ class Question:
 class Channels:
     """The channels over one snapshot. Thread-safe."""
 
-    def __init__(self, snapshot: SnapshotLike, frames: Frames, embedder: Embedder | None, scales: Scales) -> None:
-        self.snapshot, self.frames, self.embedder, self.scales = snapshot, frames, embedder, scales
+    def __init__(self, snapshot: SnapshotLike, frames: Frames, spaces: Sequence[Space]) -> None:
+        self.snapshot, self.frames, self.spaces = snapshot, frames, spaces
         self._lock = threading.Lock()
         self._sets: LRUCache[tuple[str, tuple[str, ...]], np.ndarray] = LRUCache(_REMEMBERED)
         self._passing: LRUCache[str, np.ndarray] = LRUCache(_REMEMBERED)
@@ -96,12 +96,16 @@ class Channels:
         return reduce(lambda a, b: np.intersect1d(a, b, assume_unique=True), each)
 
     def vector(self, question: Question) -> Found:
-        """Nearest frames to the words, the picture, the frame, or all of them; none that is as far as strangers are. Raises ModelError, VectorSpaceMismatch."""
-        direction, scale = mix(self._parts(question))
-        scores, ids = self.snapshot.vectors.search(direction[None], question.depth, allowed=question.allowed)
-        found, raw, near = ids[0], scores[0], scale(scores[0])
-        keep = (found >= 0) & (near > 0) & (found != (vector_id(question.like) if question.like else -1))
-        return Found(found[keep], raw[keep], near[keep], lambda _: _looks_like(question))
+        """Nearest frames to the words, the picture, the frame, or all of them. Raises NotFound of a frame id, ModelError,
+        VectorSpaceMismatch."""
+        named = tuple(filter(None, (question.like, *question.more, *question.less)))
+        if unknown := [f for f, known in zip(named, self.frames.known(vector_ids(named)), strict=True) if not known]:
+            raise NotFound(f"There is no frame {unknown[0][:140]} in this snapshot.")
+        return self.spaces[0].look(question)
+
+    def vector_fallback(self, question: Question) -> Found:
+        """The same in the spaces of models that stood in for the embedder."""
+        return side_by_side([space.look(question) for space in self.spaces[1:]])
 
     def text(self, question: Question) -> Found:
         """BM25 over the captions of both languages."""
@@ -118,31 +122,6 @@ class Channels:
             return Found.nothing()
         raw, ids = self.snapshot.text.best(ask.clauses, limit=question.depth, allowed=question.allowed)
         return Found(ids, raw, normalised(raw, expected), ask.matched)
-
-    def _parts(self, question: Question) -> list[Part]:
-        texts, images = [], []
-        if question.event.text:
-            texts.append(self._encoder().embed_texts([question.event.text])[0])
-        if question.image is not None:
-            images.append(self._encoder().embed_images([question.image])[0])
-        if question.like:
-            images.append(self._stored(question.like))
-        parts = [Part(v, ALPHA, self.scales.text) for v in texts] + [Part(v, ALPHA, self.scales.image) for v in images]
-        more, less = ([self._stored(f) for f in ids] for ids in (question.more, question.less))
-        return parts + feedback(more, less, self.scales.image)
-
-    def _encoder(self) -> Embedder:
-        if self.embedder is None:
-            raise SearchUnavailable("There is no query encoder.", cure="Fetch the models: khung models pull")
-        if self.embedder.fingerprint != self.snapshot.fingerprint:
-            raise VectorSpaceMismatch(
-                f"The query encoder is {self.embedder.fingerprint}, the frames were embedded by {self.snapshot.fingerprint}.",
-                cure="Serve with the model that embedded the library, or embed it again.",
-            )
-        return self.embedder
-
-    def _stored(self, frame_id: str) -> np.ndarray:
-        return self.snapshot.vectors.reconstruct(vector_id(frame_id))
 
     # Facets: sets of frames, looked up side by side with the other channels, then asked about the frames those found.
 
@@ -228,13 +207,3 @@ def _count_fits(facet: Facet, record: FrameRecord) -> bool:
 
 def _label(facet: Facet) -> str:
     return ("no " if facet.negative else "") + "/".join(facet.values)
-
-
-def _looks_like(question: Question) -> str:
-    parts: Sequence[tuple[object, str]] = (
-        (question.event.text, "the words"),
-        (question.image is not None, "the picture"),
-        (question.like, "the frame"),
-        (question.more, "what you liked"),
-    )
-    return "looks like " + " and ".join(name for given, name in parts if given)

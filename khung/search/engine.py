@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from khung.errors import QueryError, SearchUnavailable
-from khung.search.channels import CHANNELS, Channels, FacetSets, Question
+from khung.search.channels import CHANNELS, STAND_INS, Channels, FacetSets, Question
 from khung.search.collapse import collapse
 from khung.search.explain import hit_of
 from khung.search.filters import narrowed
@@ -22,8 +22,8 @@ from khung.search.parsed import Event, Gap, ParsedQuery
 from khung.search.query import MAX_EVENTS, parse
 from khung.search.request import Degraded, Listener, Reranker, SearchRequest, SearchResult, SnapshotLike
 from khung.search.running import TIMEOUTS_S, Runner
-from khung.search.scale import measure, read_scales
 from khung.search.sequence import chains
+from khung.search.spaces import EncoderOf, open_spaces, side_by_side
 from khung.search.suggest import Suggester, captions_of
 from khung.vision import Embedder
 
@@ -52,22 +52,28 @@ class Ranking:
 
 
 class Engine:
-    """`embedder` None: words are not turned into vectors, which every answer says in `degraded`. Raises ModelError."""
+    """`embedder` asks the snapshot's own vectors; `encoder_of` finds an encoder for each of its spaces and is the better way.
+    Where there is none, words are not turned into vectors, which every answer says in `degraded`. Raises ModelError."""
 
     def __init__(
         self,
         snapshot: SnapshotLike,
-        embedder: Embedder | None,
+        embedder: Embedder | None = None,
         *,
+        encoder_of: EncoderOf | None = None,
         timeouts_s: Mapping[str, float] = TIMEOUTS_S,
         reranker: Reranker | None = None,
     ) -> None:
         self.snapshot, self.frames, self.reranker = snapshot, Frames(snapshot.records), reranker
-        fits = embedder is not None and embedder.fingerprint == snapshot.fingerprint
-        scales = read_scales(snapshot.normalisers) or measure(snapshot.vectors, self.frames, embedder if fits else None)
-        self.channels = Channels(snapshot, self.frames, embedder, scales)
+        spaces = open_spaces(snapshot, encoder_of or (lambda _: embedder))
+        self.channels = Channels(snapshot, self.frames, spaces)
         self.runner = Runner(timeouts_s)
         self._suggester: Suggester | None = None
+
+    @property
+    def encoders(self) -> dict[str, bool]:
+        """Fingerprint of each vector space → is there an encoder that can ask it?"""
+        return {space.fingerprint: space.encoder is not None for space in self.channels.spaces}
 
     def warm(self) -> None:
         """Do beforehand what the first questions would wait for: compile the sequence search, read captions for suggestions.
@@ -164,6 +170,7 @@ class Engine:
         """Each channel once, for all events; by event what each channel found."""
 
         def by_event(answers: Mapping[str, list]) -> list[dict[str, Found | FacetSets]]:
+            answers = _as_one_channel(answers)
             return [{name: a[n] for name, a in answers.items() if a[n] is not None} for n in range(len(questions))]
 
         def job(name: str) -> list[Found | FacetSets | None]:
@@ -171,14 +178,17 @@ class Engine:
             return [look(q) if name in a else None for q, a in zip(questions, asked, strict=True)]
 
         wanted = [name for name in CHANNELS if any(name in a for a in asked)]
-        answers, degraded = self.runner.run(
-            {name: lambda name=name: job(name) for name in wanted},
-            (lambda answers: so_far(by_event(answers))) if so_far else None,
-        )
+        jobs = {name: lambda name=name: job(name) for name in wanted}
+        if "vector" in jobs and len(self.channels.spaces) > 1:
+            jobs[STAND_INS] = lambda: [self._beside(q, a) for q, a in zip(questions, asked, strict=True)]
+        answers, degraded = self.runner.run(jobs, (lambda answers: so_far(by_event(answers))) if so_far else None)
         found = by_event(answers)
         if not all(found):
             raise SearchUnavailable(f"A step has no channel left ({', '.join(d.channel for d in degraded)} failed).")
         return found, degraded
+
+    def _beside(self, question: Question, asked: Sequence[str]) -> Found | None:
+        return self.channels.vector_fallback(question) if "vector" in asked else None
 
     def _answer(self, question: Question, found: dict[str, Found | FacetSets], weights: Weights) -> Answer:
         """Facets judge what the other channels found; alone, they judge every frame that is allowed."""
@@ -256,6 +266,15 @@ class Engine:
 
     def _facets(self, best: np.ndarray) -> Mapping[str, Mapping[str, int]]:
         return self.snapshot.records.facet_counts(best) if len(best) else {}
+
+
+def _as_one_channel(answers: Mapping[str, list]) -> Mapping[str, list]:
+    """The stand-ins' answers laid beside those of the embedder's own space; alone they would pass for all of the vectors."""
+    plain = {name: a for name, a in answers.items() if name != STAND_INS}
+    if STAND_INS in answers and "vector" in plain:
+        pairs = zip(answers["vector"], answers[STAND_INS], strict=True)
+        plain["vector"] = [own and side_by_side([own, other]) for own, other in pairs]
+    return plain
 
 
 def _with_steps(parsed: ParsedQuery, request: SearchRequest) -> ParsedQuery:

@@ -89,6 +89,7 @@ class SnapshotLike(Protocol):
     text: TextIndex
     vectors: VectorIndex
     fingerprint: str  # of the model that made the vectors
+    others: Mapping[str, VectorIndex]  # vectors of models that stood in for it on some frames, by their fingerprint
     normalisers: Mapping[str, object]
 
 

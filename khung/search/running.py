@@ -13,7 +13,13 @@ from khung.search.request import Degraded
 
 log = logging.getLogger("khung.search")
 
-TIMEOUTS_S: Mapping[str, float] = {"vector": 5.0, "text": 2.0, "screen_text": 2.0, "facets": 2.0}
+TIMEOUTS_S: Mapping[str, float] = {
+    "vector": 5.0,
+    "vector_fallback": 5.0,
+    "text": 2.0,
+    "screen_text": 2.0,
+    "facets": 2.0,
+}
 """The vector channel includes the query encoder, which is the slow part on a CPU."""
 
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from khung.search.frames import Frames
 from khung.stores import VectorIndex
 from khung.vision import Embedder
 
 _SAMPLE = 2000
+_ENOUGH_PAIRS = 100
 _SEED = 20261122
 # Everyday questions of many kinds in both languages; only their spread matters, not one of them by itself.
 QUESTIONS = (
@@ -47,31 +47,52 @@ class Scales:
     image: Scale
 
 
-def measure(vectors: VectorIndex, frames: Frames, embedder: Embedder | None) -> Scales:
+def measure(vectors: VectorIndex, embedder: Embedder | None) -> Scales:
     """The scales from at most 2000 frames of the index: against `QUESTIONS`, and against one another.
 
     Without an encoder, questions in words are put on the scale of pictures. Raises ModelError.
     """
-    sample = _sample(vectors, frames)
-    some = sample[:500]
-    image = _scale((some @ some.T)[np.triu_indices(len(some), 1)])
+    sample = _sample(vectors)
+    image = _scale(_pairs(sample))
     text = image if embedder is None else _scale((embedder.embed_texts(QUESTIONS) @ sample.T).ravel())
     return Scales(text, image)
 
 
-def read_scales(normalisers: Mapping[str, object]) -> Scales | None:
-    """The scales that a snapshot carries as `vector_text` and `vector_image`, each `[low, high]`; None when it has none."""
-    pairs = [normalisers.get(name) for name in ("vector_text", "vector_image")]
+def measure_few(vectors: VectorIndex, embedder: Embedder | None) -> Scales:
+    """The same of a space that may hold a frame or two, which tell nothing of how alike strangers are: a picture then counts
+    only when it is nearly the same. Raises ModelError."""
+    measured = measure(vectors, embedder)
+    if len(_pairs(_sample(vectors))) >= _ENOUGH_PAIRS:
+        return measured
+    return Scales(NEARLY_THE_SAME if embedder is None else measured.text, NEARLY_THE_SAME)
+
+
+def read_scales(normalisers: Mapping[str, object], fingerprint: str = "") -> Scales | None:
+    """The scales that a snapshot carries, each `[low, high]`, by `names_of`; None when it has none."""
+    pairs = [normalisers.get(name) for name in names_of(fingerprint)]
     if not all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in pairs):
         return None
     return Scales(*(Scale(float(low), float(high)) for low, high in pairs))
 
 
-def _sample(vectors: VectorIndex, frames: Frames) -> np.ndarray:
-    if not len(frames):
+def names_of(fingerprint: str = "") -> tuple[str, str]:
+    """What a snapshot calls the scales for words and for pictures: of the embedder's own space, or of a stand-in's."""
+    of = f":{fingerprint}" if fingerprint else ""
+    return f"vector_text{of}", f"vector_image{of}"
+
+
+def _sample(vectors: VectorIndex) -> np.ndarray:
+    ids = vectors.ids()
+    if not len(ids):
         return np.zeros((0, vectors.dim), np.float32)
-    chosen = np.random.default_rng(_SEED).choice(frames.ids, min(_SAMPLE, len(frames)), replace=False)
+    chosen = np.random.default_rng(_SEED).choice(ids, min(_SAMPLE, len(ids)), replace=False)
     return np.stack([vectors.reconstruct(int(i)) for i in chosen])
+
+
+def _pairs(sample: np.ndarray) -> np.ndarray:
+    """Cosines of each two of the first 500."""
+    some = sample[:500]
+    return (some @ some.T)[np.triu_indices(len(some), 1)]
 
 
 def _scale(cosines: np.ndarray) -> Scale:
@@ -79,3 +100,6 @@ def _scale(cosines: np.ndarray) -> Scale:
         return Scale(0.0, 1.0)
     low, high = np.quantile(cosines, [0.5, 0.999])
     return Scale(float(low), float(max(high, low + 1e-3)))
+
+
+NEARLY_THE_SAME = Scale(0.9, 1.0)

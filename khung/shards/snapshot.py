@@ -64,6 +64,7 @@ class Snapshot:
             self.records: RecordStore = DuckRecords([folder / RECORDS for folder in folders])
             self.text: TextIndex = TantivyText([folder / TEXT for folder in folders])
             self.vectors = FaissVectors([folder / VECTORS for folder in folders], sealed.dim)
+            self.others: dict[str, FaissVectors] = {}
         except BaseException:
             self._release()
             raise

@@ -214,6 +214,10 @@ class VectorIndex(Protocol):
         """`(scores, ids)`, each `(n, k)`; missing places have id -1 and score -inf."""
         ...
 
+    def ids(self) -> np.ndarray:
+        """Every id, int64, ascending."""
+        ...
+
     def reconstruct(self, vector_id: int) -> np.ndarray:
         """The stored vector `(dim,)` float32. Raises NotFound."""
         ...

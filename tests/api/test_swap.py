@@ -9,6 +9,7 @@ from fastapi.testclient import TestClient
 from khung.api.app import create_app
 from khung.api.serving import Serving
 from khung.errors import CorruptError, SearchUnavailable
+from khung.search.encoders import QueryEncoders
 from khung.shards.shelf import Shelf
 from khung.shards.snapshot import current, rollback
 from khung.stores.archive_local import LocalArchive
@@ -68,7 +69,7 @@ def test_a_published_snapshot_is_picked_up_under_load(home):
 
 def test_a_reader_keeps_what_it_opened(home):
     settings, older, newer = home
-    serving = Serving(Shelf(settings.shelf_dir), ColourEmbedder())
+    serving = Serving(Shelf(settings.shelf_dir), QueryEncoders(settings, [ColourEmbedder()]))
     with pytest.raises(SearchUnavailable), serving.borrow():
         pass
     assert serving.refresh()
@@ -84,7 +85,7 @@ def test_a_reader_keeps_what_it_opened(home):
 
 def test_a_retired_snapshot_is_closed_once_and_only_when_nobody_reads(home, monkeypatch):
     settings, older, newer = home
-    serving = Serving(Shelf(settings.shelf_dir), ColourEmbedder())
+    serving = Serving(Shelf(settings.shelf_dir), QueryEncoders(settings, [ColourEmbedder()]))
     serving.refresh()
     closed = []
     with serving.borrow() as mine, serving.borrow():

@@ -89,6 +89,7 @@ class LittleSnapshot:
     id: str = "s-test"
     fingerprint: str = WordEmbedder.fingerprint
     normalisers: Mapping[str, object] = field(default_factory=dict)
+    others: Mapping[str, vectors_faiss.FaissVectors] = field(default_factory=dict)
 
 
 def build(folder: Path, frames: Sequence[Frame], parts: int = 2) -> LittleSnapshot:

@@ -81,7 +81,7 @@ def test_a_senseless_vector_never_reaches_the_index(street, embedder, vector):
 
 def test_an_encoder_that_fails_is_named(street, embedder):
     engine = Engine(street, embedder)
-    engine.channels.embedder = Broken(embedder, {"embed_texts"}, ModelError("out of memory"))
+    engine.channels.spaces[0].encoder = Broken(embedder, {"embed_texts"}, ModelError("out of memory"))
     assert [(d.channel, d.reason) for d in engine.search(ASK).degraded] == [("vector", "ModelError")]
 
 

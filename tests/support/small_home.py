@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 
 from khung.records import Description, FrameRecord, Keyframe, Region, Shot, TextLine, Video
-from khung.search.frames import Frames
 from khung.search.scale import measure
 from khung.settings import Settings
 from khung.shards.manifest import shard_of
@@ -88,7 +87,9 @@ def build(home: Path, clips: Path) -> Settings:
     return settings
 
 
-def put_in_service(settings: Settings, inputs: Sequence[SealedInput]) -> str:
+def put_in_service(
+    settings: Settings, inputs: Sequence[SealedInput], fingerprint: str = ColourEmbedder.fingerprint
+) -> str:
     """Seal and publish; the snapshot's id."""
     shards = [
         seal(
@@ -96,7 +97,7 @@ def put_in_service(settings: Settings, inputs: Sequence[SealedInput]) -> str:
             index,
             [one for one in inputs if shard_of(one.video.video_id, SHARDS) == index],
             shard_count=SHARDS,
-            embed_fingerprint=ColourEmbedder.fingerprint,
+            embed_fingerprint=fingerprint,
             dim=ColourEmbedder.dim,
         ).shard_id
         for index in range(SHARDS)
@@ -106,7 +107,7 @@ def put_in_service(settings: Settings, inputs: Sequence[SealedInput]) -> str:
 
 def scales(snapshot: Snapshot) -> dict[str, tuple[float, float]]:
     """The scale of cosines that the snapshot carries."""
-    measured = measure(snapshot.vectors, Frames(snapshot.records), ColourEmbedder())
+    measured = measure(snapshot.vectors, ColourEmbedder())
     return {
         "vector_text": (measured.text.low, measured.text.high),
         "vector_image": (measured.image.low, measured.image.high),

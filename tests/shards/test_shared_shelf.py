@@ -3,12 +3,11 @@
 Each home here stands for a machine; the servers are real.
 """
 
-import secrets
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import servers
+from own_services import own_stores
 from sample_shelf import make_input, make_library, seal_all
 
 from khung.errors import CorruptError, NotFound, PublishConflict
@@ -26,14 +25,7 @@ CLAUSES = [TextClause("vi_key", "đương2"), TextClause("vi_fold", "duong", 0.5
 
 @pytest.fixture
 def stores() -> StoreSettings:
-    name = f"t{secrets.token_hex(6)}"
-    return StoreSettings(
-        archive_url=f"{servers.shared('s3')}-{name}",
-        postgres_url=servers.shared("postgres"),
-        postgres_schema=name,
-        opensearch_url=servers.shared("opensearch"),
-        opensearch_prefix=name,
-    )
+    return own_stores()
 
 
 @pytest.fixture

@@ -168,8 +168,8 @@ class TextHit:
 
 class TextIndex(Protocol):
     """BM25 (k1 = 1.2, b = .75, with the factor k1 + 1) over pre-tokenised fields (khung.text.fields). Both engines get the
-    same tokens, so ranking agrees. Document counts are those of the whole snapshot: a term's weight never depends on how frames
-    fell into shards (a part's own idf is put right through the clause's boost). Average field lengths stay those of the part."""
+    same tokens, so ranking agrees. Document counts and average lengths are those of the whole snapshot: a score never depends on
+    how frames fell into shards."""
 
     def __len__(self) -> int:
         """Documents, deleted ones not counted."""

@@ -1,12 +1,13 @@
-"""BM25 in tantivy: sealed indexes of pre-tokenised fields, many parts searched as one.
+"""BM25 in tantivy: sealed indexes of pre-tokenised fields, many parts opened as the segments of one index.
 
-The whitespace analyser and nothing else stands in the engine; words come from khung.text.fields. A part counts documents for
-itself, so each clause's boost is put right to the counts of the whole. Average field lengths stay those of the part.
+The whitespace analyser and nothing else stands in the engine; words come from khung.text.fields. Parts are not merged: their
+segment files are linked side by side under one `meta.json`, so that one query counts and ranks over the whole.
 """
 
+import json
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import log
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,9 @@ from khung.stores.idsets import is_in
 from khung.text.fields import FIELDS
 
 ID = "vector_id"
+_META = "meta.json"
 _MAX_HEAP, _MIN_HEAP = 2_000_000_000, 20_000_000
+_TIES = (2, 8)  # times the limit: how far equal scores are gathered to be put in order
 _SET_UP_TO = 2_000  # allowed ids that are cheaper as a term set than as a filter on the hits
 
 
@@ -66,119 +69,82 @@ def _document(vector_id: int, fields: Mapping[str, str]) -> Any:
     return document
 
 
-def idf(documents: int, with_term: int) -> float:
-    """Robertson and Sparck Jones's weight as Lucene and tantivy compute it: never negative."""
-    return log(1 + (documents - with_term + 0.5) / (with_term + 0.5))
+def _opened(folders: Sequence[Path]) -> Any:
+    """One tantivy index with every part's segments. Its folder of links is gone when this returns: the files are mapped by then."""
+    import tantivy
 
-
-class _Part:
-    def __init__(self, folder: Path, number: int) -> None:
-        import tantivy
-
-        self.number = number
+    if not folders:
+        return tantivy.Index(_schema())
+    with tempfile.TemporaryDirectory(prefix="khung-text-") as name:
+        together = Path(name)
+        metas = [_linked(folder, together) for folder in folders]
+        if any(meta["schema"] != metas[0]["schema"] for meta in metas):
+            raise CorruptError("The text indexes have different fields.", cure="Seal all shards again.")
+        segments = [segment for meta in metas for segment in meta["segments"]]
+        (together / _META).write_text(json.dumps(metas[0] | {"segments": segments}))
         try:
-            index = tantivy.Index.open(str(folder))
+            index = tantivy.Index.open(name)
             index.config_reader("manual")  # sealed: nothing to watch for
-            self.schema = index.schema
-            self.searcher = index.searcher()
+            index.searcher()
         except (ValueError, OSError) as error:
-            raise CorruptError(f"The text index in {folder} cannot be opened: {error}") from error
+            where = folders[0] if len(folders) == 1 else f"{folders[0].parent.parent} and its sisters"
+            raise CorruptError(f"The text index in {where} cannot be opened: {error}") from error
+    return index
 
-    def count(self, clause: TextClause) -> int:
-        return self.searcher.doc_freq(clause.field, clause.term)
 
-    def query(self, clauses: Sequence[TextClause], counts: Sequence[int], documents: int) -> Any | None:
-        """The clauses joined by OR, each weighted as if this part knew the whole."""
-        from tantivy import Occur, Query
-
-        parts = []
-        for clause, count in zip(clauses, counts, strict=True):
-            if here := self.count(clause):
-                boost = clause.boost * idf(documents, count) / idf(self.searcher.num_docs, here)
-                term = Query.term_query(self.schema, clause.field, clause.term, "freq")
-                parts.append((Occur.Should, Query.boost_query(term, boost)))
-        return Query.boolean_query(parts) if parts else None
-
-    def search(self, query: Any, limit: int, allowed: np.ndarray | None) -> "_Hits":
-        from tantivy import Occur, Query
-
-        if allowed is None:
-            return self.hits(query, limit)
-        if len(allowed) <= _SET_UP_TO:
-            members = Query.const_score_query(Query.term_set_query(self.schema, ID, allowed.tolist()), 0.0)
-            return self.hits(Query.boolean_query([(Occur.Must, query), (Occur.Must, members)]), limit)
-        return self._filtered(query, limit, allowed)
-
-    def hits(self, query: Any, limit: int) -> "_Hits":
-        found = self.searcher.search(query, limit, count=False).hits
-        addresses = [address for _, address in found]
-        ids = np.array(self.searcher.fast_field_values(ID, addresses), np.int64)
-        scores = rounded(np.array([score for score, _ in found]))
-        return _Hits(scores, ids, addresses, np.full(len(ids), self.number))
-
-    def _filtered(self, query: Any, limit: int, allowed: np.ndarray) -> "_Hits":
-        """Deepen until `limit` allowed hits are found or there are no more: as exact as a filter inside, and cheaper for many ids."""
-        depth = 4 * limit
-        while True:
-            hits = self.hits(query, depth)
-            kept = np.flatnonzero(is_in(hits.ids, allowed))
-            if len(kept) >= limit or len(hits.ids) < depth:
-                return hits.take(kept[:limit])
-            depth *= 4
-
-    def terms(self, address: Any, clauses: Sequence[TextClause]) -> tuple[str, ...]:
-        document = self.searcher.doc(address)
-        words = {name: set((document.get_first(name) or "").split(" ")) for name in {c.field for c in clauses}}
-        return tuple(dict.fromkeys(c.term for c in clauses if c.term in words[c.field]))
+def _linked(folder: Path, together: Path) -> dict[str, Any]:
+    """Link a part's segment files into `together`; its meta."""
+    try:
+        meta = json.loads((folder / _META).read_bytes())
+        names = [segment["segment_id"].replace("-", "") for segment in meta["segments"]]
+        if not isinstance(meta["schema"], list):
+            raise ValueError("its schema is no list")
+        for path in folder.resolve().iterdir():
+            if path.name.split(".")[0] in names:
+                (together / path.name).symlink_to(path)
+    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+        raise CorruptError(f"The text index in {folder} cannot be opened: {error}") from error
+    return meta
 
 
 @dataclass(frozen=True, slots=True)
 class _Hits:
-    """Hits as columns: score, id, the address in its part, the part's number."""
+    """Hits as columns: score, id, the address of the document."""
 
     scores: np.ndarray
     ids: np.ndarray
-    addresses: list[Any]
-    parts: np.ndarray
+    addresses: np.ndarray
 
-    def take(self, rows: np.ndarray) -> "_Hits":
-        addresses = [self.addresses[row] for row in rows.tolist()]
-        return _Hits(self.scores[rows], self.ids[rows], addresses, self.parts[rows])
+    def take(self, rows: np.ndarray | slice) -> "_Hits":
+        return _Hits(self.scores[rows], self.ids[rows], self.addresses[rows])
 
-    @staticmethod
-    def best_of(parts: "Sequence[_Hits]", limit: int) -> "_Hits":
-        """The best of several, ties by id."""
-        scores = np.concatenate([np.zeros(0), *(hits.scores for hits in parts)])
-        ids = np.concatenate([np.zeros(0, np.int64), *(hits.ids for hits in parts)])
-        addresses = [address for hits in parts for address in hits.addresses]
-        together = _Hits(scores, ids, addresses, np.concatenate([np.zeros(0, np.int64), *(h.parts for h in parts)]))
-        return together.take(np.lexsort((ids, -scores))[:limit])
+
+_NOTHING = _Hits(np.zeros(0), np.zeros(0, np.int64), np.zeros(0, object))
 
 
 class TantivyText:
     """A TextIndex over the parts in `folders`. Thread-safe: nothing changes after opening."""
 
     def __init__(self, folders: Sequence[Path]) -> None:
-        self._parts = [_Part(Path(folder), number) for number, folder in enumerate(folders)]
+        index = _opened([Path(folder) for folder in folders])
+        self._schema, self._searcher = index.schema, index.searcher()
 
     def __len__(self) -> int:
-        return sum(part.searcher.num_docs for part in self._parts)
+        return self._searcher.num_docs
 
     def ids(self) -> np.ndarray:
         """Every document's vector id, ascending."""
         from tantivy import Query
 
-        found = [part.hits(Query.all_query(), n) for part in self._parts if (n := part.searcher.num_docs)]
-        return np.sort(np.concatenate([np.zeros(0, np.int64), *(hits.ids for hits in found)]))
+        return np.sort(self._hits(Query.all_query(), len(self)).ids) if len(self) else _NOTHING.ids
 
     def document_counts(self, clauses: Sequence[TextClause]) -> list[int]:
         check_clauses(clauses)
-        return [sum(part.count(clause) for part in self._parts) for clause in clauses]
+        return [self._searcher.doc_freq(clause.field, clause.term) for clause in clauses]
 
     def search(self, clauses: Sequence[TextClause], *, limit: int, allowed: np.ndarray | None = None) -> list[TextHit]:
         found = self._found(clauses, limit, allowed)
-        places = zip(found.parts.tolist(), found.addresses, strict=True)
-        told = [self._parts[number].terms(address, clauses) for number, address in places]
+        told = [self._terms(address, clauses) for address in found.addresses]
         return [TextHit(*hit) for hit in zip(found.ids.tolist(), found.scores.tolist(), told, strict=True)]
 
     def best(
@@ -188,25 +154,62 @@ class TantivyText:
         return found.scores.astype(np.float32), found.ids
 
     def _found(self, clauses: Sequence[TextClause], limit: int, allowed: np.ndarray | None) -> _Hits:
-        counts, documents = self.document_counts(clauses), len(self)
-        asked = [(part, part.query(clauses, counts, documents)) for part in self._parts] if limit > 0 else []
-        return _best_of_parts([(part, query) for part, query in asked if query is not None], limit, allowed)
+        from tantivy import Occur, Query
 
+        check_clauses(clauses)
+        if limit < 1 or not clauses or not len(self):
+            return _NOTHING
+        query = self._query(clauses)
+        if allowed is None:
+            return self._hits(query, limit)
+        if len(allowed) <= _SET_UP_TO:
+            members = Query.const_score_query(Query.term_set_query(self._schema, ID, allowed.tolist()), 0.0)
+            return self._hits(Query.boolean_query([(Occur.Must, query), (Occur.Must, members)]), limit)
+        return self._filtered(query, limit, allowed)
 
-def _best_of_parts(asked: Sequence[tuple[_Part, Any]], limit: int, allowed: np.ndarray | None) -> _Hits:
-    """The `limit` best of all parts.
+    def _query(self, clauses: Sequence[TextClause]) -> Any:
+        """The clauses joined by OR."""
+        from tantivy import Occur, Query
 
-    Frames fall into parts by chance, so a part is first asked for twice its share and some; one whose last hit could still be
-    among the best is asked again for all.
-    """
-    share = min(limit, 2 * limit // max(len(asked), 1) + 32)
-    found = [part.search(query, share, allowed) for part, query in asked]
-    best = _Hits.best_of(found, limit)
-    bar = best.scores[-1] if len(best.ids) == limit > 0 else 0.0
-    again = [n for n, hits in enumerate(found) if len(hits.ids) == share < limit and hits.scores[-1] >= bar]
-    for n in again:
-        found[n] = asked[n][0].search(asked[n][1], limit, allowed)
-    return _Hits.best_of(found, limit) if again else best
+        terms = [(Query.term_query(self._schema, c.field, c.term, "freq"), c.boost) for c in clauses]
+        return Query.boolean_query([(Occur.Should, Query.boost_query(term, boost)) for term, boost in terms])
+
+    def _hits(self, query: Any, limit: int) -> _Hits:
+        """The best `limit`, ties by id.
+
+        tantivy cuts equal scores by segment, so that one shard's frames would fill the list: more is asked for until the
+        scores at the cut differ, or so many are equal that none of them says much.
+        """
+        for times in _TIES:
+            depth = min(times * limit, len(self))
+            hits = self._asked(query, depth)
+            if len(hits.ids) < depth or depth <= limit or hits.scores[limit - 1] > hits.scores[-1]:
+                break
+        return hits.take(slice(limit))
+
+    def _asked(self, query: Any, depth: int) -> _Hits:
+        found = self._searcher.search(query, depth, count=False).hits
+        if not found:
+            return _NOTHING
+        addresses = np.fromiter((address for _, address in found), object, len(found))
+        scores = rounded(np.fromiter((score for score, _ in found), float, len(found)))
+        ids = np.array(self._searcher.fast_field_values(ID, addresses.tolist()), np.int64)
+        return _Hits(scores, ids, addresses).take(np.lexsort((ids, -scores)))
+
+    def _filtered(self, query: Any, limit: int, allowed: np.ndarray) -> _Hits:
+        """Deepen until `limit` allowed hits are found or there are no more: as exact as a filter inside, and cheaper for many ids."""
+        depth = min(limit * max(2, round(1.5 * len(self) / len(allowed))), len(self))
+        while True:
+            hits = self._hits(query, depth)
+            kept = np.flatnonzero(is_in(hits.ids, allowed))
+            if len(kept) >= limit or len(hits.ids) < depth or depth == len(self):
+                return hits.take(kept[:limit])
+            depth = min(4 * depth, len(self))
+
+    def _terms(self, address: Any, clauses: Sequence[TextClause]) -> tuple[str, ...]:
+        document = self._searcher.doc(address)
+        words = {name: set((document.get_first(name) or "").split(" ")) for name in {c.field for c in clauses}}
+        return tuple(dict.fromkeys(c.term for c in clauses if c.term in words[c.field]))
 
 
 def rounded(scores: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Sealed records: DuckDB over flat Parquet for conditions and counts, mapped JSON lines for whole records.
+"""Sealed records: columns read from flat Parquet by DuckDB for conditions and counts, mapped JSON lines for whole records.
 
 A part holds `frames.parquet` (one flat row a frame: what conditions ask for), `records.jsonl` with `record_offsets.npy` (the records
 themselves, fetched by place: a page of fifty needs no column of a million), `videos.parquet` and `shots.parquet`. Vectors and
@@ -8,6 +8,7 @@ text are elsewhere.
 import mmap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,13 @@ import numpy as np
 from khung.errors import CorruptError, NotFound, QueryError
 from khung.records import FrameRecord, Shot, Video, vector_id
 from khung.stores import FrameFilter, Timeline, tables
+from khung.stores.facet_columns import FacetColumns
 
 FRAMES, RECORDS, OFFSETS = "frames.parquet", "records.jsonl", "record_offsets.npy"
 VIDEOS, SHOTS = "videos.parquet", "shots.parquet"
 LISTS = ("objects", "labels", "actions", "emotions", "colors")
 SCALARS = ("scene_type", "time_of_day", "weather", "place")
+_REMEMBERED = 1_000  # records a part that are kept as values: searches come back to the same frames
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,23 +84,6 @@ def write_part(folder: Path, videos: Sequence[Video], shots: Sequence[Shot], rec
     (folder / SHOTS).write_bytes(tables.to_parquet(shots, Shot))
 
 
-@dataclass(frozen=True, slots=True)
-class FacetColumn:
-    """The words of one facet by position: those of position p are `words[c]` for c in `codes[starts[p]:starts[p + 1]]`."""
-
-    words: tuple[str, ...]
-    starts: np.ndarray  # int64 (n + 1,)
-    codes: np.ndarray  # int32
-
-    def count(self, positions: np.ndarray) -> dict[str, int]:
-        """word → frames, the most frequent first, ties by word."""
-        lengths = self.starts[positions + 1] - self.starts[positions]
-        inside = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-        counts = np.bincount(self.codes[np.repeat(self.starts[positions], lengths) + inside], minlength=len(self.words))
-        order = np.argsort(-counts, kind="stable")
-        return {self.words[code]: int(counts[code]) for code in order[: np.count_nonzero(counts)]}
-
-
 class RecordFile:
     """The records of one part by row. Raises CorruptError."""
 
@@ -107,6 +93,7 @@ class RecordFile:
             self._data = _mapped(folder / RECORDS)
         except (OSError, ValueError, EOFError) as error:
             raise CorruptError(f"The records in {folder} cannot be read: {error}") from error
+        self.read = lru_cache(_REMEMBERED)(self._read)
         if len(self._data) != self._offsets[-1]:
             raise CorruptError(f"{folder / RECORDS} is not as long as its offsets say.")
 
@@ -114,7 +101,10 @@ class RecordFile:
         return len(self._offsets) - 1
 
     def __getitem__(self, row: int) -> FrameRecord:
-        start, end = self._offsets[row : row + 2]
+        return self.read(int(row))
+
+    def _read(self, row: int) -> FrameRecord:
+        start, end = self._offsets[row : row + 2].tolist()
         return tables.from_json(self._data[start:end], FrameRecord)
 
 
@@ -143,7 +133,7 @@ class DuckRecords:
         self._starts = np.searchsorted(self._timeline.video_index, np.arange(len(self._timeline.videos) + 1))
         self._video_number = {name: number for number, name in enumerate(self._timeline.videos)}
         self._by_id = np.argsort(self._timeline.vector_ids, kind="stable")
-        self._facets: dict[str, FacetColumn] = {}
+        self._ids = self._timeline.vector_ids[self._by_id]
 
     def __len__(self) -> int:
         return len(self._row)
@@ -196,38 +186,55 @@ class DuckRecords:
 
     def allowed(self, where: FrameFilter) -> np.ndarray:
         """Ascending."""
-        conditions, values = conditions_of(where)
-        sql = "SELECT vector_id FROM frames" + (f" WHERE {' AND '.join(conditions)}" if conditions else "")
-        return np.sort(self._columns(sql, values)["vector_id"])
+        mask = self._passing(where)
+        return self._timeline.vector_ids[self._by_id[mask[self._by_id]]]
 
     def facet_counts(self, vector_ids: np.ndarray | None = None) -> dict[str, dict[str, int]]:
         """The most frequent value first; `unknown` is no value."""
-        positions = np.arange(len(self)) if vector_ids is None else self._positions(np.asarray(vector_ids, np.int64))
-        return {name: self._facet(name).count(positions) for name in (*LISTS, *SCALARS)}
+        positions = None if vector_ids is None else self._positions(np.asarray(vector_ids, np.int64))
+        return self._facets.count(positions)
+
+    def _passing(self, where: FrameFilter) -> np.ndarray:
+        """bool (n,) by position. Raises QueryError for a field that has no facet."""
+        pts, facets = self._timeline.pts_ms, self._facets
+        mask = np.ones(len(self), bool)
+        if where.videos:
+            mask &= self._of_videos(where.videos)
+        if where.not_videos:
+            mask &= ~self._of_videos(where.not_videos)
+        if where.from_ms is not None:
+            mask &= pts >= where.from_ms
+        if where.to_ms is not None:
+            mask &= pts < where.to_ms
+        if where.objects:
+            mask &= facets.holding_all("objects", where.objects)
+        if where.not_objects:
+            mask &= ~facets.holding("objects", where.not_objects)
+        for name, words in where.facets.items():
+            mask &= facets.holding(checked_facet(name), words)
+        return mask
+
+    def _of_videos(self, names: Sequence[str]) -> np.ndarray:
+        mask = np.zeros(len(self), bool)
+        for number in (self._video_number[name] for name in names if name in self._video_number):
+            mask[self._starts[number] : self._starts[number + 1]] = True
+        return mask
 
     def _positions(self, ids: np.ndarray) -> np.ndarray:
         """Of the ids that are here, each once."""
         if not len(self):
             return np.zeros(0, np.int64)
         ids = np.unique(ids)
-        at = np.minimum(np.searchsorted(self._timeline.vector_ids, ids, sorter=self._by_id), len(self) - 1)
-        positions = self._by_id[at]
-        return positions[self._timeline.vector_ids[positions] == ids]
+        at = np.minimum(np.searchsorted(self._ids, ids), len(self) - 1)
+        return self._by_id[at[self._ids[at] == ids]]
 
-    def _facet(self, name: str) -> "FacetColumn":
-        """A facet as codes, made when it is first asked for; two threads may make it twice, and it is the same."""
-        if name not in self._facets:
-            word = f"unnest({name})" if name in LISTS else f"nullif(nullif({name}, 'unknown'), '')"
-            rows = self._columns(
-                f"WITH said AS (SELECT position, {word} AS word FROM (SELECT row_number() OVER (ORDER BY video_id, frame_index) - 1 AS position, {name} FROM frames)), "
-                "words AS (SELECT word, row_number() OVER (ORDER BY word) - 1 AS code FROM (SELECT DISTINCT word FROM said WHERE word IS NOT NULL)) "
-                "SELECT position, code, word FROM said JOIN words USING (word) ORDER BY position"
-            )
-            starts = np.searchsorted(rows["position"], np.arange(len(self) + 1))
-            codes = rows["code"].astype(np.int32)
-            first = np.unique(codes, return_index=True)[1]
-            self._facets[name] = FacetColumn(tuple(map(str, rows["word"][first])), starts, codes)
-        return self._facets[name]
+    @cached_property
+    def _facets(self) -> FacetColumns:
+        """Made when first asked for; two threads may make it twice, and it is the same."""
+        columns = ", ".join((*LISTS, *SCALARS))
+        with self._db.cursor() as cursor:
+            rows = cursor.sql(f"SELECT {columns} FROM frames ORDER BY video_id, frame_index")
+            return FacetColumns(rows.to_arrow_table())
 
     # -- opening
 
@@ -268,34 +275,11 @@ class DuckRecords:
             return cursor.execute(sql, values or None).fetchnumpy()
 
 
-def conditions_of(where: FrameFilter) -> tuple[list[str], dict[str, Any]]:
-    """SQL conditions and their values. Raises QueryError for a field that has no facet."""
-    found: list[tuple[str, Any]] = []
-    if where.videos:
-        found.append(("list_contains({}, video_id)", list(where.videos)))
-    if where.not_videos:
-        found.append(("NOT list_contains({}, video_id)", list(where.not_videos)))
-    if where.from_ms is not None:
-        found.append(("pts_ms >= {}", where.from_ms))
-    if where.to_ms is not None:
-        found.append(("pts_ms < {}", where.to_ms))
-    if where.objects:
-        found.append(("list_has_all(objects, {})", list(where.objects)))
-    if where.not_objects:
-        found.append(("NOT list_has_any(objects, {})", list(where.not_objects)))
-    for name, words in where.facets.items():
-        found.append((_facet_condition(name), list(words)))
-    keys = [f"v{number}" for number in range(len(found))]
-    conditions = [sql.format("$" + key) for key, (sql, _) in zip(keys, found, strict=True)]
-    return conditions, {key: value for key, (_, value) in zip(keys, found, strict=True)}
-
-
-def _facet_condition(name: str) -> str:
-    if name in LISTS:
-        return f"list_has_any({name}, {{}})"
-    if name in SCALARS:
-        return f"list_contains({{}}, {name})"
-    raise QueryError(f"There is no facet “{name[:40]}”.", cure=f"Use one of {', '.join((*LISTS, *SCALARS))}.")
+def checked_facet(name: str) -> str:
+    """Raises QueryError for a field that has no facet."""
+    if name not in (*LISTS, *SCALARS):
+        raise QueryError(f"There is no facet “{name[:40]}”.", cure=f"Use one of {', '.join((*LISTS, *SCALARS))}.")
+    return name
 
 
 def _by_video(name: str, cls: type, folders: Sequence[Path]) -> dict[str, list]:

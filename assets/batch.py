@@ -31,10 +31,13 @@ NOT_THE_VIDEOS_FAULT = (ConfigError, ModelFileMissing)
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a stage tells of one video: the version of its result, and what people want to see."""
+    """What a stage tells of one video: the version of its result, and what people want to see. `reason` and `detail`: what is
+    not as it should be although the stage is done; the ledger keeps them."""
 
     fingerprint: str
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    reason: str = ""
+    detail: str = ""
 
 
 Work = Callable[[str], Outcome]
@@ -159,7 +162,8 @@ class Batch:
 
     def _tell(self, entry: LedgerEntry, outcome: Outcome, took_s: float, inputs: Mapping[str, Input]) -> None:
         """The ledger first: it is the truth, and a lost event costs a repetition at most."""
-        done = replace(entry, state="done", attempt=0, fingerprint=outcome.fingerprint)
+        said = {"fingerprint": outcome.fingerprint, "reason": outcome.reason, "detail": outcome.detail}
+        done = replace(entry, state="done", attempt=0, **said)
         changed = entry.fingerprint not in ("", outcome.fingerprint)
         self.ledger.put([done, *(outdated(self.ledger.get(entry.video_id), self.stage) if changed else ())])
         self.context.log_event(

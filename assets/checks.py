@@ -26,7 +26,7 @@ CHECKS = {
     "keyframes": {EVERY_SHOT_HAS_A_KEYFRAME: "Every shot has a keyframe, and every keyframe lies in its shot."},
     "embeddings": {
         FINITE_AND_UNIT: "Every vector is finite and of unit length.",
-        ONE_VECTOR_A_KEYFRAME: "There is one vector for each keyframe, in their order.",
+        ONE_VECTOR_A_KEYFRAME: "There is one vector for each keyframe, in its model's space, in their order.",
     },
     "descriptions": {ONE_NOTE_A_KEYFRAME: "There is one description for each keyframe, in their order."},
     "shard_indices": {
@@ -73,11 +73,13 @@ def every_shot_has_a_keyframe(shots: Sequence[Shot], keyframes: Sequence[Keyfram
         )
 
 
-def vectors_fit(keyframes: Sequence[Keyframe], vectors: np.ndarray) -> None:
-    """`vectors` `(n, dim)`: one a keyframe, finite, of unit length within 1e-3."""
-    if vectors.ndim != 2 or len(vectors) != len(keyframes):
-        raise CheckFailed(ONE_VECTOR_A_KEYFRAME, f"{vectors.shape} vectors for {len(keyframes)} keyframes.")
-    lengths = np.linalg.norm(vectors.astype(np.float64), axis=1)
+def vectors_fit(keyframes: Sequence[Keyframe], vectors: np.ndarray, others: np.ndarray | None = None) -> None:
+    """`vectors` `(n, dim)`, `others` in another model's space: one a keyframe, finite, of unit length within 1e-3."""
+    spaces = [vectors] if others is None else [vectors, others]
+    if any(space.ndim != 2 for space in spaces) or sum(map(len, spaces)) != len(keyframes):
+        shapes = " and ".join(str(space.shape) for space in spaces)
+        raise CheckFailed(ONE_VECTOR_A_KEYFRAME, f"{shapes} vectors for {len(keyframes)} keyframes.")
+    lengths = np.concatenate([np.linalg.norm(space.astype(np.float64), axis=1) for space in spaces])
     wrong = ~(np.abs(lengths - 1) <= UNIT_TOLERANCE)  # also true for NaN
     if wrong.any():
         first = int(np.argmax(wrong))

@@ -16,6 +16,7 @@ from assets.shots import shots
 from assets.videos import videos
 from khung.errors import ConfigError
 from khung.settings import Settings
+from orchestration.embed_again import embed_again_job
 from orchestration.jobs import (
     ASSET_JOBS,
     audit,
@@ -25,7 +26,7 @@ from orchestration.jobs import (
     retire_videos_job,
     roll_back_job,
 )
-from orchestration.schedules import audit_nightly, collect_nightly
+from orchestration.schedules import audit_nightly, collect_nightly, embed_again_nightly
 from orchestration.selection import process_selection
 from orchestration.sensors import inbox_sensor, shards_sensor, snapshot_sensor, stages_sensor
 from resources.copies import CopiesResource
@@ -33,7 +34,7 @@ from resources.ledger import LedgerResource
 from resources.library import LibraryResource
 from resources.shelf import ShelfResource
 from resources.transnet import TransNetResource
-from resources.vision import DescriberResource, EmbedderResource, ReaderResource
+from resources.vision import DescriberResource, EmbedderResource, FallbackResource, ReaderResource
 
 CHORES = (
     process_selection,
@@ -43,6 +44,7 @@ CHORES = (
     collect_garbage_job,
     evaluate_job,
     audit,
+    embed_again_job,
 )
 ASSETS = (videos, shots, keyframes, embeddings, descriptions, shard_indices, search_snapshot)
 
@@ -59,7 +61,7 @@ def build_defs(settings: Settings, resource_overrides: Mapping[str, Any] | None 
         asset_checks=[library_agrees, still_answers],
         jobs=[*ASSET_JOBS.values(), *CHORES],
         sensors=[inbox_sensor, stages_sensor, shards_sensor, snapshot_sensor],
-        schedules=[collect_nightly, audit_nightly],
+        schedules=[collect_nightly, audit_nightly, embed_again_nightly],
         resources=resources(settings) | dict(resource_overrides or {}),
         executor=dg.in_process_executor,  # a run is one process: its videos share the model that it loads
     )
@@ -77,6 +79,7 @@ def resources(settings: Settings) -> dict[str, Any]:
         "transnet": TransNetResource(settings=shared),
         "copies": CopiesResource(settings=shared),
         "embedder": EmbedderResource(settings=shared),
+        "fallback": FallbackResource(settings=shared),
         "describer": DescriberResource(settings=shared),
         "reader": ReaderResource(settings=shared),
     }

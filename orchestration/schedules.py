@@ -2,6 +2,9 @@
 
 import dagster as dg
 
+from assets.vectors import queued
+from khung.stores import Ledger
+from orchestration.embed_again import embed_again_job
 from orchestration.jobs import audit, collect_garbage_job
 
 collect_nightly = dg.ScheduleDefinition(
@@ -19,3 +22,16 @@ audit_nightly = dg.ScheduleDefinition(
     execution_timezone="Asia/Ho_Chi_Minh",
     description="Compare ledger, archive and the snapshot in service, and ask the canary questions again.",
 )
+
+
+@dg.schedule(
+    name="embed_again_nightly",
+    job=embed_again_job,
+    cron_schedule="0 2 * * *",
+    execution_timezone="Asia/Ho_Chi_Minh",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+)
+def embed_again_nightly(ledger: dg.ResourceParam[Ledger]) -> dg.RunRequest | dg.SkipReason:
+    """Try the embedder again on the frames that had to fall back, if there are any."""
+    videos = queued(ledger.find(stage="embeddings", state="done"))
+    return dg.RunRequest() if videos else dg.SkipReason("Every frame has its vector in the embedder's own space.")

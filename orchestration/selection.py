@@ -13,11 +13,12 @@ from pydantic import Field
 
 from assets.batch import Batch, Outcome
 from assets.catalog import VIDEO_STAGES, pending
-from assets.gme_outputs import describe_frames, embed_frames
+from assets.gme_outputs import describe_frames
 from assets.keyframes import pick_frames
 from assets.partitions import VIDEOS
 from assets.recipe import code_versions
 from assets.shots import find_shots
+from assets.vectors import embed_frames
 from assets.videos import take_in
 from khung.errors import ConfigError
 from khung.stores import Ledger
@@ -27,7 +28,7 @@ STAGES: Mapping[str, tuple[Callable[..., Outcome], tuple[str, ...]]] = {
     "videos": (take_in, ("library", "settings")),
     "shots": (find_shots, ("library", "transnet", "copies", "settings")),
     "keyframes": (pick_frames, ("library", "settings")),
-    "embeddings": (embed_frames, ("library", "embedder")),
+    "embeddings": (embed_frames, ("library", "embedder", "fallback")),
     "descriptions": (describe_frames, ("library", "describer", "reader")),
 }
 """Stage → what it does with one video, and the resources it wants by name."""

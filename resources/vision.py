@@ -7,7 +7,7 @@ import dagster as dg
 
 from khung.settings import Settings
 from khung.vision import Describer, Embedder, TextReader
-from khung.vision.load import load_describer, load_embedder, load_reader
+from khung.vision.load import load_describer, load_embedder, load_fallback, load_reader
 
 
 class EmbedderResource(dg.ConfigurableResource[Embedder]):
@@ -17,6 +17,15 @@ class EmbedderResource(dg.ConfigurableResource[Embedder]):
 
     def create_resource(self, context: dg.InitResourceContext) -> Embedder:
         return load_embedder(self.settings)
+
+
+class FallbackResource(dg.ConfigurableResource[Embedder | None]):
+    """Stands in for the embedder, in a space of its own, on frames that this one fails on; None without one."""
+
+    settings: dg.ResourceDependency[Settings]
+
+    def create_resource(self, context: dg.InitResourceContext) -> Embedder | None:
+        return load_fallback(self.settings)
 
 
 class DescriberResource(dg.ConfigurableResource[Describer]):

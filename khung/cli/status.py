@@ -26,6 +26,8 @@ MARKS = {
     "waiting": "[dim]·[/]",
     "failed": "[red]✗[/]",
 }
+BUT = "[yellow]↻[/]"
+"""Done, but something of it waits: frames that had to fall back and are embedded again later."""
 
 
 def status(json: Json = False) -> None:
@@ -56,13 +58,15 @@ def _show(entries: list[LedgerEntry], snapshot: str | None) -> None:
     out.print(table)
     for video_id, stages in sorted(by_video.items()):
         for entry in stages.values():
-            if entry.state in {"failed", "linked"}:
-                out.print(f"{MARKS[entry.state]} [bold]{video_id}[/] {escape(entry.reason)} {escape(entry.detail)}")
+            if entry.state in {"failed", "linked"} or (entry.state == "done" and entry.reason):
+                out.print(f"{_mark(entry)} [bold]{video_id}[/] {escape(entry.reason)} {escape(entry.detail)}")
     out.print(f"[dim]{_summary(by_video)} · snapshot {snapshot or 'none yet'}[/]")
 
 
 def _mark(entry: LedgerEntry | None) -> str:
-    return MARKS.get(entry.state, entry.state) if entry else ""
+    if entry is None:
+        return ""
+    return BUT if entry.state == "done" and entry.reason else MARKS.get(entry.state, entry.state)
 
 
 def _summary(by_video: dict[str, dict[str, Any]]) -> str:

@@ -32,7 +32,7 @@ def shared(
     path = folder / f"{hashlib.sha256(fingerprint.encode()).hexdigest()[:16]}.npy"
     with locked(folder / "lock"):
         if not path.exists():
-            vectors = np.concatenate([one.vectors for one in inputs]).astype(np.float16).astype(np.float32)
+            vectors = np.concatenate([one.vectors[one.own] for one in inputs]).astype(np.float16).astype(np.float32)
             aside = path.with_suffix(".aside.npy")
             np.save(aside, train_coarse(vectors, lists_for(size * shard_count)))
             aside.rename(path)

@@ -5,9 +5,11 @@ A video without notes is sealed with its vectors alone, so that it can be found 
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from khung.errors import CorruptError, NotFound
 from khung.records import FrameRecord, Keyframe, Shot
-from khung.shards.writer import SealedInput
+from khung.shards.manifest import SealedInput, SpaceVectors
 from khung.stores.library import FrameNotes, Library
 
 
@@ -17,15 +19,33 @@ def gather(library: Library, video_id: str, *, embedder: str, notes: str, models
     Raises NotFound when there are no vectors of that fingerprint, CorruptError when they are not those of the keyframes.
     """
     keyframes = library.keyframes(video_id)
-    frames, vectors = library.embeddings(video_id, embedder)
-    if frames.tolist() != [keyframe.frame_index for keyframe in keyframes]:
-        raise CorruptError(
-            f"{video_id} has {len(keyframes)} keyframes and vectors of {len(frames)} frames.", cure="Embed it again."
-        )
+    vectors, others = _spaces(library, video_id, embedder, [keyframe.frame_index for keyframe in keyframes])
     shots = library.shots(video_id)
     told = _notes(library, video_id, notes)
-    records = [_record(keyframe, shots, told.get(keyframe.frame_index), models) for keyframe in keyframes]
-    return SealedInput(library.video(video_id), shots, records, vectors)
+    by = {int(frame): name for name, held in others.items() for frame in held.frames}
+    records = [
+        _record(k, shots, told.get(k.frame_index), models | {"embedder": by.get(k.frame_index, models["embedder"])})
+        for k in keyframes
+    ]
+    return SealedInput(library.video(video_id), shots, records, vectors, others)
+
+
+def _spaces(
+    library: Library, video_id: str, embedder: str, wanted: Sequence[int]
+) -> tuple[np.ndarray, dict[str, SpaceVectors]]:
+    """A row a keyframe, of zeros where the embedder failed; and what stands in for it there."""
+    frames, own = library.embeddings(video_id, embedder)
+    stand_ins = library.stand_ins(video_id, embedder)
+    theirs = stand_ins.frames.tolist() if stand_ins else []
+    if sorted([*frames.tolist(), *theirs]) != sorted(wanted):
+        raise CorruptError(
+            f"{video_id} has {len(wanted)} keyframes and vectors of {len(frames) + len(theirs)} frames.",
+            cure="Embed it again.",
+        )
+    at = {frame: row for row, frame in enumerate(wanted)}
+    vectors = np.zeros((len(wanted), own.shape[1]), np.float32)
+    vectors[[at[frame] for frame in frames.tolist()]] = own
+    return vectors, {stand_ins.fingerprint: SpaceVectors(stand_ins.frames, stand_ins.vectors)} if stand_ins else {}
 
 
 def _notes(library: Library, video_id: str, fingerprint: str) -> dict[int, FrameNotes]:

@@ -25,6 +25,11 @@ MANIFEST = "manifest.json"
 T = TypeVar("T")
 
 
+def folder_of(fingerprint: str) -> str:
+    """Where in a shard the vectors of another space than the embedder's lie."""
+    return f"vectors-{hashlib.sha256(fingerprint.encode()).hexdigest()[:16]}"
+
+
 @dataclass(frozen=True, slots=True)
 class SealedFile:
     """One file of a shard, by its path below the shard's folder."""
@@ -32,6 +37,15 @@ class SealedFile:
     path: str
     size_bytes: int
     sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class SpaceRef:
+    """A vector space beside the embedder's own: of a model that stood in for it on some frames."""
+
+    fingerprint: str
+    dim: int
+    frames: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +66,7 @@ class ShardManifest:
     recall_at_10: float
     created_at: str
     files: tuple[SealedFile, ...]
+    others: tuple[SpaceRef, ...] = ()  # by fingerprint
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,16 +91,32 @@ class SnapshotManifest:
     frames: int
     normalisers: Mapping[str, tuple[float, ...]] = field(default_factory=lambda: MappingProxyType({}))
     created_at: str = ""
+    others: tuple[SpaceRef, ...] = ()  # by fingerprint
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SpaceVectors:
+    """Vectors of some frames of a video in one space: frame indices int64 `(m,)`, `(m, d)` of unit length."""
+
+    frames: np.ndarray
+    vectors: np.ndarray
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SealedInput:
-    """All of one video that goes into its shard. `vectors` (n, d): one row a record, of unit length."""
+    """All of one video that goes into its shard. `vectors` (n, d): one row a record, of unit length; a row of zeros where
+    the embedder failed: then the frame is in one of the `others`, by the fingerprint of the model that stood in."""
 
     video: Video
     shots: Sequence[Shot]
     records: Sequence[FrameRecord]
     vectors: np.ndarray
+    others: Mapping[str, SpaceVectors] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def own(self) -> np.ndarray:
+        """Which records have a vector of the embedder itself: bool `(n,)`."""
+        return np.asarray(self.vectors).any(axis=1) if len(self.records) else np.zeros(0, bool)
 
 
 def shard_of(video_id: str, count: int) -> int:
@@ -103,8 +134,9 @@ def digest(parts: Sequence[bytes]) -> str:
 
 
 def content_id(value: Any, *, without: Sequence[str]) -> str:
-    """16 hex digits of the hash of a value's fields, some left out."""
-    plain = {name: getattr(value, name) for name in value.__slots__ if name not in without}
+    """16 hex digits of the hash of a value's fields, some left out; so are `others` where there are none, as ever."""
+    left_out = {*without, *([] if value.others else ["others"])}
+    plain = {name: getattr(value, name) for name in value.__slots__ if name not in left_out}
     return digest([tables.to_json(plain)])[:16]
 
 

@@ -15,7 +15,8 @@ import numpy as np
 from khung.errors import CorruptError, NotFound
 from khung.records import vector_id
 from khung.shards import manifest
-from khung.shards.manifest import SealedInput, ShardManifest
+from khung.shards.manifest import SealedInput, ShardManifest, SpaceVectors
+from khung.stores.idsets import is_in
 from khung.stores.records_duckdb import DuckRecords
 from khung.stores.text_tantivy import TantivyText
 from khung.stores.vectors_faiss import FaissVectors
@@ -68,7 +69,8 @@ def verify(folder: Path, sealed: ShardManifest) -> None:
 
 
 class Shard:
-    """One open shard: `manifest`, `records`, `text`, `vectors`. A context manager."""
+    """One open shard: `manifest`, `records`, `text`, `vectors`, and `others`: vectors of stand-ins by fingerprint. A context
+    manager."""
 
     def __init__(self, folder: Path, *, check: bool = True) -> None:
         self.folder = folder
@@ -82,16 +84,27 @@ class Shard:
             self.records = DuckRecords([folder / RECORDS])
             self.text = TantivyText([folder / TEXT])
             self.vectors = FaissVectors([folder / VECTORS], self.manifest.dim)
+            self.others = {
+                space.fingerprint: FaissVectors([folder / manifest.folder_of(space.fingerprint)], space.dim)
+                for space in self.manifest.others
+            }
         except BaseException:
             self._lease.release()
             raise
 
     def inputs(self, wanted: Callable[[str], bool] = lambda _: True) -> Iterator[SealedInput]:
         """What was sealed, by video, without loss, of the videos that are wanted: as it goes into the next seal."""
+        mine = self.vectors.ids()
         for video_id in filter(wanted, sorted(self.manifest.videos)):
             records = self.records.frames_of(video_id)
-            vectors = self.vectors.stored(np.array([vector_id(r.frame_id) for r in records], np.int64))
-            yield SealedInput(self.records.video(video_id), self.records.shots(video_id), records, vectors)
+            ids = np.array([vector_id(r.frame_id) for r in records], np.int64)
+            frames = np.array([r.keyframe.frame_index for r in records], np.int64)
+            vectors = np.zeros((len(records), self.manifest.dim), np.float32)
+            own = is_in(ids, mine)
+            vectors[own] = self.vectors.stored(ids[own])
+            others = {name: _some(index, ids, frames) for name, index in self.others.items()}
+            others = {name: held for name, held in others.items() if len(held.frames)}
+            yield SealedInput(self.records.video(video_id), self.records.shots(video_id), records, vectors, others)
 
     def close(self) -> None:
         self.records.close()
@@ -102,6 +115,12 @@ class Shard:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _some(index: FaissVectors, ids: np.ndarray, frames: np.ndarray) -> SpaceVectors:
+    """Those of a video's frames that lie in the index."""
+    here = is_in(ids, index.ids())
+    return SpaceVectors(frames[here], index.stored(ids[here]))
 
 
 def open_shard(shelf: Path, shard_id: str, verify: bool = True) -> Shard:

@@ -16,7 +16,7 @@ import numpy as np
 
 from khung.errors import CorruptError, NotFound
 from khung.shards import canaries, manifest, pointer
-from khung.shards.manifest import ShardManifest, ShardRef, SnapshotManifest
+from khung.shards.manifest import ShardManifest, ShardRef, SnapshotManifest, SpaceRef
 from khung.shards.pointer import ANY, Move
 from khung.shards.reader import RECORDS, SHARDS, TEXT, VECTORS, Lease, Shard, open_shard, shard_folder, verify
 from khung.shards.writer import ASIDE
@@ -42,7 +42,8 @@ Announce = Callable[["Snapshot"], None]
 
 
 class Snapshot:
-    """The stores of one snapshot, opened together: `id`, `manifest`, `records`, `text`, `vectors`, `fingerprint`, `normalisers`."""
+    """The stores of one snapshot, opened together: `id`, `manifest`, `records`, `text`, `vectors`, `fingerprint`, `normalisers`;
+    `others`: the vectors of models that stood in for the embedder on some frames, by their fingerprint."""
 
     def __init__(self, shelf: Path, sealed: SnapshotManifest, *, check: bool) -> None:
         self.manifest = sealed
@@ -64,7 +65,10 @@ class Snapshot:
             self.records: RecordStore = DuckRecords([folder / RECORDS for folder in folders])
             self.text: TextIndex = TantivyText([folder / TEXT for folder in folders])
             self.vectors = FaissVectors([folder / VECTORS for folder in folders], sealed.dim)
-            self.others: dict[str, FaissVectors] = {}
+            self.others = {
+                space.fingerprint: FaissVectors(_holding(folders, space.fingerprint), space.dim)
+                for space in sealed.others
+            }
         except BaseException:
             self._release()
             raise
@@ -87,6 +91,11 @@ class Snapshot:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _holding(folders: Sequence[Path], fingerprint: str) -> list[Path]:
+    """The vectors of a stand-in, of the shards that have any."""
+    return [path for folder in folders if (path := folder / manifest.folder_of(fingerprint)).is_dir()]
 
 
 # -- the pointer, in the words of snapshots
@@ -164,8 +173,20 @@ def compose(shelf: Path, shard_ids: Sequence[str]) -> SnapshotManifest:
             videos=sum(len(m.videos) for m in shards),
             frames=sum(m.frames for m in shards),
             created_at=utc_now(),
+            others=_together(shards),
         )
     )
+
+
+def _together(shards: Sequence[ShardManifest]) -> tuple[SpaceRef, ...]:
+    """The stand-ins' spaces of all shards. Raises CorruptError when one fingerprint has vectors of two sizes."""
+    refs = [ref for shard in shards for ref in shard.others]
+    spaces = sorted({(ref.fingerprint, ref.dim) for ref in refs})
+    if len({name for name, _ in spaces}) < len(spaces) or any(
+        name == s.embed_fingerprint for name, _ in spaces for s in shards
+    ):
+        raise CorruptError("The shards do not agree on a stand-in's vectors.", cure="Seal them all again.")
+    return tuple(SpaceRef(n, dim, sum(r.frames for r in refs if r.fingerprint == n)) for n, dim in spaces)
 
 
 def identified(sealed: SnapshotManifest) -> SnapshotManifest:
@@ -181,9 +202,10 @@ def check(shelf: Path, sealed: SnapshotManifest, *, min_recall: float = RECALL_G
 
 def check_shard(shard: Shard, min_recall: float) -> None:
     """Raises CorruptError."""
+    spaces = [shard.vectors.ids(), *(index.ids() for index in shard.others.values())]
     ids = {
         "records": np.sort(shard.records.timeline().vector_ids),
-        "vectors": shard.vectors.ids(),
+        "vectors": np.sort(np.concatenate(spaces)),  # each frame in one space: an id in two would be a frame too many
         "text": shard.text.ids(),
     }
     counts = {name: len(found) for name, found in ids.items()} | {"manifest": shard.manifest.frames}
@@ -192,7 +214,7 @@ def check_shard(shard: Shard, min_recall: float) -> None:
     if {v.video_id for v in shard.records.videos()} != shard.manifest.videos.keys():
         raise CorruptError(f"Shard {shard.manifest.shard_id}: the manifest names other videos than the records.")
     canaries.check(shard.folder, shard.vectors, shard.text)
-    recall = shard.vectors.measured_recall()
+    recall = min(index.measured_recall() for index in (shard.vectors, *shard.others.values()))
     if recall < min_recall:
         raise CorruptError(
             f"Shard {shard.manifest.shard_id}: recall@10 is {recall:.3f}, below {min_recall}.",

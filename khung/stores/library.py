@@ -41,6 +41,17 @@ class FrameNotes:
     screen_text: tuple[TextLine, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class StandIns:
+    """Vectors of the frames that the embedder failed on, in the space of the model that stood in; the frames wait to be
+    embedded again. `frames` int64 (n,) ascending, `vectors` (n, d), `reasons`: why the embedder failed, one a frame."""
+
+    fingerprint: str
+    frames: np.ndarray
+    vectors: np.ndarray
+    reasons: tuple[str, ...]
+
+
 def image_key(video_id: str, frame_index: int, variant: str) -> str:
     """The archive key of a keyframe's picture; `variant` is one of IMAGE_TYPES. Raises NotFound."""
     if variant not in IMAGE_TYPES:
@@ -149,6 +160,24 @@ class Library:
         """Frame indices int64 (n,) and vectors float32 (n, d)."""
         arrays = self._arrays(video_id, _by_model("embeddings", fingerprint, "npz"))
         return arrays["frames"], arrays["vectors"]
+
+    def put_stand_ins(self, video_id: str, fingerprint: str, stand_ins: StandIns | None) -> None:
+        """What stands in for vectors of `fingerprint`; None takes away what stood in before."""
+        name = _by_model("stand-ins", fingerprint, "npz")
+        if stand_ins is None:
+            return self.archive.delete(f"videos/{check_video_id(video_id)}/{name}")
+        held = {"frames": stand_ins.frames.astype(np.int64), "vectors": stand_ins.vectors.astype(np.float32)}
+        words = {"fingerprint": np.array(stand_ins.fingerprint), "reasons": np.array(stand_ins.reasons, np.str_)}
+        self._put_arrays(video_id, name, held | words)
+
+    def stand_ins(self, video_id: str, fingerprint: str) -> StandIns | None:
+        """None when every frame has its vector of `fingerprint`."""
+        try:
+            held = self._arrays(video_id, _by_model("stand-ins", fingerprint, "npz"))
+        except NotFound:
+            return None
+        reasons = tuple(map(str, held["reasons"]))
+        return StandIns(str(held["fingerprint"]), held["frames"], held["vectors"], reasons)
 
     def put_notes(self, video_id: str, fingerprint: str, notes: Sequence[FrameNotes]) -> None:
         self._put(video_id, _by_model("notes", fingerprint, "parquet"), tables.to_parquet(notes, FrameNotes))

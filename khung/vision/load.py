@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from khung.errors import ConfigError
 from khung.settings import Settings
 from khung.vision import Describer, Embedder, TextReader
+from khung.vision.fallback import Deferred
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,16 +97,19 @@ def load_reader(settings: Settings) -> TextReader:
 
 
 def load_fallback(settings: Settings) -> Embedder | None:
-    """The Embedder of a *second* vector space, for frames that the first one failed on; None when there is none."""
-    name = choice(settings).fallback
-    if name in ("", NONE):
+    """The Embedder of a *second* vector space, for frames that the first one failed on; None when there is none (nobody stands
+    in for himself). It is loaded when it is first asked."""
+    name, embedder = choice(settings).fallback, choice(settings).embedder
+    if name in ("", NONE, embedder):
         return None
     if name == EMBEDDED_EMBEDDER:
-        return _Loader(settings).embedded.embedder
+        from khung.vision import embedded
+
+        return Deferred(embedded.embedder_fingerprint(), lambda: _Loader(settings).embedded.embedder)
     from khung.vision import large
 
-    held = settings.embedder.model_copy(update={"folder": None, "quantisation": "none", "dim": 0})
-    return large.embedder(settings, name, held)
+    held = settings.embedder.model_copy(update={"folder": None, "quantisation": "none", "dim": 0, "run_in": "here"})
+    return Deferred(large.embedder_fingerprint(settings, name, held), lambda: large.embedder(settings, name, held))
 
 
 class _Loader:

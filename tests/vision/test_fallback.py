@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from khung.errors import DeviceLost, ModelError
-from khung.vision.fallback import embed_or_fall_back, waiting
+from khung.errors import DeviceLost, ModelError, ModelFileMissing
+from khung.vision.fallback import Deferred, embed_each, embed_or_fall_back
 
 SLIVER = np.zeros((1, 1000, 3), np.uint8)  # Qwen2-VL refuses an aspect ratio above 200
 
@@ -41,7 +41,6 @@ def test_only_the_frame_at_fault_leaves_the_space(spaces, pictures):
     assert (found.first.fingerprint, found.second.fingerprint) == (gme.fingerprint, siglip.fingerprint)
     np.testing.assert_allclose(np.stack(found.first.vectors), gme.embed_images(pictures), atol=1e-5)
     np.testing.assert_allclose(found.second.vectors[0], siglip.embed_images([SLIVER])[0], atol=1e-5)
-    assert waiting([10, 11, 12, 13, 14, 15], [10 + at for at in found.first.positions]) == [13]
 
 
 @pytest.mark.torch
@@ -76,3 +75,47 @@ def test_a_lost_device_is_not_a_frame_s_failure():
 
     with pytest.raises(DeviceLost):
         embed_or_fall_back([SLIVER], Lost(), Lost())
+
+
+@pytest.mark.torch
+def test_the_frames_that_wait_are_tried_again_without_a_fallback(spaces, pictures):
+    found, failures = embed_each([SLIVER, pictures[0]], spaces[0])
+    assert (found.positions, list(failures)) == ([1], [0])
+    found, failures = embed_each([SLIVER, SLIVER], spaces[0])
+    assert (found.positions, sorted(failures)) == ([], [0, 1])
+
+
+@pytest.mark.torch
+def test_a_fallback_that_is_not_here_costs_only_the_frames_at_fault(spaces, pictures):
+    def missing():
+        raise ModelFileMissing("The model siglip2-base is not here.", cure="Run `khung models pull siglip2-base`.")
+
+    found = embed_or_fall_back([pictures[0], SLIVER], spaces[0], Deferred("siglip", missing))
+    assert (found.first.positions, found.lost) == ([0], (1,))
+    assert "khung models pull siglip2-base" in found.cure
+    assert embed_or_fall_back([SLIVER], spaces[0], Deferred("siglip", missing)).lost == (0,)
+
+
+def test_a_fallback_is_loaded_when_it_is_asked_and_once(pictures):
+    loads = []
+
+    class Flat:
+        fingerprint, dim = "flat", 2
+
+        def embed_images(self, images):
+            return np.tile(np.array([1.0, 0.0], np.float32), (len(images), 1))
+
+        embed_texts = embed_images
+
+    class Broken(Flat):
+        fingerprint = "broken"
+
+        def embed_images(self, images):
+            raise RuntimeError("mat1 and mat2 shapes cannot be multiplied\nand so on")
+
+    fallback = Deferred("flat", lambda: loads.append(1) or Flat())
+    assert embed_or_fall_back([SLIVER], Flat(), fallback).reasons == {}
+    assert loads == []
+    found = embed_or_fall_back([SLIVER, SLIVER], Broken(), fallback)
+    assert (found.second.positions, loads, fallback.dim) == ([0, 1], [1], 2)
+    assert found.reasons[0] == "RuntimeError: mat1 and mat2 shapes cannot be multiplied"

@@ -42,6 +42,7 @@ class Dres:
 
     def __init__(self, server: str, *, session: str = "", timeout_s: float = 8.0) -> None:
         self.session = session
+        self._task_ids: dict[tuple[str, str], str] = {}  # (evaluation, task's name) → its id, as last seen
         self._transport = Transport(server, timeout_s)
 
     async def login(self, username: str, password: str) -> wire.User:
@@ -73,11 +74,17 @@ class Dres:
         return await self._get("client/evaluation/list", tuple[wire.Evaluation, ...])
 
     async def task_now(self, evaluation_id: str) -> TaskNow:
-        """The current task and its countdown. Having no task is no error; an evaluation that does not exist is."""
-        task, state = await asyncio.gather(self._task(evaluation_id), self._state(evaluation_id))
+        """The current task and its countdown. Having no task is no error; an evaluation that does not exist is.
+
+        While only the state's page is out of order the task goes on without a countdown.
+        """
+        task, state = await asyncio.gather(self._task(evaluation_id), self._state_or_none(evaluation_id))
+        named = (evaluation_id, task.name if task else "")
         if state is None:
-            return TaskNow(evaluation_id, task)
+            return TaskNow(evaluation_id, task, self._task_ids.get(named, "") if task else "")
         task_id = (state.task_id or "") if task else ""
+        if task_id:
+            self._task_ids[named] = task_id
         return TaskNow(evaluation_id, task, task_id, state.task_status, state.time_left, state.time_elapsed)
 
     async def submit(
@@ -112,8 +119,14 @@ class Dres:
                 return None
             raise
 
-    async def _state(self, evaluation_id: str) -> wire.State | None:
-        """None where the organisers hide it from participants."""
+    async def _state_or_none(self, evaluation_id: str) -> wire.State | None:
+        try:
+            return await self.state(evaluation_id)
+        except ContestUnavailable:
+            return None
+
+    async def state(self, evaluation_id: str) -> wire.State | None:
+        """The evaluation's state; None where the organisers hide it from participants."""
         path = f"evaluation/{_part(evaluation_id)}/state"
         try:
             return await self._transport.call("GET", path, wire.State, session=self.session, carrier="cookie")

@@ -15,8 +15,9 @@ async def send(
     `again`: although it was sent. `check_task`: ask first whether its task still runs (DRES gives a late answer to
     whatever task runs then). Errors of Dres.submit, AlreadySent and NotFound pass through; the list knows of them.
     """
+    before = await asyncio.to_thread(team.entry, entry_id)
     if check_task:
-        await _still_running(dres, await asyncio.to_thread(team.entry, entry_id))
+        await _still_running(dres, before)
     entry = await asyncio.to_thread(team.claim, entry_id, by, again=again)
     outcome = ("unknown", "", "khung was stopped while it sent this.")
     try:
@@ -28,7 +29,8 @@ async def send(
         outcome = ("unknown", "", error.message)
         raise
     except ContestError as error:
-        outcome = ("refused", "", error.message)
+        kept = before.state in ("sent", "unknown")  # what may have counted is not undone by a second sending
+        outcome = (before.state, before.verdict, error.message) if kept else ("refused", "", error.message)
         raise
     finally:
         team.settle(entry_id, *outcome)  # not in a thread: it must be written when this is being cancelled

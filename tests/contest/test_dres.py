@@ -32,7 +32,7 @@ CALLS: dict[str, Callable[[Dres], Awaitable[object]]] = {
     "getApiV2StatusTime": lambda dres: dres.server_time_ms(),
     "getApiV2ClientEvaluationList": lambda dres: dres.evaluations(),
     "getApiV2ClientEvaluationCurrentTaskByEvaluationId": lambda dres: dres.task_now(RUN),
-    "getApiV2EvaluationByEvaluationIdState": lambda dres: dres.task_now(RUN),
+    "getApiV2EvaluationByEvaluationIdState": lambda dres: dres.state(RUN),
     "postApiV2SubmitByEvaluationId": lambda dres: dres.submit(RUN, [KIS]),
     "postApiV2LogQueryByEvaluationId": lambda dres: dres.log_query(RUN, LOG),
     "postApiV2LogResultByEvaluationId": lambda dres: dres.log_result(RUN, RESULT_LOG),
@@ -101,6 +101,19 @@ async def test_a_hidden_state_leaves_the_task_without_countdown(dres_server: Dre
     dres_server.participants_see_state = False
     now = await dres.task_now(RUN)
     assert (now.name, now.left_s, now.status, now.key) == ("kis-1", None, "", "kis-1")
+
+
+@pytest.mark.parametrize("fault", [Fault(503), Fault(raw=b"<html>"), Fault(after_s=1.2)])
+async def test_a_broken_state_page_costs_the_countdown_alone(dres_server: DresServer, fault: Fault) -> None:
+    dres = Dres(dres_server.address, timeout_s=0.8)
+    await dres.login("thi", "bí mật")
+    known = await dres.task_now(RUN)
+    dres_server.faults["getApiV2EvaluationByEvaluationIdState"] = fault
+    now = await dres.task_now(RUN)
+    assert (now.name, now.key, now.status, now.left_s) == ("kis-1", known.key, "", None)
+    dres_server.task = None
+    assert (await dres.task_now(RUN)).key == ""
+    await dres.aclose()
 
 
 async def test_an_unknown_evaluation_is_an_error(dres: Dres) -> None:

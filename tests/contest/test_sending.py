@@ -88,6 +88,8 @@ async def test_a_second_time_is_only_on_purpose(dres_server: DresServer, desk: D
     with pytest.raises(SubmissionRejected, match="Duplicate"):  # the server's own rule
         await desk.send(entry, again=True)
     assert dres_server.calls.count(SUBMIT) == 2
+    kept = desk.team.entry(entry.id)
+    assert (kept.state, kept.verdict, "Duplicate" in kept.message) == ("sent", "WRONG", True)
 
 
 async def test_a_refusal_is_written_down_and_may_be_mended(dres_server: DresServer, desk: Desk) -> None:
@@ -154,10 +156,19 @@ async def test_an_answer_waits_while_its_task_does_not_run(dres_server: DresServ
 
 async def test_the_check_of_the_task_can_be_left_out(dres_server: DresServer, desk: Desk) -> None:
     entry = await desk.propose()
-    dres_server.faults["getApiV2EvaluationByEvaluationIdState"] = Fault(503)
+    dres_server.faults["getApiV2ClientEvaluationCurrentTaskByEvaluationId"] = Fault(503)
     with pytest.raises(ContestUnavailable):
         await desk.send(entry)
     assert (await desk.send(entry, check_task=False)).verdict == "CORRECT"
+
+
+async def test_a_broken_state_page_does_not_keep_an_answer_back(dres_server: DresServer, desk: Desk) -> None:
+    entry = await desk.propose()
+    dres_server.faults["getApiV2EvaluationByEvaluationIdState"] = Fault(503)
+    assert (await desk.send(entry)).verdict == "CORRECT"
+    dres_server.task_id, dres_server.task["name"] = "task-2", "kis-2"
+    with pytest.raises(SubmissionRejected, match="now it is “kis-2”"):
+        await desk.send(entry, again=True)
 
 
 async def test_a_restart_logs_nobody_out(dres_server: DresServer, desk: Desk) -> None:

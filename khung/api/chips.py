@@ -3,18 +3,28 @@
 What lives here: the words and links around a result. What does not: the result, the templates.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import re
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from itertools import chain
 
 from khung.api.pagestate import PageState
 from khung.api.schemas import FACET_FIELDS
-from khung.search.parsed import ParsedQuery
+from khung.search.parsed import Alternative, ParsedQuery, Piece
+from khung.search.query import parse
 from khung.vision import vocabulary
 from khung.web.strings import Words
 
 SHOWN_FACETS = ("object", "place", "scene_type", "time_of_day", "weather", "color", "emotion", "action")
 _UNTOLD = frozenset({"command"})  # pieces that mean nothing to the answer
+_SAID = {
+    "without (.+)": "said_without",
+    "within (.+)": "said_within",
+    "about (.+) later": "said_later",
+    "(then)": "then",
+}
+_NOT_IN_A_STEP = frozenset({"then", "gap", "time", "field"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +59,13 @@ class FacetGroup:
 
 def chips_of(state: PageState, parsed: ParsedQuery | None, t: Words) -> list[Chip]:
     """The pieces of the text first, then what the address adds."""
-    return [*_pieces(state, parsed, t), *_pictures(state, t), *_feedback(state, t), *_filters(state, t)]
+    return [
+        *_pieces(state, parsed, t),
+        *_steps(state, t),
+        *_pictures(state, t),
+        *_feedback(state, t),
+        *_filters(state, t),
+    ]
 
 
 def facets_of(state: PageState, counts: Mapping[str, Mapping[str, int]], t: Words) -> list[FacetGroup]:
@@ -71,7 +87,7 @@ def facets_of(state: PageState, counts: Mapping[str, Mapping[str, int]], t: Word
 
 def word(value: str, t: Words) -> str:
     """A value of a closed vocabulary in the interface's language, when there is a word for it."""
-    plain = value.replace("_", " ")
+    plain = t.maybe(f"word_{value}", value.replace("_", " "))
     return _vietnamese().get(value, plain) if t.language == "vi" else plain
 
 
@@ -86,21 +102,48 @@ def _pieces(state: PageState, parsed: ParsedQuery | None, t: Words) -> list[Chip
     """Only what was interpreted: plain words stand in the box already."""
     if parsed is None:
         return []
-    told = [piece for piece in parsed.pieces if piece.kind not in _UNTOLD]
-    alternatives = tuple(Link(one.label, state.url(q=one.text)) for one in parsed.alternatives)
+    return _told(parsed, _UNTOLD, lambda text: state.url(q=text), t)
+
+
+def _steps(state: PageState, t: Words) -> list[Chip]:
+    """The same for each further step. Of a step the engine takes its first event alone, so the rest is not shown as understood."""
+    chips = []
+    for at, text in enumerate(state.then):
+        told = _told(parse(text), _UNTOLD | _NOT_IN_A_STEP, lambda said, at=at: state.with_step(at, said), t)
+        chips += [replace(chip, title=f"{t('step_n', n=at + 2)} · {chip.title}") for chip in told]
+    return chips
+
+
+def _told(parsed: ParsedQuery, untold: Set[str], url: Callable[[str], str], t: Words) -> list[Chip]:
+    """A chip a piece; other readings of the text stand at the piece that they read differently, or at the last."""
+    told = [piece for piece in parsed.pieces if piece.kind not in untold]
     chips = []
     for piece in told:
+        others = [one for one in parsed.alternatives if _piece_of(one, told) is piece]
+        links = tuple(Link(word(one.label, t), url(one.text)) for one in others)
         title = t.maybe(
             f"facet_{FACET_FIELDS.get(piece.field, piece.field)}", t.maybe(f"chip_{piece.kind}", piece.kind)
         )
-        label = (
-            ", ".join(word(value, t) for value in piece.values)
-            if piece.kind == "facet" and piece.values
-            else piece.label
-        )
-        last = alternatives if piece is told[-1] else ()
-        chips.append(Chip(piece.kind, title, label, state.url(q=parsed.without_piece(piece)), "", last))
+        chips.append(Chip(piece.kind, title, _label(piece, t), url(parsed.without_piece(piece)), "", links))
     return chips
+
+
+def _label(piece: Piece, t: Words) -> str:
+    """What the parser calls it, in the interface's language; the chip's title says the rest."""
+    if piece.values:
+        said = ", ".join(word(value, t) for value in piece.values)
+        return said if piece.kind == "facet" else said + piece.label.removeprefix(" / ".join(piece.values))
+    for pattern, key in _SAID.items():
+        if found := re.fullmatch(pattern, piece.label):
+            return t(key, rest=found[1])
+    return piece.label
+
+
+def _piece_of(reading: Alternative, pieces: Sequence[Piece]) -> Piece | None:
+    """The piece that was read one way of two: it holds the other among its values, or else it is a “then”."""
+    held = (piece for piece in pieces if reading.label in piece.values)
+    steps = (piece for piece in pieces if piece.kind == "then")
+    return next(chain(held, steps, reversed(pieces)), None)
 
 
 def _pictures(state: PageState, t: Words) -> list[Chip]:

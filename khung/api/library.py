@@ -1,11 +1,19 @@
 """The library as people see it: the ledger's stages of every video folded into one state."""
 
+from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass
+from urllib.parse import urlencode
 
-from khung.api.schemas import LibraryVideoOut, StageOut
+from khung.api import present
+from khung.api.schemas import LibraryVideoOut, StageOut, VideoOut
 from khung.api.service import Service
 from khung.errors import SearchUnavailable
 from khung.stores import STAGES, LedgerEntry
+from khung.text import fold, norm
+
+STATES = ("failed", "running", "waiting", "preview", "linked", "searchable")  # what needs eyes comes first
+PER_PAGE = 100
 
 
 def library_videos(service: Service) -> list[LibraryVideoOut]:
@@ -13,16 +21,68 @@ def library_videos(service: Service) -> list[LibraryVideoOut]:
     by_video: dict[str, list[LedgerEntry]] = {}
     for entry in service.ledger.find():
         by_video.setdefault(entry.video_id, []).append(entry)
-    searchable = _searchable(service)
+    searchable = _names(service).keys()
     return [_video(name, by_video.get(name, []), name in searchable) for name in sorted(by_video.keys() | searchable)]
 
 
-def _searchable(service: Service) -> set[str]:
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """A page of the library: the videos that are asked for, what the snapshot knows of them, and how many are in each state."""
+
+    entries: list[LibraryVideoOut]
+    known: dict[str, VideoOut]
+    counts: dict[str, int]
+    total: int  # that are asked for, on all pages
+    state: str
+    name: str
+    page: int
+
+    def url(self, **changes: object) -> str:
+        values = {"state": self.state, "name": self.name, "page": 1} | changes
+        kept = {key: value for key, value in values.items() if value not in ("", 1)}
+        return "/library" + ("?" + urlencode(kept) if kept else "")
+
+    @property
+    def next_url(self) -> str:
+        return self.url(page=self.page + 1) if self.total > self.page * PER_PAGE else ""
+
+    @property
+    def previous_url(self) -> str:
+        return self.url(page=self.page - 1) if self.page > 1 else ""
+
+
+def shelf_of(service: Service, state: str, name: str, page: int) -> Shelf:
+    """The videos in `state` (all when empty) whose name holds `name`, whatever its marks."""
+    every = library_videos(service)
+    counts = Counter(entry.state for entry in every)
+    known = _names(service)
+    asked = [
+        entry
+        for entry in every
+        if state in ("", entry.state)
+        and fold(norm(name)) in fold(norm(f"{entry.video_id} {known.get(entry.video_id, '')}"))
+    ]
+    shown = asked[(page - 1) * PER_PAGE : page * PER_PAGE]
+    told = _known(service, [entry.video_id for entry in shown])
+    states = {one: counts[one] for one in STATES if counts[one] or one == state}
+    return Shelf(shown, told, states, len(asked), state, name, page)
+
+
+def _names(service: Service) -> dict[str, str]:
     try:
         with service.serving.borrow() as here:
-            return {video.video_id for video in here.snapshot.records.videos()}
+            return {video.video_id: video.source_name for video in here.snapshot.records.videos()}
     except SearchUnavailable:
-        return set()
+        return {}  # nothing published yet: the table still tells what is under way
+
+
+def _known(service: Service, ids: list[str]) -> dict[str, VideoOut]:
+    try:
+        with service.serving.borrow() as here:
+            videos = {video.video_id: video for video in here.snapshot.records.videos()}
+            return {name: present.video(videos[name], here.gist(name)) for name in ids if name in videos}
+    except SearchUnavailable:
+        return {}
 
 
 def _video(video_id: str, entries: Iterable[LedgerEntry], searchable: bool) -> LibraryVideoOut:

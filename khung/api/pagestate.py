@@ -13,7 +13,8 @@ from khung.api.schemas import FACET_FIELDS, MAX_DEPTH, MAX_QUERY, MAX_STEPS, Sea
 from khung.errors import QueryError
 from khung.timecode import parse_ms
 
-PAGE_SIZE = 100
+PAGE_SIZE = 200
+PER_GROUP = 12  # of one video, when results are grouped by video: many videos are seen at once
 FILTERS = ("video", "not_video", "object", "not_object", *(name for name in FACET_FIELDS if name != "object"))
 
 
@@ -70,6 +71,8 @@ class PageState(BaseModel):
         values["then"] = [text for text in self.then if clean(text)]
         values["from_ms"] = parse_ms(self.time_from) if self.time_from.strip() else None
         values["to_ms"] = parse_ms(self.time_to) if self.time_to.strip() else None
+        if self.group and len(self.video) != 1:
+            values["per_video"] = PER_GROUP
         try:
             return SearchIn(**values, limit=PAGE_SIZE, offset=(self.page - 1) * PAGE_SIZE)
         except ValidationError as error:
@@ -79,7 +82,7 @@ class PageState(BaseModel):
 
     def question_fields(self) -> list[tuple[str, str]]:
         """The question as `/v1/search` takes it: times in milliseconds, nothing of the screen."""
-        values = self.question().model_dump(exclude={"limit", "offset"}, exclude_defaults=True)
+        values = self.question().model_dump(exclude={"limit", "offset", "per_video"}, exclude_defaults=True)
         return [
             (name, str(one))
             for name, value in values.items()
@@ -102,6 +105,10 @@ class PageState(BaseModel):
 
     def toggling(self, name: str, value: str) -> str:
         return self.removing(name, value) if value in getattr(self, name) else self.adding(name, value)
+
+    def with_step(self, at: int, text: str) -> str:
+        """The step `at` (0 is the first after the question) with another text."""
+        return self.url(then=[text if n == at else kept for n, kept in enumerate(self.then)])
 
     def only_video(self, video_id: str) -> str:
         return self.url(video=[video_id], not_video=[], group="")

@@ -26,7 +26,8 @@ def environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    env.filters |= {"marked": marked, "short_time": short_time, "clock": clock, "shares": shares}
+    env.tests["shows"] = shows
+    env.filters |= {"marked": marked, "short_time": short_time, "clock": clock, "tenths": tenths, "shares": shares}
     env.globals |= {"static": static, "caption": caption}
     return env
 
@@ -40,6 +41,11 @@ def static(name: str) -> str:
     """The address of a static file; it changes with the content."""
     digest = hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:12]
     return f"/static/{name}?v={digest}"
+
+
+def shows(text: str, terms: frozenset[str]) -> bool:
+    """Whether `marked` would mark anything."""
+    return any(fold(norm(match[0])) in terms for match in _WORD.finditer(str(text)))
 
 
 def marked(text: str, terms: frozenset[str]) -> Markup:
@@ -64,6 +70,11 @@ def short_time(timecode: str) -> str:
 
 def clock(ms: int) -> str:
     return short_time(format_ms(ms))
+
+
+def tenths(ms: int) -> str:
+    """`5250` → `0:05.2`: for what may be shorter than a second."""
+    return format_ms(ms)[:-2]
 
 
 def shares(hit: Any) -> list[tuple[str, float, float]]:

@@ -9,6 +9,7 @@ from playwright.sync_api import Page, expect
 from khung.api.app import create_app
 from khung.settings import ContestSettings
 from tests.contest.dres_server import DresServer, Fault
+from tests.support.screen import check_with_axe, until
 from tests.support.served import served
 from tests.support.small_home import ColourEmbedder
 
@@ -84,6 +85,149 @@ def test_by_keys_and_through_a_reload(page: Page, arena, dres):
     expect(page.locator("[data-picks] li")).to_have_count(0)
 
 
+def test_without_a_mouse_from_login_to_verdict(page: Page, arena, dres):
+    """Every key of the issue's journey: login, question, grid, panel, frame step, pick, verification, verdict."""
+    dres.verdicts = ["CORRECT"]
+    keys = page.keyboard
+    page.goto(f"{arena}/contest")
+    tab_to(page, "input[name=username]")
+    keys.type("thi")
+    keys.press("Tab")
+    keys.type("bí mật")
+    keys.press("Enter")
+    expect(page.locator("#task-bar")).to_contain_text("kis-1")
+    expect(page.locator("[data-evaluations]")).to_be_focused()
+    tab_to(page, ".bar nav a[href='/']")
+    keys.press("Enter")
+    expect(page.get_by_role("button", name="Đã tìm gần đây")).to_be_visible()  # the scripts listen
+    keys.press("/")
+    keys.type("văn phòng")
+    keys.press("Enter")
+    expect(page.locator(".card").first).to_be_visible()
+    keys.press("ArrowDown")
+    expect(page.locator(".card .shot").first).to_be_focused()
+    keys.press("ArrowRight")
+    keys.press("Enter")
+    expect(page.locator("#panel [data-answering]")).to_be_visible()
+    frame = int(page.locator("#frame").get_attribute("data-frame-index"))
+    expect(page.locator("[data-now-frame]")).to_have_text(f"khung {frame}")
+    keys.press("p")
+    keys.press("]")
+    expect(page.locator("[data-now-frame]")).to_have_text(f"khung {frame + 1}")
+    keys.press("]")
+    expect(page.locator("[data-now-frame]")).to_have_text(f"khung {frame + 2}")
+    keys.press("[")
+    expect(page.locator("[data-now-frame]")).to_have_text(f"khung {frame + 1}")
+    keys.press("p")
+    expect(page.locator("[data-picks] li")).to_have_count(2)
+    keys.press("Shift+S")
+    draft = page.locator("#panel .draft")
+    expect(draft).to_contain_text(re.compile(rf"khung {frame} · \d+ ms"))
+    keys.press("Escape")  # looked twice: the draft goes, the panel stays
+    expect(draft).to_have_count(0)
+    expect(page.locator("#panel")).to_be_visible()
+    keys.press("Shift+S")
+    expect(draft.locator(".primary")).to_be_focused()
+    keys.press("Enter")
+    expect(page.locator("#toast")).to_have_text("Đúng")
+    expect(page.locator("#task-bar")).to_contain_text("Đúng")
+    assert len(dres.submissions) == 1
+
+
+def tab_to(page: Page, selector: str) -> None:
+    """Where the Tab key leads, with the focus to be seen at each place."""
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement === document.body"):
+            continue  # from the last place round to the first
+        outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+        boxed = page.evaluate("document.activeElement.closest('.box, .pick') != null")
+        assert outline != "none" or boxed, page.evaluate("document.activeElement.outerHTML")
+        if page.evaluate("(selector) => document.activeElement.matches(selector)", selector):
+            return
+    pytest.fail(f"Tab never came to {selector}")
+
+
+@pytest.mark.parametrize(
+    ("verdict", "told"),
+    [("CORRECT", "Đúng"), ("WRONG", "Sai"), ("INDETERMINATE", "Chờ giám khảo"), ("UNDECIDABLE", "Không phân xử được")],
+)
+def test_every_verdict_is_shown_and_marks_the_frame(page: Page, arena, dres, verdict, told):
+    dres.verdicts = [verdict]
+    log_in(page, arena)
+    page.goto(f"{arena}/?q=văn phòng")
+    page.locator(".card .shot").first.click()
+    page.locator("#panel").get_by_role("button", name="Kiểm tra").click()
+    page.locator("#panel .draft").get_by_role("button", name="Nộp").click()
+    expect(page.locator("#toast")).to_have_text(told)
+    expect(page.locator(".card").first.locator(".answered")).to_have_text(told)
+    expect(page.locator(".answered")).to_have_count(1)
+
+
+def test_a_server_that_stumbles_logs_nobody_out(page: Page, arena, dres):
+    log_in(page, arena)
+    expect(page.locator("[data-task-name]")).to_have_text("kis-1")
+    dres.faults["getApiV2ClientEvaluationCurrentTaskByEvaluationId"] = Fault(status=500, description="<i>Ouch</i>")
+    expect(page.locator("#task-bar [data-stale]")).to_contain_text("<i>Ouch</i>")
+    expect(page.locator("[data-task-name]")).to_have_text("kis-1")
+    expect(page.locator(".login")).to_be_hidden()
+    dres.faults.clear()
+    expect(page.locator("#task-bar [data-stale]")).to_be_empty()
+
+
+def test_operators_share_the_list(page: Page, arena, dres, browser):
+    dres.verdicts = ["WRONG"]
+    log_in(page, arena)
+    page.goto(f"{arena}/?q=văn phòng")
+    page.locator(".card .shot").first.click()
+    page.locator("#panel").get_by_role("button", name="Kiểm tra").click()
+    page.locator("#panel .draft").get_by_role("button", name="Đưa vào danh sách").click()
+    expect(page.locator(".answered")).to_have_text("chưa nộp")
+    other = browser.new_context(locale="vi-VN").new_page()
+    log_in(other, arena)
+    row = other.locator("[data-answers] tr")
+    expect(row).to_contain_text("chưa nộp")
+    row.get_by_role("button", name="Nộp").click()
+    expect(other.locator("[data-answers]")).to_contain_text("Sai")
+    expect(page.locator(".answered")).to_have_text("Sai")
+    page.locator("#panel").get_by_role("button", name="Kiểm tra").click()
+    expect(page.locator("#panel .draft")).to_contain_text("Đội đã nộp đúng câu này.")
+    other.context.close()
+
+
+def test_a_contest_s_names_are_only_text(page: Page, arena, dres):
+    attack = "<img src=x onerror=\"document.title='owned'\">"
+    dres.task = dres.task | {"name": attack}
+    log_in(page, arena)
+    expect(page.locator("[data-task-name]")).to_have_text(attack)
+    expect(page.locator("#task-bar")).to_contain_text(attack)
+    assert page.title() != "owned"
+    assert page.locator("img[onerror]").count() == 0
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious_in_the_contest(page: Page, arena, dres, scheme):
+    dres.verdicts = ["WRONG", "CORRECT"]
+    page.emulate_media(color_scheme=scheme)
+    page.goto(f"{arena}/contest")
+    expect(page.locator(".login")).to_be_visible()
+    check_with_axe(page)
+    log_in(page, arena)
+    page.goto(f"{arena}/?q=văn phòng")
+    for nth in range(2):
+        page.locator(".card .shot").nth(nth).click()
+        page.locator("#panel").get_by_role("button", name="Kiểm tra").click()
+        page.locator("#panel .draft").get_by_role("button", name="Nộp").click()
+        expect(page.locator(".answered")).to_have_count(nth + 1)
+    page.locator("#panel").get_by_role("button", name="Kiểm tra").click()
+    expect(page.locator("#panel .draft .notices")).to_be_visible()
+    until(page, "!document.querySelector('#toast.on')")
+    check_with_axe(page)
+    page.goto(f"{arena}/contest")
+    expect(page.locator("[data-answers]")).to_contain_text("Sai")
+    check_with_axe(page)
+
+
 def test_questions_have_a_text(page: Page, arena, dres):
     dres.task = dres.task | {"name": "qa-1", "taskGroup": "QA", "taskType": "VQA"}
     dres.verdicts = ["INDETERMINATE"]
@@ -114,6 +258,36 @@ def test_what_the_server_refuses_is_shown(page: Page, arena, dres):
     dres.faults.clear()
     page.locator("[data-answers]").get_by_role("button", name="Gỡ").click()
     expect(page.locator("[data-answers]")).to_contain_text("Chưa có câu trả lời nào")
+
+
+def test_an_answer_file_from_the_results_needs_no_server(page: Page, home):
+    """The qualifier of the AI Challenge: kis, qa and trake as CSV, refused before the organisers would."""
+    mine = home.model_copy(update={"contest": ContestSettings(rules="aic")})
+    with served(create_app(mine, embedder=ColourEmbedder())) as address:
+        page.goto(f"{address}/?q=văn phòng")
+        expect(page.locator(".bar nav")).not_to_contain_text("Thi đấu")
+        assert csv_of(page, "query-1-kis")[0].startswith("googlework_short,")
+        rows = csv_of(page, "query-2-qa", "Năm người, một xe")
+        assert rows[0].endswith(',"Năm người, một xe"')
+        page.goto(f"{address}/?q=phố&then=văn phòng&video=googlework_short")
+        name, first, second = csv_of(page, "query-3-trake")[0].split(",")
+        assert name == "googlework_short" and int(first) < int(second)
+        page.fill(".aic input[name=name]", "query 4")
+        page.locator(".aic button").click()
+        assert page.eval_on_selector(".aic input[name=name]", "box => box.validity.patternMismatch")
+        page.goto(f"{address}/video/googlework_short")
+        with page.expect_download() as got:
+            page.get_by_role("link", name="map-keyframes").click()
+        assert got.value.path().read_text().startswith("n,pts_time,fps,frame_idx\n1,0.0,")
+
+
+def csv_of(page: Page, name: str, answer: str = "") -> list[str]:
+    page.fill(".aic input[name=name]", name)
+    page.fill(".aic input[name=answer]", answer)
+    with page.expect_download() as got:
+        page.locator(".aic button").click()
+    assert got.value.suggested_filename == f"{name}.csv"
+    return got.value.path().read_text("utf-8").splitlines()
 
 
 def test_logged_out_operators_are_shown_the_way(page: Page, arena):

@@ -1,30 +1,13 @@
 """The search screen in a real browser: asking, looking closer, keys only, state in the address, no script needed."""
 
 import re
-import time
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
+from tests.support.screen import SHIFT, ask, settled, until
+
 pytestmark = pytest.mark.browser
-
-
-def ask(page: Page, text: str) -> None:
-    page.fill("#ask input[name=q]", text)
-    page.press("#ask input[name=q]", "Enter")
-    expect(page.locator("#count")).to_be_visible()
-
-
-def until(page: Page, condition: str, arg: object = None, seconds: float = 60) -> None:
-    """Asks through the debugger again and again: the page's policy forbids Playwright's own way of waiting."""
-    deadline = time.monotonic() + seconds
-    while not page.evaluate(condition, arg):
-        assert time.monotonic() < deadline, condition
-        page.wait_for_timeout(50)
-
-
-def settled(page: Page) -> None:
-    until(page, "!document.body.classList.contains('busy')")
 
 
 def test_from_the_first_page_to_results(page: Page):
@@ -54,15 +37,7 @@ def test_results_come_within_a_second(page: Page):
 
 def test_thumbnails_move_nothing(page: Page):
     page.goto("/?q=người")
-    shift = page.evaluate(
-        """() => new Promise((resolve) => {
-            let sum = 0;
-            new PerformanceObserver((list) => list.getEntries().forEach((e) => e.hadRecentInput || (sum += e.value)))
-                .observe({ type: "layout-shift", buffered: true });
-            setTimeout(() => resolve(sum), 800);
-        })"""
-    )
-    assert shift < 0.02
+    assert page.evaluate(SHIFT) < 0.02
     assert page.locator(".card img[loading=lazy]").count() > 0
 
 
@@ -339,7 +314,7 @@ def test_english_and_light_or_dark_are_remembered(page: Page):
     expect(page.locator("html")).to_have_attribute("data-theme", theme)
 
 
-def test_a_degraded_answer_says_so(page: Page, site):
+def test_a_whole_answer_warns_of_nothing(page: Page):
     page.goto("/?q=phố")
     assert page.locator(".banner").count() == 0
 
@@ -364,6 +339,10 @@ def test_without_scripts(browser, site):
     page.go_back()
     page.locator(".facets a").first.click()
     assert "object=" in page.url
+    page.fill("#steps .step:visible input", "người")
+    page.click("#ask button.primary")
+    expect(page.locator(".chain").first).to_be_visible()
+    expect(page.locator("#steps .step:visible")).to_have_count(2)  # the next one stands ready
     context.close()
 
 

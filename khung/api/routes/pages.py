@@ -1,16 +1,17 @@
 """The screens for people. Whole pages, rendered on the server; the scripts only put their parts in place without a reload."""
 
 from itertools import groupby
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import anyio
 from fastapi import APIRouter, Depends, Path, Query, Request, UploadFile
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from pydantic import ValidationError
 
 from khung.api import present
 from khung.api.chips import Link, chips_of, facets_of, word
 from khung.api.contest import Booth, booth_of
-from khung.api.library import library_videos
+from khung.api.library import STATES, shelf_of
 from khung.api.pagestate import PAGE_SIZE, PageState
 from khung.api.problems import Problem
 from khung.api.routes.search import keep_query_image
@@ -20,6 +21,7 @@ from khung.errors import NotFound, SearchUnavailable
 from khung.records import FrameRecord, frame_id
 from khung.search.engine import SearchResult
 from khung.search.query import parse
+from khung.stores import STAGES
 from khung.text import fold, tokens
 from khung.web.render import render
 from khung.web.strings import Words, choose_language
@@ -82,17 +84,16 @@ def video_page(request: Request, video_id: InPath, state: State, service: Asked)
 
 
 @router.get("/library")
-def library_page(request: Request, service: Asked) -> Response:
+def library_page(
+    request: Request,
+    service: Asked,
+    state: Annotated[Literal["", *STATES], Query()] = "",
+    name: Annotated[str, Query(max_length=200)] = "",
+    at: Annotated[int, Query(alias="page", ge=1, le=10**5)] = 1,
+) -> Response:
     """Every file that was given, with its state."""
-    names = {}
-    try:
-        with service.serving.borrow() as here:
-            for video in here.snapshot.records.videos():
-                names[video.video_id] = present.video(video, here.gist(video.video_id))
-    except SearchUnavailable:
-        pass  # nothing published yet: the table still tells what is under way
-    entries = library_videos(service)
-    return page(request, "library.html", here="library", entries=entries, known=names, inbox=service.inbox.waiting())
+    shelf = shelf_of(service, state, name.strip(), at)
+    return page(request, "library.html", here="library", shelf=shelf, stage_names=STAGES, inbox=service.inbox.waiting())
 
 
 @router.post("/library")
@@ -140,7 +141,8 @@ def page(
         theme=theme if theme in ("light", "dark") else "",
         home_url="/",
         contest=request.app.state.booth is not None,
-        rules=request.app.state.service.settings.contest.rules if request.app.state.booth else "",
+        rules=request.app.state.service.settings.contest.rules,
+        seated=request.app.state.booth is not None and "contest" in request.cookies,
         other_language=other,
         other_language_url=str(request.url.include_query_params(ui=other).replace(scheme="", netloc="")),
         **values,
@@ -153,9 +155,21 @@ def page(
 
 def problem_page(request: Request, problem: Problem) -> HTMLResponse:
     """A problem as a page."""
-    answer = page(request, "problem.html", problem=problem)
+    kind = problem.type.rpartition(":")[2].replace("-", "_")
+    title = words_of(request).maybe(f"problem_{kind}", problem.title)
+    answer = page(request, "problem.html", state=_asked(request), problem=problem, problem_title=title)
     answer.status_code = problem.status
     return answer
+
+
+def _asked(request: Request) -> PageState:
+    """What the address asks, so that nothing typed is lost by a problem; nothing when that is what the problem is."""
+    query = request.query_params
+    lists = {name for name, field in PageState.model_fields.items() if isinstance(field.default, list)}
+    try:
+        return PageState.model_validate({name: query.getlist(name) if name in lists else query[name] for name in query})
+    except ValidationError:
+        return PageState()
 
 
 def words_of(request: Request) -> Words:

@@ -25,11 +25,12 @@ export function setUpContest() {
 export function setUpAnswering() {
   showSeat();
   showPicks();
+  markAnswered();
 }
 
 export const CONTEST = {
   "contest-logout": async () => { if (await call("POST", "logout")) location.reload(); },
-  "contest-pick": () => changePicks([...picks, pickNow()]),
+  "contest-pick": () => pick(),
   "contest-unpick": (button) => changePicks(picks.filter((_, at) => at !== Number(button.dataset.at))),
   "contest-check": () => check(),
   "contest-keep": () => keep(),
@@ -37,9 +38,26 @@ export const CONTEST = {
   "contest-drop": async (button) => { if (await call("DELETE", `answers/${button.dataset.id}`)) look(); },
 };
 
-export function check() {
+const answering = () => {
   const box = find("[data-submit] [data-answering]");
-  if (!box || box.hidden) return false;
+  return box && !box.hidden ? box : null;
+};
+
+export function pick() {
+  if (!answering()) return false;
+  changePicks([...picks, pickNow()]);
+}
+
+// An open draft is closed before anything else is. Whether there was one.
+export function dismiss() {
+  const draft = find("[data-contest-draft] .draft");
+  draft?.remove();
+  return Boolean(draft);
+}
+
+export function check() {
+  const box = answering();
+  if (!box) return false;
   const kind = box.querySelector("[data-kind]").value;
   const text = box.querySelector("[data-text]").value;
   const chosen = picks.length || (kind === "QA" && now.rules === "vbs") ? picks : [pickNow()];
@@ -76,12 +94,12 @@ async function send(button) {
   const again = button.dataset.again === "yes" || button.textContent === words("contest_send_again");
   const told = entry && (await call("POST", `answers/${entry.id}/send`, { again }));
   button.disabled = false;
-  if (told) finish(known(`verdict_${told.verdict}`, told.message));
+  if (told) finish(known(`verdict_${told.verdict}`, told.message), { CORRECT: "good", WRONG: "bad" }[told.verdict]);
   else look();
 }
 
-function finish(text) {
-  toast(text);
+function finish(text, tone) {
+  toast(text, tone);
   changePicks([]);
   document.querySelectorAll("[data-contest-draft]").forEach((place) => place.replaceChildren());
   look();
@@ -91,14 +109,16 @@ function finish(text) {
 
 async function look() {
   const answer = await request("GET", "/v1/contest/now");
-  if (!answer) return;
-  now = answer.ok ? { ...answer.told, at: performance.now() } : null;
-  if (answer.status === 502) problem(answer.told);
+  const out = !answer || answer.status >= 500; // what was last heard stays: a server that stumbles logs nobody out
+  if (answer?.ok) now = { ...answer.told, at: performance.now() };
+  else if (!out) now = null;
+  showStale(out ? complaint(answer?.told ?? { detail: words("offline") }) : "");
   if (!picks.length) picks = stored();
   showSeat();
   showPicks();
   showTask();
   showAnswers();
+  markAnswered();
 }
 
 async function call(method, path, body) {
@@ -118,7 +138,11 @@ async function onSubmit(event) {
   const form = event.target;
   if (form.matches("[data-contest-login]")) {
     event.preventDefault();
-    if (await call("POST", "login", Object.fromEntries(new FormData(form)))) { form.reset(); look(); loadEvaluations(); }
+    if (await call("POST", "login", Object.fromEntries(new FormData(form)))) {
+      form.reset();
+      await look();
+      find("[data-evaluations]")?.focus(); // the form with the focus is gone
+    }
   } else if (form.matches("[data-contest-text]")) {
     event.preventDefault();
     verify({ kind: "QA", text: new FormData(form).get("text"), picks: [] }, find("#contest [data-contest-draft]"));
@@ -167,10 +191,34 @@ function kindOf({ group, type, name }) {
   return ["TRAKE", "AVS", "QA"].find((kind) => told.includes(kind)) ?? "KIS";
 }
 
+function showStale(reason) {
+  const place = bar().querySelector("[data-stale]");
+  const text = reason && now ? words("contest_stale", { reason }) : "";
+  if (place.textContent !== text) place.textContent = text; // an alert is read out once, not at every look
+  bar().classList.toggle("stale", Boolean(text));
+  const login = find("[data-contest-login] .reason");
+  if (login && reason && !now) login.textContent = reason;
+}
+
+// What the team has answered to this task, on the frames of the grid.
+function markAnswered() {
+  const told = new Map();
+  for (const entry of now?.task ? now.entries : [])
+    for (const frame of entry.frames) told.set(`${entry.video_id}/${frame}`, entry);
+  for (const card of document.querySelectorAll("#main .card")) {
+    const entry = told.get(card.dataset.frame);
+    const text = entry ? known(`verdict_${entry.verdict}`, words(`contest_state_${entry.state}`)) : "";
+    const mark = card.querySelector(".answered");
+    if ((mark?.textContent ?? "") === text) continue;
+    mark?.remove();
+    if (text) card.append(Object.assign(make("span", text), { className: `answered ${entry.verdict || entry.state}` }));
+  }
+}
+
 function showTask() {
   const task = now?.task;
-  bar().hidden = !task;
-  bar().querySelector("[data-name]").textContent = task?.name ?? "";
+  bar().hidden = !now;
+  bar().querySelector("[data-name]").textContent = task?.name ?? words(now?.evaluation_id ? "contest_no_task" : "contest_choose");
   const verdicts = (now?.entries ?? []).filter((entry) => entry.verdict).map((entry) => known(`verdict_${entry.verdict}`, entry.verdict));
   bar().querySelector("[data-verdicts]").textContent = verdicts.join(" · ");
   bar().classList.toggle("solved", (now?.entries ?? []).some((entry) => entry.verdict === "CORRECT"));

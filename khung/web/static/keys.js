@@ -1,7 +1,8 @@
 // The keyboard, from query to answer. A key means nothing while someone types, and nothing with Ctrl, Alt or Meta.
-import { check } from "./contest.js";
+import { check, dismiss, pick } from "./contest.js";
 import { addStep } from "./form.js";
 import { current, neighbourCard, setCurrent } from "./grid.js";
+import { showHistory } from "./history.js";
 import { visit } from "./navigate.js";
 import { closePanel, copyTimecode, isOpen, openedFrame, openFrame } from "./panel.js";
 import { step, togglePlay } from "./player.js";
@@ -13,12 +14,14 @@ const KEYS = {
   "/": () => focusQuery(),
   "?": () => document.getElementById("help").showModal(),
   "t": () => addStep(),
+  "h": () => showHistory(),
   "s": () => act("similar"),
   "x": () => act("exclude"),
   "+": () => act("more"),
   "=": () => act("more"),
   "-": () => act("less"),
   "c": () => openedFrame() && copyTimecode(),
+  "p": () => pick(),
   "[": () => step(-1),
   "]": () => step(1),
   " ": () => play(),
@@ -50,8 +53,11 @@ function leaveByArrow(event) {
 
 function escape(event) {
   if (document.querySelector("dialog[open]")) return;
-  if (typing(event.target)) event.target.blur();
-  else closePanel();
+  if (typing(event.target)) {
+    event.preventDefault(); // a search box would lose what was typed
+    event.target.blur();
+  }
+  else if (!dismiss()) closePanel();
 }
 
 function move(key) {
@@ -79,7 +85,7 @@ function act(name) {
 }
 
 function focusQuery() {
-  const box = document.querySelector("#ask input[name=q]");
+  const box = document.querySelector("#ask input[name=q], .shelf-bar input[type=search]");
   if (!box) return false;
   box.focus();
   box.select();

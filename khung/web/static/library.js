@@ -8,7 +8,6 @@ export function setUpLibrary() {
   const zone = document.querySelector("[data-drop-videos]");
   if (!zone) return;
   zone.querySelector("input[type=file]").addEventListener("change", sendChosen);
-  zone.querySelector("button").hidden = true; // choosing is sending
   for (const kind of ["dragover", "dragleave", "drop"])
     document.addEventListener(kind, (event) => {
       event.preventDefault();
@@ -46,7 +45,9 @@ async function send(file) {
 async function lookAgain() {
   if (document.hidden) return;
   const page = await getPage(location.href).catch(() => null);
-  const fresh = page?.getElementById("videos");
-  const shown = document.getElementById("videos");
-  if (fresh && fresh.innerHTML !== shown.innerHTML && !shown.contains(document.activeElement)) shown.replaceWith(document.adoptNode(fresh));
+  for (const id of ["states", "videos"]) {
+    const fresh = page?.getElementById(id);
+    const shown = document.getElementById(id);
+    if (fresh && fresh.innerHTML !== shown.innerHTML && !shown.contains(document.activeElement)) shown.replaceWith(document.adoptNode(fresh));
+  }
 }

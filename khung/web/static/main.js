@@ -2,8 +2,10 @@
 import { CONTEST, setUpAnswering, setUpContest } from "./contest.js";
 import { addStep, removeStep, setUpForm } from "./form.js";
 import { setUpGrid } from "./grid.js";
+import { closeHistory, forget, showHistory } from "./history.js";
 import { onKey } from "./keys.js";
 import { setUpLibrary } from "./library.js";
+import { setUpMore } from "./more.js";
 import { intercept, onPage } from "./navigate.js";
 import { centreStrip, closePanel, copyLink, copyTimecode, openFromAddress, openFrame } from "./panel.js";
 import { setUpPlayer, step, toMoment } from "./player.js";
@@ -18,6 +20,9 @@ const DO = {
   "close-help": () => help.close(),
   "add-step": addStep,
   "remove-step": removeStep,
+  "history": showHistory,
+  "close-history": closeHistory,
+  "forget": forget,
   "close-panel": closePanel,
   "copy-timecode": copyTimecode,
   "copy-link": copyLink,
@@ -47,6 +52,7 @@ new ResizeObserver(() => document.documentElement.style.setProperty("--top", `${
 onPage(() => {
   setUpForm();
   setUpGrid();
+  setUpMore();
   setUpPlayer(document.getElementById("frame"));
   setUpAnswering();
   centreStrip(document.getElementById("frame"));

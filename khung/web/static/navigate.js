@@ -44,6 +44,7 @@ function show(page) {
   document.title = page.title;
   for (const part of ["#desk", "#ask", ".bar"])
     document.querySelector(part).replaceWith(document.adoptNode(page.querySelector(part)));
+  document.querySelector("dialog[open]")?.close();
   scrollTo(0, 0);
   setUps.forEach((setUp) => setUp());
   announce();

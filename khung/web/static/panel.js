@@ -15,12 +15,16 @@ export const openedFrame = () => document.getElementById("frame");
 export async function openFrame(href, { push = true, play = false } = {}) {
   running?.abort();
   const mine = (running = new AbortController());
+  document.body.classList.add("opening");
   try {
     const page = await getPage(href, mine.signal);
+    document.body.classList.remove("opening");
     await show(page.getElementById("frame"), push);
     if (play) togglePlay();
   } catch (error) {
-    if (error.name !== "AbortError") toast(words("offline"));
+    if (error.name === "AbortError") return; // another frame is on its way
+    document.body.classList.remove("opening");
+    toast(words("offline"));
   }
 }
 
@@ -50,8 +54,20 @@ export async function copyTimecode() {
 export const copyLink = (button) => copy(new URL(button.dataset.link, location.href).href);
 
 async function copy(text) {
-  await navigator.clipboard.writeText(text);
-  toast(`${words("copied")}: ${text}`);
+  const done = await (navigator.clipboard?.writeText(text).then(() => true, () => false) ?? copiedByHand(text));
+  toast(`${words(done ? "copied" : "copy_yourself")}: ${text}`);
+}
+
+// Browsers lend the clipboard only to https and to this machine; a khung in the house is often neither.
+function copiedByHand(text) {
+  const box = Object.assign(document.createElement("textarea"), { value: text, className: "hidden" });
+  const focused = document.activeElement;
+  document.body.append(box);
+  box.select();
+  const done = document.execCommand("copy");
+  box.remove();
+  focused?.focus({ preventScroll: true });
+  return done;
 }
 
 async function show(frame, push) {

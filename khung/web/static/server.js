@@ -3,6 +3,7 @@
 
 export async function getPage(url, signal) {
   const answer = await fetch(url, { headers: { Accept: "text/html" }, signal });
+  if (new URL(answer.url).pathname === "/login") location.reload(); // the key or the session is over
   return new DOMParser().parseFromString(await answer.text(), "text/html");
 }
 

@@ -6,9 +6,10 @@ export function words(key, values = {}) {
 }
 
 let hiding;
-export function toast(text) {
+export function toast(text, tone = "") {
   const place = document.getElementById("toast");
   place.textContent = text;
+  place.className = `toast ${tone}`;
   place.classList.add("on");
   clearTimeout(hiding);
   hiding = setTimeout(() => place.classList.remove("on"), 2200);

@@ -23,7 +23,7 @@ from khung.stores import records_duckdb, tables, text_tantivy, vectors_build, ve
 from khung.stores.durable import sync_file, sync_folder
 from khung.stores.ledger_sqlite import utc_now
 from khung.stores.vectors_build import Fast, IndexPolicy
-from khung.text.fields import TEXT_VERSION, fields
+from khung.text.fields import FACETS, TEXT_VERSION, fields
 
 ASIDE = ".aside"
 
@@ -222,7 +222,10 @@ def text_fields(record: FrameRecord) -> dict[str, str]:
     """What both text engines index of a record."""
     captions = record.description.captions
     shown = "\n".join(line.text for line in record.screen_text)
-    return fields(captions.get("vi", ""), captions.get("en", ""), shown)
+    words = fields(captions.get("vi", ""), captions.get("en", ""), shown)
+    return words | {
+        FACETS: "\n".join(f"{name}={' '.join(value.split())}" for name, value in records_duckdb.facets_of(record))
+    }
 
 
 def _hashed(folder: Path) -> tuple[SealedFile, ...]:

@@ -192,6 +192,22 @@ class TextIndex(Protocol):
         """`(scores, ids)` of the same hits in the same order, as columns and without terms: for ranking thousands."""
         ...
 
+    def facets(
+        self, clauses: Sequence["TextClause"], *, allowed: np.ndarray | None = None
+    ) -> dict[str, dict[str, int]]:
+        """name → value → documents, over every document that a clause finds (all documents without clauses); the most frequent
+        value first, ties by value. `allowed` as in `search`."""
+        ...
+
+    def highlight(self, clauses: Sequence["TextClause"], vector_ids: Sequence[int]) -> list[dict[str, tuple[int, ...]]]:
+        """For each document: field → the places of the words that the clauses found, ascending; only the fields of
+        `khung.text.fields.WORD_FIELDS`, whose places are those of the caption's tokens. Raises NotFound."""
+        ...
+
+    def suggest(self, field: str, prefix: str, *, limit: int) -> list[tuple[str, int]]:
+        """The terms of a field that begin with `prefix`, with their documents; the most frequent first, ties by term."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class TextClause:

@@ -70,6 +70,13 @@ def row_of(record: FrameRecord) -> FrameRow:
     )
 
 
+def facets_of(record: FrameRecord) -> list[tuple[str, str]]:
+    """`(facet, value)` as they are counted: `unknown` is no value of a scalar."""
+    row = row_of(record)
+    several = [(name, word) for name in LISTS for word in getattr(row, name)]
+    return several + [(name, word) for name in SCALARS if (word := getattr(row, name)) not in ("unknown", "")]
+
+
 def _words(words: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(words))
 

@@ -74,6 +74,15 @@ class _WhenAsked:
     ) -> tuple[np.ndarray, np.ndarray]:
         return self._ask(lambda index: index.best(clauses, limit=limit, allowed=allowed))
 
+    def facets(self, clauses: Sequence[TextClause], *, allowed: np.ndarray | None = None) -> dict[str, dict[str, int]]:
+        return self._ask(lambda index: index.facets(clauses, allowed=allowed))
+
+    def highlight(self, clauses: Sequence[TextClause], vector_ids: Sequence[int]) -> list[dict[str, tuple[int, ...]]]:
+        return self._ask(lambda index: index.highlight(clauses, vector_ids))
+
+    def suggest(self, field: str, prefix: str, *, limit: int) -> list[tuple[str, int]]:
+        return self._ask(lambda index: index.suggest(field, prefix, limit=limit))
+
     def ids(self) -> np.ndarray:
         return self._ask(lambda index: index.ids())
 

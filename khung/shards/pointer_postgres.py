@@ -6,8 +6,7 @@ Read it from the primary: a replica may lag. The files that it names are brought
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
-from khung.errors import PublishConflict
-from khung.shards.pointer import ANY, Move, Pointer
+from khung.shards.pointer import ANY, Move, Pointer, check_expected
 from khung.stores.postgres import Postgres
 
 if TYPE_CHECKING:
@@ -36,10 +35,7 @@ class PostgresPointer:
             old = _read(db)
             if old.current == snapshot_id:
                 return old  # also when the answer to our own commit was lost and the work is repeated
-            if expect not in (ANY, old.current):
-                raise PublishConflict(
-                    f"Another snapshot ({old.current}) went into service meanwhile.", cure="Publish again on top of it."
-                )
+            check_expected(old, expect)
             db.execute(
                 "INSERT INTO pointer_moves (version, snapshot_id, reason) VALUES (%s, %s, %s)",
                 (old.version + 1, snapshot_id, reason),

@@ -62,12 +62,12 @@ class S3Archive:
         self._cache = Path(cache)
         self._cache_bytes = cache_bytes
         self._cache.mkdir(parents=True, exist_ok=True)
-        with _told("open the bucket"):
+        with told("open the bucket"):
             if not self._s3.bucket_exists(self._bucket):
                 self._make_bucket()
 
     def put_bytes(self, key: str, data: bytes, *, content_type: str = "application/octet-stream") -> None:
-        with _told(f"write {check_key(key)}"):
+        with told(f"write {check_key(key)}"):
             self._s3.put_object(
                 self._bucket, key, io.BytesIO(data), len(data), content_type=content_type,
                 metadata={_SHA256: hashlib.sha256(data).hexdigest()},
@@ -77,7 +77,7 @@ class S3Archive:
         check_key(key)
         with open(path, "rb") as data:
             checksum = hashlib.file_digest(data, "sha256").hexdigest()
-        with _told(f"write {key}"):
+        with told(f"write {key}"):
             self._s3.fput_object(self._bucket, key, str(path), content_type=content_type, metadata={_SHA256: checksum})
 
     def get_bytes(self, key: str) -> bytes:
@@ -92,13 +92,13 @@ class S3Archive:
             raise NotFound(f"The archive has no {key}.")
         if offset >= size:
             return io.BytesIO()
-        with _told(f"read {key}"):
+        with told(f"read {key}"):
             response = self._s3.get_object(self._bucket, key, offset=offset)
         return io.BufferedReader(_Body(response), _PIECE)  # type: ignore[return-value]
 
     def local_path(self, key: str) -> Path:
         """A checked copy in the cache; the same bytes are fetched once."""
-        with _told(f"read {check_key(key)}"):
+        with told(f"read {check_key(key)}"):
             etag = str(self._s3.stat_object(self._bucket, key).etag).strip('"')
         name = hashlib.sha256(f"{key}\n{etag}".encode()).hexdigest()[:32] + Path(key).suffix
         path = self._cache / name
@@ -118,18 +118,18 @@ class S3Archive:
 
     def size(self, key: str) -> int | None:
         try:
-            with _told(f"read {check_key(key)}"):
+            with told(f"read {check_key(key)}"):
                 return self._s3.stat_object(self._bucket, key).size
         except NotFound:
             return None
 
     def keys(self, prefix: str = "") -> Iterator[str]:
-        with _told("list keys"):
+        with told("list keys"):
             found = self._s3.list_objects(self._bucket, prefix=prefix, recursive=True)
             return iter(sorted(str(item.object_name) for item in found if not item.is_dir))
 
     def delete(self, key: str) -> None:
-        with _told(f"delete {check_key(key)}"):
+        with told(f"delete {check_key(key)}"):
             self._s3.remove_object(self._bucket, key)
 
     def _make_bucket(self) -> None:
@@ -155,7 +155,7 @@ class S3Archive:
     def _download_once(self, key: str, out: Any) -> None:
         import urllib3
 
-        with _told(f"read {check_key(key)}"):
+        with told(f"read {check_key(key)}"):
             response = self._s3.get_object(self._bucket, key)
             try:
                 promised = response.headers.get(_SHA256)
@@ -195,7 +195,7 @@ class _Body(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        with _told("read a stream"):
+        with told("read a stream"):
             data = self._response.read(len(buffer))
         buffer[: len(data)] = data
         return len(data)
@@ -208,7 +208,7 @@ class _Body(io.RawIOBase):
 
 
 @contextmanager
-def _told(what: str) -> Iterator[None]:
+def told(what: str) -> Iterator[None]:
     """The client's many errors as NotFound or StoreError."""
     import urllib3
     from minio.error import MinioException, S3Error

@@ -10,7 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 Spoil = Callable[[random.Random, str], str]
 """`(random numbers, request line) → what to do`: `` (nothing), `503`, `500`, `cut` (breaks off), `short` (a shorter body with a
-matching length), `flip` (one bit), `garbage` (something that is no JSON), `slow` (two seconds late)."""
+matching length), `flip` (one bit), `garbage` (something that is no JSON), `slow` (two seconds late), `lost`
+(done, but answered with 503)."""
 
 
 @contextmanager
@@ -48,6 +49,8 @@ def fault_proxy(port: int, spoil: Spoil, seed: int = 0) -> Iterator[int]:
             self.spoilt(what, response.status, data, headers, length)
 
         def spoilt(self, what: str, status: int, data: bytes, headers: dict[str, str], length: str | None) -> None:
+            if what == "lost":
+                return self.answer(503, b"", {})
             if what == "flip" and data:
                 data = data[:-1] + bytes([data[-1] ^ 1])
             if what == "short":

@@ -224,6 +224,44 @@ def test_migrations_go_forward_with_data_and_only_forward() -> None:
         Postgres(url, schema=schema, max_size=2)
 
 
+@pytest.mark.parametrize("version", range(1, len(migrations())))
+def test_every_older_schema_comes_forward_with_its_data(version: int) -> None:
+    """What an older khung had written is read by this one, and nothing of it changes."""
+    url, schema = servers.shared("postgres"), f"t{secrets.token_hex(6)}"
+    old = Postgres(url, schema=schema, max_size=2, migrate=False)
+    assert old.migrate(upto=version) == version
+    ledger = PostgresLedger(old)
+    ledger.claim("a" * 64, "clip.mp4", "clip")
+    ledger.put(
+        [LedgerEntry("clip", stage, "done", fingerprint=f"f-{stage}", attempt=2) for stage in ("videos", "shots")]
+    )
+    if version >= 2:
+        load_part(old, "s1", *sample())
+    before = {table: rows_of(old, table) for table in tables_of(old)}
+    old.close()
+
+    new = Postgres(url, schema=schema, max_size=2)
+    assert new.migrate() == len(migrations())
+    columns = {table: set(rows[0]) for table, rows in before.items() if rows}
+    after = {t: [{k: v for k, v in row.items() if k in columns[t]} for row in rows_of(new, t)] for t in columns}
+    assert after == {table: before[table] for table in columns}
+    assert PostgresLedger(new).get("clip")["shots"].fingerprint == "f-shots"
+    assert PostgresLedger(new).claim("a" * 64, "other.mp4", "other") == ("other", "clip")
+    assert load_part(new, "s1", *sample()) == (0 if version >= 2 else 400)
+    assert len(PostgresRecords(new, ["s1"])) == 400
+    new.close()
+
+
+def tables_of(database: Postgres) -> list[str]:
+    sql = "SELECT table_name FROM information_schema.tables WHERE table_schema = current_schema() AND table_name <> 'migrations'"
+    return sorted(row[0] for row in database.transaction(lambda db: db.execute(sql).fetchall()))
+
+
+def rows_of(database: Postgres, table: str) -> list[dict]:
+    sql = f"SELECT to_jsonb(t) FROM {table} AS t ORDER BY 1"
+    return [row[0] for row in database.transaction(lambda db: db.execute(sql).fetchall())]
+
+
 def test_many_processes_migrate_at_once() -> None:
     url, schema = servers.shared("postgres"), f"t{secrets.token_hex(6)}"
     errors: list[Exception] = []

@@ -1,12 +1,17 @@
 """Publishers that are killed, and readers that check everything they see. Run as a script by tests/faults.
 
-    killed_publishers.py publish SHELF KILLS     forks publishers one after another and kills each with SIGKILL at a random moment
-    killed_publishers.py read SHELF              reads until a line comes on stdin, then prints what it saw as JSON
+    killed_publishers.py publish SHELF KILLS FOLDER READERS
+        forks publishers one after another and kills each with SIGKILL at a random moment: KILLS times, and on until so many
+        readers have left their mark in FOLDER; prints what it did as JSON
+    killed_publishers.py read SHELF READS MARK
+        reads until a line comes on stdin, then prints what it saw as JSON; makes the file MARK after so many reads
 
-Every publisher seals and publishes generation after generation; each shard's manifest names its generation, so that a reader
-can tell a mixture. Imports come first and once: a fork costs milliseconds.
+Every publisher seals and publishes generation after generation on top of the one that it found in service, or begins anew when
+another was first. Each shard's manifest names its generation, so that a reader can tell a mixture. Imports come first and once: a
+fork costs milliseconds.
 """
 
+import contextlib
 import json
 import os
 import random
@@ -23,7 +28,7 @@ import tantivy  # noqa: F401
 from sample_frames import DIM
 from sample_shelf import make_input
 
-from khung.errors import KhungError
+from khung.errors import KhungError, PublishConflict
 from khung.shards import manifest, pointer
 from khung.shards.manifest import ShardManifest, shard_of
 from khung.shards.reader import shard_folder, verify
@@ -31,24 +36,27 @@ from khung.shards.snapshot import Snapshot, publish, read_manifest
 from khung.shards.writer import seal
 
 SHARDS = 2
-PAUSE_S = float(os.environ.get("KHUNG_TEST_READ_PAUSE_S", "0.002"))
+WHOLE_EVERY = 500  # reads that check all bytes, one that also opens the stores
 NAMES = [next(f"v{n}" for n in range(99) if shard_of(f"v{n}", SHARDS) == i) for i in range(SHARDS)]
 
 
-def generation_in_service(shelf: Path) -> int:
-    at = pointer.read(shelf)
-    return int(read_manifest(shelf, at.current).normalisers["generation"][0]) if at.current else 0
+def in_service(shelf: Path) -> tuple[str | None, int]:
+    """The snapshot and its generation."""
+    now = pointer.read(shelf).current
+    return now, int(read_manifest(shelf, now).normalisers["generation"][0]) if now else 0
 
 
 def publish_for_ever(shelf: Path) -> None:
     while True:
-        new = generation_in_service(shelf) + 1
+        now, generation = in_service(shelf)
+        new = generation + 1
         ids = [
             seal(shelf, i, [make_input(NAMES[i], 3, seed=new)], shard_count=SHARDS, embed_fingerprint="m", dim=DIM,
                  models={"generation": str(new)}).shard_id
             for i in range(SHARDS)
         ]  # fmt: skip
-        publish(shelf, ids, measure=lambda _, new=new: {"generation": (new,)})
+        with contextlib.suppress(PublishConflict):
+            publish(shelf, ids, measure=lambda _, new=new: {"generation": (new,)}, expect=now)
 
 
 def fork_publisher(shelf: Path) -> int:
@@ -61,10 +69,10 @@ def fork_publisher(shelf: Path) -> int:
     return child
 
 
-def kill_publishers(shelf: Path, kills: int) -> None:
-    random.seed(20261122)
-    killed, one_publication_s = 0, 1.0
-    for turn in range(kills):
+def kill_publishers(shelf: Path, kills: int, marks: Path, readers: int) -> None:
+    random.seed(os.getpid())
+    killed, turn, one_publication_s = 0, 0, 1.0
+    while turn < kills or len(list(marks.iterdir())) < readers:
         child = fork_publisher(shelf)
         if turn % 2 == 0:  # every other publisher comes to publish; on a busy machine the rest may die before
             one_publication_s = wait_for_publication(shelf)
@@ -72,7 +80,8 @@ def kill_publishers(shelf: Path, kills: int) -> None:
         os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
         killed += os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
-    print(json.dumps({"killed": killed, "generation": generation_in_service(shelf)}))
+        turn += 1
+    print(json.dumps({"killed": killed, "turns": turn, "generation": in_service(shelf)[1]}))
 
 
 def wait_for_publication(shelf: Path) -> float:
@@ -105,11 +114,11 @@ def read_once(shelf: Path, whole: bool) -> tuple[int, int] | None:
     return at.version, generation
 
 
-def read_until_told(shelf: Path) -> None:
+def read_until_told(shelf: Path, enough: int, mark: Path) -> None:
     seen = {"reads": 0, "whole": 0, "torn": [], "backward": 0, "generations": 0}
     last = (0, 0)
-    while not select.select([sys.stdin], [], [], PAUSE_S)[0]:
-        whole = seen["reads"] % 50 == 49
+    while not select.select([sys.stdin], [], [], 0 if last[0] else 0.05)[0]:
+        whole = seen["reads"] % WHOLE_EVERY == WHOLE_EVERY - 1
         try:
             now = read_once(shelf, whole)
         except (KhungError, AssertionError) as error:
@@ -119,15 +128,17 @@ def read_until_told(shelf: Path) -> None:
             continue
         seen["reads"] += 1
         seen["whole"] += whole
-        seen["backward"] += now < last
+        if seen["reads"] == enough:
+            mark.touch()
+        seen["backward"] += now[0] < last[0] or now[1] < last[1]
         seen["generations"] += now > last
         last = max(now, last)
     print(json.dumps(seen))
 
 
 if __name__ == "__main__":
-    role, shelf = sys.argv[1], Path(sys.argv[2])
+    role, shelf, number, marks, *rest = sys.argv[1:]
     if role == "publish":
-        kill_publishers(shelf, int(sys.argv[3]))
+        kill_publishers(Path(shelf), int(number), Path(marks), int(rest[0]))
     else:
-        read_until_told(shelf)
+        read_until_told(Path(shelf), int(number), Path(marks))

@@ -11,10 +11,10 @@ export DAGSTER_HOME := $(CURDIR)
 export DAGSTER_DISABLE_TELEMETRY := yes
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test dev serve ingest lint format bench models locks system clean
+.PHONY: help demo test dev serve ingest lint format bench bench-stores models locks system clean
 
 help:  ## explain every command
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  \033[1m%-8s\033[0m %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}'
 
 demo: $(VENV)/demo.done models  ## three bundled clips through the whole pipeline, three searches, then the web UI (SERVE=0: stop after the searches)
 	@scripts/demo.sh $(CLIPS)
@@ -41,6 +41,9 @@ format: $(VENV)/test.done  ## let ruff put the code in order
 
 bench: $(VENV)/test.done system models  ## every benchmark, each against a reference in the same run; results in bench/out
 	$(BIN)/python -m bench
+
+bench-stores: $(VENV)/test.done system  ## only the stores: sealing, a million vectors, a million captions, the servers (about a quarter of an hour)
+	$(BIN)/python -m bench stores
 
 models: $(VENV)/demo.done  ## fetch the pinned model files (hash-checked, resumable)
 	@$(BIN)/khung models pull

@@ -17,13 +17,14 @@ from khung.errors import ModelError
 from khung.records import Keyframe
 from khung.stores import LedgerEntry
 from khung.stores.library import Library, StandIns
-from khung.vision import Embedder, fallback
+from khung.vision import Embedder
+from khung.vision.fallback import Embedded, embed_each, embed_or_fall_back
 
 STOOD_IN = "stood_in"
 """The ledger's reason for a video that is done but has frames in the fallback's space."""
 
 
-def embed_frames(video_id: str, library: Library, embedder: Embedder, second: Embedder | None) -> Outcome:
+def embed_frames(video_id: str, library: Library, embedder: Embedder, fallback: Embedder | None) -> Outcome:
     """All keyframes, but for what a copy borrows. Raises ModelError when a frame finds a place in neither space."""
     frames, fingerprint = library.keyframes(video_id), embedder.fingerprint
     known = borrowed(video_id, frames, library, lambda v: dict(zip(*library.embeddings(v, fingerprint), strict=True)))
@@ -31,7 +32,7 @@ def embed_frames(video_id: str, library: Library, embedder: Embedder, second: Em
     made = Made(fingerprint, embedder.dim, dict(known))
     at = 0
     for images in images_of(library, fresh):
-        found = fallback.embed_or_fall_back(images, embedder, second)
+        found = embed_or_fall_back(images, embedder, fallback)
         part = [frame.frame_index for frame in fresh[at : at + len(images)]]
         if found.lost:
             raise ModelError(
@@ -52,7 +53,7 @@ def embed_again(video_id: str, library: Library, embedder: Embedder) -> Outcome:
     waiting = [frame for frame in frames if frame.frame_index in before]
     at = 0
     for images in images_of(library, waiting):
-        found, reasons = fallback.embed_each(images, embedder)
+        found, reasons = embed_each(images, embedder)
         part = [frame.frame_index for frame in waiting[at : at + len(images)]]
         made.first |= {part[p]: v for p, v in zip(found.positions, found.vectors, strict=True)}
         made.second |= {part[p]: before[part[p]][0] for p in reasons}
@@ -79,7 +80,7 @@ class Made:
     second: dict[int, np.ndarray] = field(default_factory=dict)
     reasons: dict[int, str] = field(default_factory=dict)
 
-    def take(self, part: Sequence[int], found: fallback.Embedded) -> None:
+    def take(self, part: Sequence[int], found: Embedded) -> None:
         """`part`: the frame indices of the images that were embedded."""
         self.first |= {part[p]: v for p, v in zip(found.first.positions, found.first.vectors, strict=True)}
         if found.second:

@@ -113,6 +113,18 @@ class DescriberSettings(LargeModelSettings):
     api_key: SecretStr = SecretStr("")
 
 
+class EncoderSettings(BaseSettings):
+    """Questions into vectors on another machine (`khung encode-serve`). Without servers this process does it."""
+
+    model_config = SettingsConfigDict(env_prefix="KHUNG_ENCODER_", env_file=".env", extra="ignore")
+
+    servers: tuple[str, ...] = Field((), description='e.g. ["http://gpu:8100/v1"]: all hold the same models')
+    api_key: SecretStr = Field(
+        SecretStr(""), description="if set, encode-serve asks for it and whoever searches sends it"
+    )
+    timeout_s: float = Field(1.5, gt=0, le=2.4, description="of one try; there are two, and the search waits 5 s")
+
+
 class StoreSettings(BaseSettings):
     """Where things are kept. `profile=services` gives every address that is left empty the one of deploy/compose.yaml on
     `host`; without a profile an empty address means the embedded store below HOME."""
@@ -174,6 +186,7 @@ class Settings(BaseSettings):
 
     embedder: EmbedderSettings = Field(default_factory=EmbedderSettings)
     describer: DescriberSettings = Field(default_factory=DescriberSettings)
+    encoder: EncoderSettings = Field(default_factory=EncoderSettings)
     reader_name: str = Field("", description="screen-text, describer or both; empty: the profile's")
     fallback_name: str = Field("", description="embedder for frames that the first one fails on; none: no fallback")
 

@@ -23,6 +23,7 @@ app = typer.Typer(
 app.command("ingest")(ingest.ingest)
 app.command("search")(search.search)
 app.command("serve")(serve.serve)
+app.command("encode-serve")(serve.encode_serve)
 app.command("status")(status.status)
 app.command("doctor")(doctor.doctor)
 app.add_typer(models.app, name="models")

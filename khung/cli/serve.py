@@ -44,3 +44,30 @@ def _refuse_taken_port(host: str, port: int) -> None:
                 f"Port {port} on {host} cannot be used: {error.strerror}.",
                 cure="Choose another: khung serve --port 8001",
             ) from error
+
+
+def encode_serve(
+    host: Annotated[
+        str | None,
+        typer.Option(help="Address to listen on; 0.0.0.0 for every network (set KHUNG_ENCODER_API_KEY then)."),
+    ] = None,
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8100,
+) -> None:
+    """Turn questions into vectors for search services elsewhere: on the machine with the GPU.
+
+    There, `KHUNG_ENCODER_SERVERS='["http://HOST:8100/v1"]'` names it. The model of the settings is loaded before the port opens.
+    """
+    import uvicorn
+
+    from khung.api.encoding import create_encoder
+    from khung.vision.load import fingerprints
+
+    config = settings()
+    host = host or config.host
+    _refuse_taken_port(host, port)
+    app = create_encoder(config)
+    encoder = app.state.encoders.of(fingerprints(config).embedder)
+    out.print(
+        f"[bold]khung encode-serve[/] is at [bold cyan]http://{host}:{port}/v1[/] with {encoder.fingerprint}  (Ctrl-C stops it)"
+    )
+    uvicorn.run(app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=20)

@@ -47,9 +47,10 @@ def _plain(value: object) -> object:
 
 
 class CachedEmbedder:
-    """An Embedder that remembers the vectors of texts, by fingerprint and NFC; pictures are not kept.
+    """An Embedder that remembers the vectors of texts, by fingerprint and normal form; pictures are not kept.
 
-    Vectors outlive snapshots: they depend on the model alone. Thread-safe.
+    The fingerprint covers the instruction that a model puts before a question (its code version). Vectors outlive snapshots
+    and an encoder's server: they depend on the model alone. Thread-safe.
     """
 
     def __init__(self, embedder: Embedder, entries: int = 4096) -> None:
@@ -57,7 +58,10 @@ class CachedEmbedder:
 
         self._embedder, self._lock = embedder, threading.Lock()
         self._vectors: LRUCache[tuple[str, str], np.ndarray] = LRUCache(entries)
-        self.dim = embedder.dim
+
+    @property
+    def dim(self) -> int:
+        return self._embedder.dim
 
     @property
     def fingerprint(self) -> str:

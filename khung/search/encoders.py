@@ -18,10 +18,11 @@ log = logging.getLogger("khung.search")
 
 
 class QueryEncoders:
-    """Thread-safe. `given` stand in for models of the same fingerprint: a kitchen's own embedder, an encoder of a test."""
+    """Thread-safe. `given` are models that are loaded already, such as a kitchen's own embedder; of others at most `most` are
+    held, the ones that were loaded last."""
 
-    def __init__(self, settings: Settings, given: Iterable[Embedder] = ()) -> None:
-        self._settings = settings
+    def __init__(self, settings: Settings, given: Iterable[Embedder] = (), *, most: int | None = None) -> None:
+        self._settings, self._most = settings, most
         self._given = {one.fingerprint: one for one in given}
         self._held: dict[str, CachedEmbedder] = {}
         self._loading = threading.Lock()
@@ -31,6 +32,8 @@ class QueryEncoders:
         it cannot be loaded; each names the cure."""
         with self._loading:
             if fingerprint not in self._held:
+                while self._most and len(self._held) >= self._most:
+                    self._held.pop(next(iter(self._held)))
                 self._held[fingerprint] = CachedEmbedder(self._load(fingerprint))
                 log.info("encoder_loaded", extra={"encoder": fingerprint})
             return self._held[fingerprint]

@@ -10,6 +10,7 @@ from khung.errors import ConfigError, VectorSpaceMismatch
 from khung.settings import EmbedderSettings, Settings
 from khung.vision import Embedder
 from khung.vision.load import EMBEDDED_EMBEDDER, fingerprints, load_embedder
+from khung.vision.remote_encoder import RemoteEncoder
 
 _LARGE = re.compile(
     r"(?P<name>[^@/]+)@[^/]+/(?P<dtype>bfloat16|float16|float32)(?:-(?P<quantisation>nf4))?"
@@ -19,8 +20,11 @@ _LARGE = re.compile(
 
 def load_encoder(settings: Settings, fingerprint: str) -> Embedder:
     """The Embedder of that fingerprint: the one that is set, else the embedded one, else a large one held as the vectors were made.
+    With encoder servers in the settings they have the large ones, and whether they do shows when they are asked.
 
     Raises VectorSpaceMismatch when none of this machine's has it, ModelFileMissing when its files are not here."""
+    if settings.encoder.servers and _LARGE.fullmatch(fingerprint):
+        return RemoteEncoder(fingerprint, settings.encoder)
     for candidate in _candidates(settings, fingerprint):
         if _fingerprint(candidate) == fingerprint:
             return load_embedder(candidate)

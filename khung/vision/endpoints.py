@@ -53,6 +53,10 @@ class _Endpoint:
 class RequestRefused(ModelError):
     """The server understood and said no (4xx): asking again will not help."""
 
+    def __init__(self, message: str, *, status: int, cure: str = "") -> None:
+        super().__init__(message, cure=cure)
+        self.status = status
+
 
 class _Failed(Exception):
     """A try that another try may mend. `rest_s`: the server asked for that long; None: its own fault."""
@@ -194,9 +198,11 @@ class Endpoints:
         if status == 429 or status >= 500:
             raise _Failed(f"status {status}")
         if status != 200:
-            said = data[:200].decode("utf-8", "replace")
+            said = data[:400].decode("utf-8", "replace")
             raise RequestRefused(
-                f"{response.url} refused with status {status}: {said}", cure="Check address, model name and key."
+                f"{response.url} refused with status {status}: {said}",
+                status=status,
+                cure="Check address, model name and key.",
             )
         try:
             answer = json.loads(data)

@@ -19,9 +19,9 @@ from assets.partitions import VIDEOS, members
 from assets.recipe import CODE_VERSIONS
 from assets.versions import Input, event_pointers, version_tags
 from khung.errors import ConfigError, KhungError, ModelFileMissing
-from khung.stores import Ledger, LedgerEntry
+from khung.stores import BY_INVITATION, Ledger, LedgerEntry
 
-VIDEOS_A_RUN = {"videos": 100, "shots": 24, "keyframes": 50, "embeddings": 64, "descriptions": 32}
+VIDEOS_A_RUN = {"videos": 100, "shots": 24, "keyframes": 50, "preview": 16, "embeddings": 64, "descriptions": 32}
 """One model load serves so many. The numbers differ, or Dagster would put two stages into one run of a backfill, where a
 failure of the first skips the second for everyone."""
 
@@ -32,12 +32,13 @@ NOT_THE_VIDEOS_FAULT = (ConfigError, ModelFileMissing)
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What a stage tells of one video: the version of its result, and what people want to see. `reason` and `detail`: what is
-    not as it should be although the stage is done; the ledger keeps them."""
+    not as it should be although the stage is done; the ledger keeps them. `invites`: the stages by invitation that it is to pass."""
 
     fingerprint: str
     metadata: Mapping[str, Any] = field(default_factory=dict)
     reason: str = ""
     detail: str = ""
+    invites: tuple[str, ...] = ()
 
 
 Work = Callable[[str], Outcome]
@@ -94,7 +95,7 @@ class Batch:
         before = {video_id: self.ledger.get(video_id) for video_id in video_ids}
         ready = [video_id for video_id in video_ids if self._ready(before[video_id])]
         for video_id in sorted(set(video_ids).difference(ready)):
-            self.context.log.info(f"{video_id}: left out, what {self.stage} builds on is not there.")
+            self.context.log.info(f"{video_id}: left out, what {self.stage} builds on is not there, or it needs none.")
         inputs = self._inputs(ready, before)
         failures = {}
         try:
@@ -118,8 +119,11 @@ class Batch:
         return {v: {name: Input(before[v][name].fingerprint, events[name].get(v)) for name in events} for v in ready}
 
     def _ready(self, entries: Mapping[str, LedgerEntry]) -> bool:
-        linked = self.stage in entries and entries[self.stage].state == "linked"
-        return not linked and all(b in entries and entries[b].state == "done" for b in READS[self.stage])
+        if self.stage in entries and entries[self.stage].state == "linked":
+            return False
+        if self.stage in BY_INVITATION and self.stage not in entries:
+            return False
+        return all(b in entries and entries[b].state == "done" for b in READS[self.stage])
 
     def _work(self, last: LedgerEntry | None, video_id: str, work: Work) -> tuple[Outcome, float]:
         entry = last or LedgerEntry(video_id, self.stage, "waiting")
@@ -164,8 +168,10 @@ class Batch:
         """The ledger first: it is the truth, and a lost event costs a repetition at most."""
         said = {"fingerprint": outcome.fingerprint, "reason": outcome.reason, "detail": outcome.detail}
         done = replace(entry, state="done", attempt=0, **said)
-        changed = entry.fingerprint not in ("", outcome.fingerprint)
-        self.ledger.put([done, *(outdated(self.ledger.get(entry.video_id), self.stage) if changed else ())])
+        known = self.ledger.get(entry.video_id)
+        later = outdated(known, self.stage) if entry.fingerprint != outcome.fingerprint else []
+        invited = [LedgerEntry(entry.video_id, stage, "waiting") for stage in outcome.invites if stage not in known]
+        self.ledger.put([done, *later, *invited])
         self.context.log_event(
             dg.AssetMaterialization(
                 self.stage,

@@ -8,15 +8,16 @@ from dataclasses import replace
 
 from khung.shards.manifest import shard_of
 from khung.shards.shelf import Shelf
-from khung.stores import Ledger, LedgerEntry
+from khung.stores import BY_INVITATION, MAX_ATTEMPTS, Ledger, LedgerEntry
 
 READS: dict[str, tuple[str, ...]] = {
     "videos": (),
     "shots": ("videos",),
     "keyframes": ("shots",),
+    "preview": ("keyframes",),
     "embeddings": ("keyframes",),
     "descriptions": ("keyframes",),
-    "shard_indices": ("embeddings", "descriptions"),
+    "shard_indices": ("embeddings", "descriptions", "preview"),
 }
 """What each stage builds on."""
 
@@ -24,22 +25,25 @@ NEEDS = {stage: reads[0] if reads else "" for stage, reads in READS.items()}
 """What must be done before: a video can be sealed, and found by its vectors, before it is described."""
 
 VIDEO_STAGES = tuple(stage for stage in READS if stage != "shard_indices")
-MAX_ATTEMPTS = 3
-"""A video whose run died this often is left for people: it may be what kills the runs."""
+AFTER_PREVIEW = ("embeddings", "descriptions")
+"""A video that gets a preview does not wait for these meanwhile."""
 
 
 def pending(ledger: Ledger, stage: str, in_flight: Iterable[str] = ()) -> list[LedgerEntry]:
     """What makes videos pass this stage now, by id: the video's own line, or the one before when it has none yet.
     `in_flight`: videos that an unfinished run has."""
     own = {entry.video_id: entry for entry in ledger.find(stage=stage)}
-    ready = _done(ledger, NEEDS[stage]) if NEEDS[stage] else own
+    ready = _ready(ledger, stage, own)
     wanted = sorted(v for v in ready.keys() - set(in_flight) if _wanted(own.get(v)))
     return [own.get(video_id, ready[video_id]) for video_id in wanted]
 
 
 def unready(ledger: Ledger, stage: str, video_ids: Iterable[str]) -> set[str]:
     """Those that cannot pass the stage now: a run over them leaves them out."""
-    return set(video_ids).difference(_done(ledger, NEEDS[stage])) if NEEDS[stage] else set()
+    able = _done(ledger, NEEDS[stage]).keys() if NEEDS[stage] else set(video_ids)
+    if stage in BY_INVITATION:
+        able = able & {entry.video_id for entry in ledger.find(stage=stage)}
+    return set(video_ids).difference(able)
 
 
 def stale(ledger: Ledger, stage: str, code_version: str) -> list[str]:
@@ -50,9 +54,14 @@ def stale(ledger: Ledger, stage: str, code_version: str) -> list[str]:
 def shard_members(ledger: Ledger, shard_count: int) -> dict[int, list[str]]:
     """Shard → the videos that belong into it now, by id. A shard without videos is not in it."""
     members: dict[int, list[str]] = {}
-    for video_id in sorted(_done(ledger, "embeddings")):
+    for video_id in sorted(_with_vectors(ledger)):
         members.setdefault(shard_of(video_id, shard_count), []).append(video_id)
     return members
+
+
+def previewed(ledger: Ledger) -> set[str]:
+    """The videos that can be found by a preview and by nothing more yet. Who had all its vectors once never goes back to it."""
+    return _done(ledger, "preview").keys() - _embedded_once(ledger)
 
 
 def dirty_shards(ledger: Ledger, shard_count: int) -> dict[int, str]:
@@ -65,13 +74,17 @@ def dirty_shards(ledger: Ledger, shard_count: int) -> dict[int, str]:
 
 
 def sealable(ledger: Ledger, shard_count: int, patient_until: str) -> dict[int, str]:
-    """The dirty shards that may be sealed now. One that is dirty since before `patient_until` no longer waits for its new
-    videos; for those in service it waits as long as it takes, or they would drop out of the search."""
+    """The dirty shards that may be sealed now. One with a new preview is, for that is what a preview is for; one that is dirty
+    since before `patient_until` no longer waits for its new videos; for those in service that are made anew it waits as long
+    as it takes, or they would drop out of the search."""
     dirty = dirty_shards(ledger, shard_count)
     in_service = {entry.video_id for entry in ledger.find(stage="shard_indices") if entry.fingerprint}
+    urgent = {shard_of(v, shard_count) for v in previewed(ledger) - in_service}
+    stays = _with_vectors(ledger)
     for video_id in _at_work(ledger):
         shard = shard_of(video_id, shard_count)
-        if video_id in in_service or dirty.get(shard, "") > patient_until:
+        anew = video_id in in_service and (video_id not in stays or _made_anew(ledger.get(video_id)))
+        if anew or (shard not in urgent and dirty.get(shard, "") > patient_until):
             dirty.pop(shard, None)
     return dirty
 
@@ -107,14 +120,46 @@ def outdated(entries: dict[str, LedgerEntry], stage: str) -> list[LedgerEntry]:
     ]
 
 
+def _ready(ledger: Ledger, stage: str, own: dict[str, LedgerEntry]) -> dict[str, LedgerEntry]:
+    """By video: the line that makes it ready for the stage, whether it has passed it or not."""
+    if not NEEDS[stage]:
+        return own
+    before = _done(ledger, NEEDS[stage])
+    if stage == "shard_indices":
+        previews, there = _done(ledger, "preview"), previewed(ledger)
+        return {video_id: previews[video_id] for video_id in there} | before
+    if stage == "preview":
+        return {v: before[v] for v in own.keys() & before.keys() - _embedded_once(ledger)}
+    if stage in BY_INVITATION:
+        return {v: before[v] for v in own.keys() & before.keys()}
+    if stage in AFTER_PREVIEW:
+        first = {entry.video_id for entry in pending(ledger, "preview")}
+        return {v: entry for v, entry in before.items() if v not in first}
+    return before
+
+
 def _done(ledger: Ledger, stage: str) -> dict[str, LedgerEntry]:
     return {entry.video_id: entry for entry in ledger.find(stage=stage, state="done")}
 
 
+def _with_vectors(ledger: Ledger) -> set[str]:
+    return _done(ledger, "embeddings").keys() | previewed(ledger)
+
+
+def _embedded_once(ledger: Ledger) -> set[str]:
+    return {entry.video_id for entry in ledger.find(stage="embeddings") if entry.fingerprint}
+
+
 def _at_work(ledger: Ledger) -> set[str]:
-    """The videos that are on their way through the stages."""
-    found = {entry.video_id for stage in VIDEO_STAGES for entry in pending(ledger, stage)}
-    return found | {entry.video_id for stage in VIDEO_STAGES for entry in ledger.find(stage=stage, state="running")}
+    """The videos that are on their way to a shard."""
+    stages = [stage for stage in VIDEO_STAGES if "shard_indices" in after(stage)]
+    found = {entry.video_id for stage in stages for entry in pending(ledger, stage)}
+    return found | {entry.video_id for stage in stages for entry in ledger.find(stage=stage, state="running")}
+
+
+def _made_anew(entries: dict[str, LedgerEntry]) -> bool:
+    """Has it lost a result that it had? Else there is only more to come."""
+    return any(entries[s].fingerprint and entries[s].state != "done" for s in VIDEO_STAGES if s in entries)
 
 
 def _wanted(entry: LedgerEntry | None) -> bool:

@@ -8,6 +8,7 @@ import dagster as dg
 from assets.batch import Outcome, each_video, per_video
 from assets.checks import every_shot_has_a_keyframe
 from assets.pictures import in_markdown
+from assets.preview import wants_preview
 from assets.versions import digest
 from khung.keyframes.images import render_many
 from khung.keyframes.pick import pick
@@ -43,7 +44,8 @@ def pick_frames(video_id: str, library: Library, settings: Settings) -> Outcome:
     library.put_sheet(video_id, sheet)
     library.put_keyframes(video_id, chosen)
     told = _told(video, chosen, len(candidates))
-    return Outcome(digest(chosen), {"contact_sheet": in_markdown(sheet, "contact sheet"), **told})
+    shown = {"contact_sheet": in_markdown(sheet, "contact sheet"), **told}
+    return Outcome(digest(chosen), shown, ("preview",) if wants_preview(len(chosen), settings) else ())
 
 
 def _keep_pictures(

@@ -11,7 +11,14 @@ from khung.settings import ExtractionSettings, Settings
 from khung.vision import files
 from khung.vision.load import fingerprints
 
-CODE_VERSIONS = {"videos": "1", "shots": "1", "keyframes": "1", "embeddings": "1", "descriptions": "1"}
+CODE_VERSIONS = {
+    "videos": "1",
+    "shots": "1",
+    "keyframes": "1",
+    "preview": "1",
+    "embeddings": "1",
+    "descriptions": "1",
+}
 """Raise one when its stage would make another result of the same input."""
 
 SHOT_SETTINGS = (
@@ -32,6 +39,7 @@ def code_versions(settings: Settings) -> Mapping[str, str]:
     recipes = {
         "shots": digest(files.FILES["transnetv2.onnx"].sha256, *_heeded(settings.extraction, SHOT_SETTINGS)),
         "keyframes": digest(SCORES_VERSION, *_heeded(settings.extraction, KEYFRAME_SETTINGS)),
+        "preview": models.embedder,
         "embeddings": models.embedder,
         "descriptions": notes_fingerprint(models.describer, models.reader),
     }

@@ -3,20 +3,21 @@
 A shard that is behind is made from its previous seal and what changed since; asked for by hand it is made from the archive alone.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import dagster as dg
 
 from assets.batch import raise_failures, reason_of
-from assets.catalog import READS, heads, shard_members
+from assets.catalog import READS, heads, previewed, shard_members
 from assets.checks import CHECKS, counts_agree, recall_is_high
 from assets.partitions import SHARDS
 from assets.recipe import notes_fingerprint
 from assets.versions import Input, digest, version_tags
 from khung.errors import CorruptError, KhungError, NotFound
 from khung.settings import Settings
-from khung.shards.gather import gather
+from khung.shards.gather import gather, gather_preview
 from khung.shards.manifest import ShardManifest
 from khung.shards.shelf import Shelf
 from khung.shards.writer import SealedInput, open_manifest, reseal, seal
@@ -79,31 +80,55 @@ class Sealing:
         models = fingerprints(settings)
         self.models = {"embedder": models.embedder, "describer": models.describer, "reader": models.reader}
         self.notes = notes_fingerprint(models.describer, models.reader)
-        self.members = shard_members(ledger, settings.shard_count)
         self.heads = heads(ledger, settings.shard_count)
         self.entries = {entry.video_id: entry for entry in ledger.find(stage="shard_indices")}
+        self.previews: set[str] = set()
 
     def seal(self, index: int) -> Iterator[ShardManifest]:
         """One shard, or none when no video belongs into it. Raises KhungError; the shard's last seal then stays the newest."""
-        members = self.members.get(index, [])
+        before = self._versions()
+        self.previews = previewed(self.ledger)
+        members = shard_members(self.ledger, self.settings.shard_count).get(index, [])
         if not members:
             return
         self._put(members, state="running")
         try:
             sealed = self._again(index, members) or self._anew(index, members)
             recall_is_high(sealed)
-            counts_agree(sealed, {video_id: len(self.library.keyframes(video_id)) for video_id in members})
+            counts_agree(sealed, {video_id: self._frames(video_id) for video_id in members})
             self.shelf.keep(sealed.shard_id)
         except KhungError as error:
             self._put(members, state="failed", reason=reason_of(error), detail=str(error))
             raise
+        after = self._versions()
         self._put(members, state="done", fingerprint=sealed.shard_id)
+        self._put([v for v in members if before[v] != after[v]], state="waiting", fingerprint=sealed.shard_id)
+        for video_id in self._whole_now(index, members):
+            self.library.delete_preview(video_id, self.models["embedder"])
         yield sealed
+
+    def _whole_now(self, index: int, members: Sequence[str]) -> set[str]:
+        """Those whose preview this seal has replaced."""
+        had_one = {entry.video_id for entry in self.ledger.find(stage="preview")}.intersection(members)
+        return {v for v in had_one - self.previews if not self._holds(self.heads.get(index), v)}
+
+    def _versions(self) -> dict[str, list[str]]:
+        """What the videos' stages have made by now: what comes while a shard is being sealed goes into the next seal."""
+        found: dict[str, list[str]] = defaultdict(list)
+        for stage in READS["shard_indices"]:
+            for entry in self.ledger.find(stage=stage):
+                found[entry.video_id].append(f"{stage}:{entry.fingerprint}")
+        return found
+
+    def _frames(self, video_id: str) -> int:
+        if video_id in self.previews:
+            return len(self.library.preview(video_id, self.models["embedder"])[0])
+        return len(self.library.keyframes(video_id))
 
     def _again(self, index: int, members: Sequence[str]) -> ShardManifest | None:
         """From the previous seal, if only some videos changed and the models are the same."""
         head = self.heads.get(index)
-        changed = [v for v in members if v not in self.entries or not self._holds(head, v)]
+        changed = [v for v in members if not self._holds(head, v)]
         if not head or not changed or len(changed) == len(members):
             return None
         try:
@@ -129,11 +154,13 @@ class Sealing:
         )
 
     def _gather(self, video_id: str) -> SealedInput:
+        if video_id in self.previews:
+            return gather_preview(self.library, video_id, embedder=self.models["embedder"])
         return gather(self.library, video_id, embedder=self.models["embedder"], notes=self.notes, models=self.models)
 
     def _holds(self, head: str | None, video_id: str) -> bool:
-        entry = self.entries[video_id]
-        return entry.state == "done" and entry.fingerprint == head
+        entry = self.entries.get(video_id)
+        return entry is not None and entry.state == "done" and entry.fingerprint == head
 
     def _put(self, members: Sequence[str], **said: str) -> None:
         """The old seal's id stays in the lines until there is a new one."""
@@ -144,7 +171,7 @@ class Sealing:
 
 def _materialisation(key: str, code_version: str, sealed: ShardManifest) -> dg.AssetMaterialization:
     """The inputs carry no event: Dagster sees each shard depend on every video, the ledger knows which are behind."""
-    inputs = {name: Input(digest(sorted(sealed.videos.items()))) for name in ("embeddings", "descriptions")}
+    inputs = {name: Input(digest(sorted(sealed.videos.items()))) for name in READS["shard_indices"]}
     metadata = {
         "shard": sealed.shard_id,
         "videos": len(sealed.videos),

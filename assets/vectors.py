@@ -12,6 +12,7 @@ import numpy as np
 from assets.batch import Outcome
 from assets.checks import vectors_fit
 from assets.frames import borrowed, images_of
+from assets.preview import previewed_vectors
 from assets.versions import digest
 from khung.errors import ModelError
 from khung.records import Keyframe
@@ -28,8 +29,9 @@ def embed_frames(video_id: str, library: Library, embedder: Embedder, fallback: 
     """All keyframes, but for what a copy borrows. Raises ModelError when a frame finds a place in neither space."""
     frames, fingerprint = library.keyframes(video_id), embedder.fingerprint
     known = borrowed(video_id, frames, library, lambda v: dict(zip(*library.embeddings(v, fingerprint), strict=True)))
-    fresh = [frame for frame in frames if frame.frame_index not in known]
-    made = Made(fingerprint, embedder.dim, dict(known))
+    early = known | previewed_vectors(video_id, frames, fingerprint, library)
+    fresh = [frame for frame in frames if frame.frame_index not in early]
+    made = Made(fingerprint, embedder.dim, early)
     at = 0
     for images in images_of(library, fresh):
         found = embed_or_fall_back(images, embedder, fallback)

@@ -55,6 +55,7 @@ class Video:
     derived_from: str = ""  # video_id whose results are reused
     derived_offset_ms: int = 0  # add to the other video's times to get this one's
     warnings: tuple[str, ...] = ()  # e.g. "truncated_tail"
+    preview: bool = False  # sealed with a part of its keyframes only: the others follow
 
     @property
     def fps(self) -> float:

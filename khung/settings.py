@@ -190,6 +190,13 @@ class Settings(BaseSettings):
     reader_name: str = Field("", description="screen-text, describer or both; empty: the profile's")
     fallback_name: str = Field("", description="embedder for frames that the first one fails on; none: no fallback")
 
+    preview_from: int | None = Field(
+        None,
+        ge=0,
+        description="keyframes from which on a new video is first found by a tenth of them; 0: never; "
+        "unset: 2000 with the models that come in packages, 200 with larger ones",
+    )
+
     shard_count: int = Field(16, ge=1, le=1024)
     keep_snapshots: int = Field(3, ge=1)
 

@@ -20,7 +20,7 @@ from assets.partitions import SHARDS
 from khung.errors import ConfigError, KhungError
 from khung.settings import Settings, settings
 from khung.shards.shelf import Shelf, open_shelf
-from khung.stores import Ledger
+from khung.stores import BY_INVITATION, MAX_ATTEMPTS, Ledger
 from khung.stores.library import Library
 from khung.stores.open import open_archive, open_ledger
 from ops.intake import register_all
@@ -32,6 +32,7 @@ from orchestration.turn import turn
 
 ROOT = Path(__file__).parent.parent
 VIDEOS_A_RUN = 500  # one model load for all of them
+PUBLISHED_AFTER = ("preview",)
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -59,11 +60,17 @@ class Ingest:
         return not unreadable and not failed
 
     def catch_up(self) -> None:
-        """Every stage of every video that is pending, then the shards that are behind, then a snapshot of them."""
+        """Every stage of every video that is pending, then the shards that are behind, then a snapshot of them; one of the
+        previews before that, if there are any."""
         for stage in VIDEO_STAGES:
             keys = sync_partitions(self.instance, self.ledger)
             wanted = {entry.video_id for entry in pending(self.ledger, stage)}
             self._make(stage, keys, wanted, unready(self.ledger, stage, keys))
+            if wanted and stage in PUBLISHED_AFTER:
+                self._publish()
+        self._publish()
+
+    def _publish(self) -> None:
         dirty = {f"{index:02}" for index in sealable(self.ledger, self.settings.shard_count, "")}
         self._make("shard_indices", SHARDS.get_partition_keys(), dirty, set())
         newest = sorted(heads(self.ledger, self.settings.shard_count).values())
@@ -83,16 +90,19 @@ class Ingest:
             raise KhungError(f"{asset}: {fault}")
 
     def _again(self, video_ids: set[str]) -> None:
-        """Who names a file that failed before wants it tried again."""
-        failed = [e for v in video_ids for e in self.ledger.get(v).values() if e.state == "failed"]
-        self.ledger.put(replace(e, state="waiting", attempt=0) for e in failed)
+        """Who names a file that failed before wants it tried again, and so one whose runs died."""
+        entries = [e for v in video_ids for e in self.ledger.get(v).values()]
+        stopped = [e for e in entries if e.state == "failed" or (e.state == "running" and e.attempt >= MAX_ATTEMPTS)]
+        self.ledger.put(replace(e, state="waiting", attempt=0) for e in stopped)
 
     def _failed(self, video_ids: set[str]) -> Iterator[str]:
         for video_id in sorted(video_ids):
             for entry in self.ledger.get(video_id).values():
                 if entry.state == "failed":
-                    tell("failed", video_id=video_id, stage=entry.stage, reason=entry.reason, detail=entry.detail)
-                    yield video_id
+                    extra = entry.stage in BY_INVITATION
+                    said = {"stage": entry.stage, "reason": entry.reason, "detail": entry.detail, "extra": extra}
+                    tell("failed", video_id=video_id, **said)
+                    yield from () if extra else (video_id,)
 
 
 def _fault(result: dg.ExecuteInProcessResult, *, foreseen: bool) -> str:

@@ -12,6 +12,7 @@ DESCRIPTIONS = {
     "videos": "Probe the files of some videos and take them into the archive.",
     "shots": "Decode some videos and find their shots.",
     "keyframes": "Pick the keyframes of some videos.",
+    "preview": "Embed a tenth of the keyframes of some long videos, so that these are found early.",
     "embeddings": "Put the keyframes of some videos into the vector space: one model load for all of them.",
     "descriptions": "Describe the keyframes of some videos and read their text: one model load for all of them.",
     "shard_indices": "Seal some shards anew.",

@@ -16,6 +16,7 @@ from assets.catalog import VIDEO_STAGES, pending
 from assets.gme_outputs import describe_frames
 from assets.keyframes import pick_frames
 from assets.partitions import VIDEOS
+from assets.preview import embed_preview
 from assets.recipe import code_versions
 from assets.shots import find_shots
 from assets.vectors import embed_frames
@@ -28,6 +29,7 @@ STAGES: Mapping[str, tuple[Callable[..., Outcome], tuple[str, ...]]] = {
     "videos": (take_in, ("library", "settings")),
     "shots": (find_shots, ("library", "transnet", "copies", "settings")),
     "keyframes": (pick_frames, ("library", "settings")),
+    "preview": (embed_preview, ("library", "embedder")),
     "embeddings": (embed_frames, ("library", "embedder", "fallback")),
     "descriptions": (describe_frames, ("library", "describer", "reader")),
 }

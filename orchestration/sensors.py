@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
+from dagster._core.storage.tags import PRIORITY_TAG
 
 from assets.batch import VIDEOS_A_RUN
 from assets.catalog import NEEDS, VIDEO_STAGES, heads, in_service, pending, sealable, unready
@@ -31,6 +32,10 @@ BYTES_A_FILE = 8 * 2**30  # a larger file is read by a run, which may take its t
 RUNS_A_TICK = 8
 PATIENCE = timedelta(minutes=5)
 """So long a shard waits for the stages of its other videos before it is sealed without them."""
+
+IN_ORDER = ("preview", *(stage for stage in reversed(VIDEO_STAGES) if stage != "preview"))
+PRIORITY = {"preview": "10", "playable_copies": "-10"}
+"""In Dagster's queue, where 0 is usual."""
 
 RUNNING = dg.DefaultSensorStatus.RUNNING
 
@@ -83,11 +88,12 @@ def _register_later(arrival: Arrival) -> dg.RunRequest:
 def stages_sensor(
     context: dg.SensorEvaluationContext, ledger: dg.ResourceParam[Ledger], settings: dg.ResourceParam[Settings]
 ) -> dg.SensorResult | dg.SkipReason:
-    """Videos that are ready for their next stage get a run, many videos in each; what was begun is finished first."""
+    """Videos that are ready for their next stage get a run, many videos in each; previews come before all else, and what was
+    begun is finished first."""
     if taken(settings.home) or selection_at_work(context.instance):
         return dg.SkipReason("khung ingest or a selection is at work.")
     keys = sync_partitions(context.instance, ledger)
-    requests = [r for stage in reversed(VIDEO_STAGES) for r in _stage_runs(context.instance, ledger, stage, keys)]
+    requests = [r for stage in IN_ORDER for r in _stage_runs(context.instance, ledger, stage, keys)]
     return _asked(requests[:RUNS_A_TICK], "Nothing is pending.")
 
 
@@ -110,7 +116,8 @@ def _stage_runs(
         return
     for part in ranges(keys, entries, VIDEOS_A_RUN[stage], unready(ledger, stage, keys)):
         state = digest(*((key, entries[key].stage, entries[key].updated_at) for key in part))
-        yield dg.RunRequest(run_key=f"{stage}:{state}", job_name=job_name(stage), tags=range_tags(part))
+        tags = range_tags(part) | {PRIORITY_TAG: PRIORITY.get(stage, "0")}
+        yield dg.RunRequest(run_key=f"{stage}:{state}", job_name=job_name(stage), tags=tags)
 
 
 def _more_to_come(instance: dg.DagsterInstance, ledger: Ledger, before: str, keys: Sequence[str]) -> bool:

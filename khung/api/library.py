@@ -9,7 +9,8 @@ from khung.api import present
 from khung.api.schemas import LibraryVideoOut, StageOut, VideoOut
 from khung.api.service import Service
 from khung.errors import SearchUnavailable
-from khung.stores import STAGES, LedgerEntry
+from khung.records import Video
+from khung.stores import ALL_STAGES, BY_INVITATION, LedgerEntry
 from khung.text import fold, norm
 
 STATES = ("failed", "running", "waiting", "preview", "linked", "searchable")  # what needs eyes comes first
@@ -21,8 +22,9 @@ def library_videos(service: Service) -> list[LibraryVideoOut]:
     by_video: dict[str, list[LedgerEntry]] = {}
     for entry in service.ledger.find():
         by_video.setdefault(entry.video_id, []).append(entry)
-    searchable = _names(service).keys()
-    return [_video(name, by_video.get(name, []), name in searchable) for name in sorted(by_video.keys() | searchable)]
+    searchable = _searchable(service)
+    names = sorted(by_video.keys() | searchable.keys())
+    return [_video(name, by_video.get(name, []), searchable.get(name)) for name in names]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,7 @@ def shelf_of(service: Service, state: str, name: str, page: int) -> Shelf:
     """The videos in `state` (all when empty) whose name holds `name`, whatever its marks."""
     every = library_videos(service)
     counts = Counter(entry.state for entry in every)
-    known = _names(service)
+    known = {video_id: video.source_name for video_id, video in _searchable(service).items()}
     asked = [
         entry
         for entry in every
@@ -68,10 +70,10 @@ def shelf_of(service: Service, state: str, name: str, page: int) -> Shelf:
     return Shelf(shown, told, states, len(asked), state, name, page)
 
 
-def _names(service: Service) -> dict[str, str]:
+def _searchable(service: Service) -> dict[str, Video]:
     try:
         with service.serving.borrow() as here:
-            return {video.video_id: video.source_name for video in here.snapshot.records.videos()}
+            return {video.video_id: video for video in here.snapshot.records.videos()}
     except SearchUnavailable:
         return {}  # nothing published yet: the table still tells what is under way
 
@@ -85,19 +87,20 @@ def _known(service: Service, ids: list[str]) -> dict[str, VideoOut]:
         return {}
 
 
-def _video(video_id: str, entries: Iterable[LedgerEntry], searchable: bool) -> LibraryVideoOut:
+def _video(video_id: str, entries: Iterable[LedgerEntry], served: Video | None) -> LibraryVideoOut:
     by_stage = {entry.stage: entry for entry in entries}
-    stages = [_stage(by_stage[stage]) for stage in STAGES if stage in by_stage]
-    return LibraryVideoOut(video_id=video_id, state=_state({s.state for s in stages}, searchable), stages=stages)
+    stages = [_stage(by_stage[stage]) for stage in ALL_STAGES if stage in by_stage]
+    states = {stage.state for stage in stages if stage.stage not in BY_INVITATION}
+    return LibraryVideoOut(video_id=video_id, state=_state(states, served), stages=stages)
 
 
-def _state(states: set[str], searchable: bool) -> str:
+def _state(states: set[str], served: Video | None) -> str:
     """What a person wants to know first: a failure, then whether it can be found, then what it waits for."""
     for state in ("failed", "linked"):
         if state in states:
             return state
-    if searchable:
-        return "searchable"
+    if served:
+        return "preview" if served.preview else "searchable"
     return "running" if "running" in states else "waiting"
 
 

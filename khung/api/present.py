@@ -120,6 +120,7 @@ def video(of: Video, gist: Gist) -> s.VideoOut:
         container=of.container,
         has_audio=of.has_audio,
         playable=playable(of),
+        preview=of.preview,
         frame_count=of.frame_count,
         keyframes=gist.keyframes,
         poster=image_url(of.video_id, gist.frame_index, gist.phash, "thumb.webp"),

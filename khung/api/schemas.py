@@ -209,6 +209,7 @@ class VideoOut(BaseModel):
     container: str
     has_audio: bool
     playable: bool = Field(description="whether browsers commonly play this container and codec")
+    preview: bool = Field(description="it can be found by a part of its keyframes only: the others follow")
     frame_count: int
     keyframes: int
     poster: str = Field(description="the thumbnail of a keyframe in its middle")
@@ -248,7 +249,9 @@ class StageOut(BaseModel):
 
 class LibraryVideoOut(BaseModel):
     video_id: str
-    state: str = Field(description="searchable | running | waiting | failed | linked")
+    state: str = Field(
+        description="searchable | preview (by a part of its frames) | running | waiting | failed | linked"
+    )
     stages: list[StageOut]
 
 

@@ -28,9 +28,11 @@ STAGE_TEXT = {
     "videos": "probing",
     "shots": "decoding, finding shots",
     "keyframes": "picking keyframes",
+    "preview": "embedding a preview",
     "embeddings": "embedding",
     "descriptions": "describing, reading text",
     "shard_indices": "sealing shards",
+    "playable_copies": "making playable copies",
 }
 Event = dict[str, Any]
 
@@ -98,6 +100,8 @@ class _display:
             disable=quiet,
         )
         self._tasks: dict[str, TaskID] = {}
+        self._now = ""
+        self._videos: dict[str, set[str]] = {}
         self._wanted: set[str] = set()
         self._over = threading.Event()
         self._watcher = threading.Thread(target=self._watch, daemon=True)
@@ -116,10 +120,19 @@ class _display:
     def _tell(self, event: Event) -> None:
         if event["event"] == "file":
             self._wanted.add(event["linked_to"] or event["video_id"])
-        if event["event"] == "run" and event["asset"] in STAGE_TEXT and event["asset"] not in self._tasks:
+        if event["event"] == "run" and event["asset"] in STAGE_TEXT:
+            self._begin(event["asset"], event["partitions"])
+
+    def _begin(self, stage: str, partitions: list[str]) -> None:
+        """A run of a stage: its own bar, unless it is another run of the stage that is shown last."""
+        of_videos = stage != "shard_indices"
+        if stage != self._now:
             self._finish_all()
-            text = STAGE_TEXT[event["asset"]]
-            self._tasks[event["asset"]] = self._bars.add_task(text, total=len(self._wanted), failed="")
+            self._now, self._videos[stage] = stage, set() if of_videos else self._wanted
+            self._tasks[stage] = self._bars.add_task(STAGE_TEXT[stage], total=None, failed="")
+        if of_videos:
+            self._videos[stage] = self._videos[stage].union(partitions)
+        self._bars.update(self._tasks[stage], total=len(self._videos[stage]))
 
     def _watch(self) -> None:
         ledger = _ledger()
@@ -127,16 +140,17 @@ class _display:
             self._refresh(ledger)
 
     def _refresh(self, ledger: Ledger) -> None:
-        for stage, task in list(self._tasks.items()):
-            states = [e.state for e in ledger.find(stage=stage) if e.video_id in self._wanted]
+        for stage, task in [item for item in self._tasks.items() if item[0] == self._now]:
+            states = [e.state for e in ledger.find(stage=stage) if e.video_id in self._videos[stage]]
             done, failed = states.count("done"), states.count("failed")
             self._bars.update(task, completed=done + failed, failed=f"{failed} failed" if failed else "")
 
     def _finish_all(self) -> None:
         """Stages that are over: videos that failed earlier never reach them."""
         self._refresh(_ledger())
-        for task in self._bars.tasks:
-            self._bars.update(task.id, total=task.completed)
+        if self._now:
+            task = self._tasks[self._now]
+            self._bars.update(task, total=self._bars.tasks[task].completed)
 
 
 def _ledger() -> Ledger:
@@ -147,21 +161,22 @@ def _ledger() -> Ledger:
 
 def _summary(events: list[Event]) -> None:
     files = [e for e in events if e["event"] == "file"]
-    bad = {e["video_id"]: e for e in events if e["event"] == "failed"}
+    failed = [e for e in events if e["event"] == "failed"]
+    bad = {e["video_id"] for e in failed if not e["extra"]}
     unreadable = [e for e in events if e["event"] == "unreadable"]
-    for event in bad.values():
-        errors.print(
-            f"[red]✗[/] [bold]{event['video_id']}[/] {event['stage']}: {event['reason']} — {escape(event['detail'])}"
-        )
+    for event in failed:
+        mark = "[yellow]![/]" if event["extra"] else "[red]✗[/]"
+        said = f"{event['stage']}: [red]{event['reason']}[/] {escape(event['detail'])}"
+        errors.print(f"{mark} [bold]{event['video_id']}[/] {said}")
     for event in unreadable:
         errors.print(f"[red]✗[/] {escape(event['path'])}: {escape(event['detail'])}")
     for event in files:
         if event["linked_to"]:
             out.print(f"[blue]↪[/] {escape(Path(event['path']).name)} is the same content as {event['linked_to']}")
     worked = any(e["event"] == "run" for e in events)
-    good = len({e["linked_to"] or e["video_id"] for e in files} - bad.keys())
+    good = len({e["linked_to"] or e["video_id"] for e in files} - bad)
     out.print(
-        f"[green]✓[/] {good} of {len(files) + len(unreadable)} files can be found"
+        f"{'[green]✓[/]' if good else '[red]✗[/]'} {good} of {len(files) + len(unreadable)} files can be found"
         + ("" if worked else "; nothing was left to do")
     )
 

@@ -1,9 +1,11 @@
 """From the archive to the seal: everything that is known of one video, put together for its shard.
 
-A video without notes is sealed with its vectors alone, so that it can be found before it is described.
+A video without notes is sealed with its vectors alone, so that it can be found before it is described; one that has a preview
+alone is sealed with those of its keyframes, and says so.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -46,6 +48,17 @@ def _spaces(
     vectors = np.zeros((len(wanted), own.shape[1]), np.float32)
     vectors[[at[frame] for frame in frames.tolist()]] = own
     return vectors, {stand_ins.fingerprint: SpaceVectors(stand_ins.frames, stand_ins.vectors)} if stand_ins else {}
+
+
+def gather_preview(library: Library, video_id: str, *, embedder: str) -> SealedInput:
+    """The part of a video's keyframes that has vectors already; the frame ids are those of the whole. Raises as `gather`."""
+    frames, vectors = library.preview(video_id, embedder)
+    there = {keyframe.frame_index: keyframe for keyframe in library.keyframes(video_id)}
+    if not there.keys() >= set(frames.tolist()):
+        raise CorruptError(f"The preview of {video_id} has frames that are no keyframes.", cure="Make it again.")
+    shots = library.shots(video_id)
+    records = [_record(there[index], shots, None, {"embedder": embedder}) for index in frames.tolist()]
+    return SealedInput(replace(library.video(video_id), preview=True), shots, records, vectors)
 
 
 def _notes(library: Library, video_id: str, fingerprint: str) -> dict[int, FrameNotes]:

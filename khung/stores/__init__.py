@@ -41,7 +41,16 @@ class Archive(Protocol):
 
 
 STAGES = ("videos", "shots", "keyframes", "embeddings", "descriptions", "shard_indices")
-"""What the ledger knows of a video, in the order of work; embeddings and descriptions do not wait for one another."""
+"""What every video passes, in the order of work; embeddings and descriptions do not wait for one another."""
+
+BY_INVITATION = ("preview",)
+"""Stages for those videos alone that gain by them: an earlier stage writes their first line. What fails here spoils no video."""
+
+ALL_STAGES = (*STAGES[:3], "preview", *STAGES[3:])
+"""What the ledger knows of a video, in the order of work."""
+
+MAX_ATTEMPTS = 3
+"""A video whose run died this often at a stage is left for people: it may be what kills the runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +58,7 @@ class LedgerEntry:
     """The state of one video at one stage."""
 
     video_id: str
-    stage: str  # one of STAGES
+    stage: str  # one of ALL_STAGES
     state: str  # waiting | running | done | failed | linked
     reason: str = ""  # MediaError.reason or an error's class name
     detail: str = ""  # a sentence for people

@@ -29,6 +29,7 @@ IMAGE_TYPES = {
 }
 """The pictures of a keyframe and their media types."""
 
+EMBEDDINGS, PREVIEW = "embeddings", "preview"  # stems of the files with vectors
 _EXTENSION = re.compile(r"\.[a-z0-9]{1,8}")
 
 
@@ -148,17 +149,22 @@ class Library:
     # -- what the models gave
 
     def put_embeddings(
-        self, video_id: str, fingerprint: str, frame_indices: Sequence[int] | np.ndarray, vectors: np.ndarray
+        self,
+        video_id: str,
+        fingerprint: str,
+        frame_indices: Sequence[int] | np.ndarray,
+        vectors: np.ndarray,
+        stem: str = EMBEDDINGS,
     ) -> None:
         """`frame_indices` (n,) and `vectors` (n, d), one row a frame. Raises StoreError when they do not fit together."""
         frames, rows = np.asarray(frame_indices, np.int64), np.asarray(vectors, np.float32)
         if frames.ndim != 1 or rows.ndim != 2 or len(frames) != len(rows) or not np.isfinite(rows).all():
             raise StoreError(f"{video_id}: {rows.shape} vectors for {frames.shape} frames, or not all finite.")
-        self._put_arrays(video_id, _by_model("embeddings", fingerprint, "npz"), {"frames": frames, "vectors": rows})
+        self._put_arrays(video_id, _by_model(stem, fingerprint, "npz"), {"frames": frames, "vectors": rows})
 
-    def embeddings(self, video_id: str, fingerprint: str) -> tuple[np.ndarray, np.ndarray]:
+    def embeddings(self, video_id: str, fingerprint: str, stem: str = EMBEDDINGS) -> tuple[np.ndarray, np.ndarray]:
         """Frame indices int64 (n,) and vectors float32 (n, d)."""
-        arrays = self._arrays(video_id, _by_model("embeddings", fingerprint, "npz"))
+        arrays = self._arrays(video_id, _by_model(stem, fingerprint, "npz"))
         return arrays["frames"], arrays["vectors"]
 
     def put_stand_ins(self, video_id: str, fingerprint: str, stand_ins: StandIns | None) -> None:
@@ -178,6 +184,19 @@ class Library:
             return None
         reasons = tuple(map(str, held["reasons"]))
         return StandIns(str(held["fingerprint"]), held["frames"], held["vectors"], reasons)
+
+    def put_preview(
+        self, video_id: str, fingerprint: str, frame_indices: Sequence[int] | np.ndarray, vectors: np.ndarray
+    ) -> None:
+        """As `put_embeddings`, of the part of the keyframes that makes a preview."""
+        self.put_embeddings(video_id, fingerprint, frame_indices, vectors, stem=PREVIEW)
+
+    def preview(self, video_id: str, fingerprint: str) -> tuple[np.ndarray, np.ndarray]:
+        return self.embeddings(video_id, fingerprint, stem=PREVIEW)
+
+    def delete_preview(self, video_id: str, fingerprint: str) -> None:
+        name = _by_model(PREVIEW, fingerprint, "npz")
+        self.archive.delete(f"videos/{check_video_id(video_id)}/{name}")
 
     def put_notes(self, video_id: str, fingerprint: str, notes: Sequence[FrameNotes]) -> None:
         self._put(video_id, _by_model("notes", fingerprint, "parquet"), tables.to_parquet(notes, FrameNotes))

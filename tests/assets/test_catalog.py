@@ -59,7 +59,7 @@ def test_another_recipe_is_stale(ledger):
 
 
 def test_what_builds_on_a_stage(ledger):
-    assert catalog.after("keyframes") == ("embeddings", "descriptions", "shard_indices")
+    assert catalog.after("keyframes") == ("preview", "embeddings", "descriptions", "shard_indices")
     assert catalog.after("descriptions") == ("shard_indices",)
     assert catalog.after("shard_indices") == ()
 
@@ -96,4 +96,51 @@ def test_sealable_by_patience(ledger):
     assert catalog.sealable(ledger, 16, NEVER) == {}
     assert list(catalog.sealable(ledger, 16, LONG_AGO)) == [3]
     ledger.put([LedgerEntry(names[1], "shard_indices", "done", fingerprint="s")])  # it is in service already
+    assert catalog.sealable(ledger, 16, LONG_AGO) == {}
+
+
+# -- previews -------------------------------------------------------------------------------------------------------------
+
+
+def invited(video: str = "a") -> list[LedgerEntry]:
+    return [*done("videos", "shots", "keyframes", video=video), LedgerEntry(video, "preview", "waiting")]
+
+
+def test_only_who_is_invited_gets_a_preview_and_it_comes_first(ledger):
+    ledger.put([*invited("a"), *done("videos", "shots", "keyframes", video="b")])
+    assert pending(ledger, "preview") == ["a"]
+    assert pending(ledger, "embeddings") == pending(ledger, "descriptions") == ["b"]
+    assert catalog.unready(ledger, "preview", ["a", "b"]) == {"b"}
+    ledger.put(done("preview"))
+    assert pending(ledger, "embeddings") == ["a", "b"]
+
+
+def test_a_preview_that_failed_holds_nothing_up(ledger):
+    ledger.put([*invited(), LedgerEntry("a", "preview", "failed")])
+    assert (pending(ledger, "preview"), pending(ledger, "embeddings")) == ([], ["a"])
+
+
+def test_a_preview_waits_for_keyframes_that_are_made_again(ledger):
+    ledger.put([*invited(), LedgerEntry("a", "keyframes", "waiting")])
+    assert pending(ledger, "preview") == []
+
+
+def test_a_shard_with_a_new_preview_is_sealed_at_once_and_again_with_the_whole(ledger):
+    a, b = [name for name in (f"v{i}" for i in range(500)) if shard_of(name, 16) == 3][:2]
+    ledger.put([*invited(a), *done("preview", video=a), *done("videos", video=b)])
+    assert catalog.shard_members(ledger, 16) == {3: [a]}
+    assert list(catalog.sealable(ledger, 16, NEVER)) == [3]
+    ledger.put([LedgerEntry(a, "shard_indices", "done", fingerprint="s")])
+    assert catalog.sealable(ledger, 16, NEVER) == {}
+    ledger.put([*done("embeddings", video=a), *catalog.outdated(ledger.get(a), "embeddings")])
+    assert catalog.previewed(ledger) == set()
+    assert catalog.sealable(ledger, 16, NEVER) == {}  # b, and a's descriptions, are still to come
+    assert list(catalog.sealable(ledger, 16, LONG_AGO)) == [3]
+
+
+def test_who_was_whole_once_never_goes_back_to_a_preview(ledger):
+    ledger.put([*invited(), *done("preview", "embeddings", "descriptions", "shard_indices")])
+    ledger.put(catalog.outdated(ledger.get("a"), "keyframes"))
+    assert catalog.previewed(ledger) == set()
+    assert (pending(ledger, "preview"), pending(ledger, "embeddings")) == ([], ["a"])
     assert catalog.sealable(ledger, 16, LONG_AGO) == {}

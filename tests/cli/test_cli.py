@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from khung.stores import STAGES, LedgerEntry
+from khung.stores.ledger_sqlite import SqliteLedger
+
 
 @pytest.fixture
 def khung(tmp_path, models_dir):
@@ -55,6 +58,34 @@ def test_a_time_that_is_none(khung):
     answer = khung("search", "x", "--after", "soon")
     assert answer.returncode == 2
     assert "Write 2:05" in answer.stderr
+
+
+LINES = [
+    *(LedgerEntry("good", stage, "done") for stage in STAGES),
+    LedgerEntry("bad", "videos", "failed", "playlist_refused", "This is a playlist. Upload the video itself."),
+    LedgerEntry("long", "videos", "done"),
+    LedgerEntry("long", "preview", "done"),
+    LedgerEntry("crasher", "shots", "running", attempt=3),
+    LedgerEntry("twin", "videos", "linked", detail="The same content as good."),
+]
+
+
+def test_status_tells_state_reason_and_cure_of_every_video(khung, tmp_path):
+    SqliteLedger(tmp_path / "home" / "ledger.sqlite").put(LINES)
+    said = khung("status").stdout
+    assert "playlist_refused This is a playlist. Upload the video itself." in said
+    assert "crasher detect 3 runs died with it" in said
+    assert "The same content as good" in said
+    assert all(one in said for one in ("5 videos", "1 done", "1 failed", "1 preview", "1 left", "1 linked"))
+
+
+def test_status_of_some_and_of_those_that_failed(khung, tmp_path):
+    SqliteLedger(tmp_path / "home" / "ledger.sqlite").put(LINES)
+    failed = json.loads(khung("status", "--failed", "--json").stdout)
+    assert {entry["video_id"] for entry in failed["videos"]} == {"bad", "crasher"}
+    assert "good" in khung("status", "good").stdout and "bad" not in khung("status", "good").stdout
+    unknown = khung("status", "nobody")
+    assert unknown.returncode == 1 and "knows no video nobody" in unknown.stderr
 
 
 @pytest.mark.models

@@ -64,6 +64,9 @@ class Shop:
         return Told(done.returncode, [json.loads(line) for line in done.stdout.splitlines()], done.stderr)
 
 
+PUBLISH = ["shard_indices", "search_snapshot"]
+
+
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory, models_dir: Path) -> Shop:
     home = tmp_path_factory.mktemp("shop")
@@ -126,6 +129,14 @@ def test_without_model_files_it_says_the_cure_and_loses_nothing(shop, first, tmp
     assert shop.ledger.get("new")["videos"].state == "done"
     assert shop.ingest(new).code == 0
     assert shop.ledger.get("new")["shard_indices"].state == "done"
+
+
+def test_a_preview_is_published_before_the_rest(shop, first):
+    told = shop.ingest(clip(shop.home / "long.mp4", frames=52), KHUNG_PREVIEW_FROM="1")
+    assert told.code == 0, told.errors
+    made = [event["asset"] for event in told.all("run")]
+    assert made[3:] == ["preview", *PUBLISH, "embeddings", "descriptions", *PUBLISH]
+    assert shop.ledger.get("long")["shard_indices"].state == "done"
 
 
 def test_what_is_not_there_is_a_wrong_call(shop):

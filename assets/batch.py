@@ -21,7 +21,15 @@ from assets.versions import Input, event_pointers, version_tags
 from khung.errors import ConfigError, KhungError, ModelFileMissing
 from khung.stores import BY_INVITATION, Ledger, LedgerEntry
 
-VIDEOS_A_RUN = {"videos": 100, "shots": 24, "keyframes": 50, "preview": 16, "embeddings": 64, "descriptions": 32}
+VIDEOS_A_RUN = {
+    "videos": 100,
+    "shots": 24,
+    "keyframes": 50,
+    "preview": 16,
+    "embeddings": 64,
+    "descriptions": 32,
+    "playable_copies": 12,
+}
 """One model load serves so many. The numbers differ, or Dagster would put two stages into one run of a backfill, where a
 failure of the first skips the second for everyone."""
 

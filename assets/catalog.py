@@ -18,6 +18,7 @@ READS: dict[str, tuple[str, ...]] = {
     "embeddings": ("keyframes",),
     "descriptions": ("keyframes",),
     "shard_indices": ("embeddings", "descriptions", "preview"),
+    "playable_copies": ("videos",),
 }
 """What each stage builds on."""
 
@@ -25,6 +26,7 @@ NEEDS = {stage: reads[0] if reads else "" for stage, reads in READS.items()}
 """What must be done before: a video can be sealed, and found by its vectors, before it is described."""
 
 VIDEO_STAGES = tuple(stage for stage in READS if stage != "shard_indices")
+TO_SHARD = tuple(stage for stage in VIDEO_STAGES if stage != "playable_copies")
 AFTER_PREVIEW = ("embeddings", "descriptions")
 """A video that gets a preview does not wait for these meanwhile."""
 
@@ -152,14 +154,13 @@ def _embedded_once(ledger: Ledger) -> set[str]:
 
 def _at_work(ledger: Ledger) -> set[str]:
     """The videos that are on their way to a shard."""
-    stages = [stage for stage in VIDEO_STAGES if "shard_indices" in after(stage)]
-    found = {entry.video_id for stage in stages for entry in pending(ledger, stage)}
-    return found | {entry.video_id for stage in stages for entry in ledger.find(stage=stage, state="running")}
+    found = {entry.video_id for stage in TO_SHARD for entry in pending(ledger, stage)}
+    return found | {entry.video_id for stage in TO_SHARD for entry in ledger.find(stage=stage, state="running")}
 
 
 def _made_anew(entries: dict[str, LedgerEntry]) -> bool:
     """Has it lost a result that it had? Else there is only more to come."""
-    return any(entries[s].fingerprint and entries[s].state != "done" for s in VIDEO_STAGES if s in entries)
+    return any(entries[s].fingerprint and entries[s].state != "done" for s in TO_SHARD if s in entries)
 
 
 def _wanted(entry: LedgerEntry | None) -> bool:

@@ -8,16 +8,18 @@ from collections.abc import Mapping
 from assets.versions import digest
 from khung.keyframes.pick import SCORES_VERSION
 from khung.settings import ExtractionSettings, Settings
+from khung.video import playable
 from khung.vision import files
 from khung.vision.load import fingerprints
 
 CODE_VERSIONS = {
-    "videos": "1",
+    "videos": "2",  # 2: says whether browsers play the file
     "shots": "1",
     "keyframes": "1",
     "preview": "1",
     "embeddings": "1",
     "descriptions": "1",
+    "playable_copies": "1",
 }
 """Raise one when its stage would make another result of the same input."""
 
@@ -42,6 +44,7 @@ def code_versions(settings: Settings) -> Mapping[str, str]:
         "preview": models.embedder,
         "embeddings": models.embedder,
         "descriptions": notes_fingerprint(models.describer, models.reader),
+        "playable_copies": playable.RECIPE,
     }
     return {stage: f"{code}-{recipes[stage]}" if stage in recipes else code for stage, code in CODE_VERSIONS.items()}
 

@@ -51,7 +51,8 @@ def take_in(video_id: str, library: Library, settings: Settings) -> Outcome:
     shared = {name: value for name, value in asdict(facts).items() if name in Video.__dataclass_fields__}
     video = Video(video_id=video_id, sha256=source.sha256, source_name=source.name, media_key=media_key, **shared)
     library.put_video(_with_decoded(video, library))
-    return Outcome(digest(video), told(video))
+    wants_copy = settings.extraction.playable_copies and not video.playable
+    return Outcome(digest(video), told(video), ("playable_copies",) if wants_copy else ())
 
 
 def _kept(video_id: str, source: SourceFile, library: Library) -> Path | None:
@@ -80,6 +81,7 @@ def told(video: Video) -> dict[str, object]:
         "duration": format_ms(video.duration_ms),
         "picture": f"{video.width}×{video.height}, {video.fps:.3g} frames/s{' (variable)' if video.vfr else ''}",
         "format": f"{video.codec} in {video.container}",
+        "plays_in_browsers": "as it is" if video.playable else "no",
         "size_mb": round(video.size_bytes / 1e6, 2),
         "warnings": ", ".join(video.warnings) or "none",
         "sha256": video.sha256,

@@ -55,6 +55,7 @@ class Video:
     derived_from: str = ""  # video_id whose results are reused
     derived_offset_ms: int = 0  # add to the other video's times to get this one's
     warnings: tuple[str, ...] = ()  # e.g. "truncated_tail"
+    playable: bool = True  # by the usual browsers, as it is; else there may be a copy that is
     preview: bool = False  # sealed with a part of its keyframes only: the others follow
 
     @property

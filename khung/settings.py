@@ -45,6 +45,7 @@ class ExtractionSettings(BaseSettings):
     max_fps: float = 2.0
     phash_hamming: int = 8
     decode_workers: int = 2
+    playable_copies: bool = Field(True, description="make a copy that browsers play of what they do not play")
     decoder: Literal["cpu", "nvdec"] = "cpu"  # nvdec falls back to the CPU by codec and where there is no GPU
 
 

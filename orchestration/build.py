@@ -9,6 +9,7 @@ from assets.audits import library_agrees, still_answers
 from assets.gme_outputs import descriptions, embeddings
 from assets.keyframes import keyframes
 from assets.partitions import SHARDS
+from assets.playable_copies import playable_copies
 from assets.preview import preview
 from assets.recipe import code_versions
 from assets.search_snapshot import search_snapshot
@@ -47,7 +48,7 @@ CHORES = (
     audit,
     embed_again_job,
 )
-ASSETS = (videos, shots, keyframes, preview, embeddings, descriptions, shard_indices, search_snapshot)
+ASSETS = (videos, shots, keyframes, preview, embeddings, descriptions, shard_indices, search_snapshot, playable_copies)
 
 
 def build_defs(settings: Settings, resource_overrides: Mapping[str, Any] | None = None) -> dg.Definitions:

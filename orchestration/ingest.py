@@ -32,7 +32,7 @@ from orchestration.turn import turn
 
 ROOT = Path(__file__).parent.parent
 VIDEOS_A_RUN = 500  # one model load for all of them
-PUBLISHED_AFTER = ("preview",)
+PUBLISHED_AFTER = ("preview", "descriptions")  # a playable copy is not waited for
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -60,15 +60,14 @@ class Ingest:
         return not unreadable and not failed
 
     def catch_up(self) -> None:
-        """Every stage of every video that is pending, then the shards that are behind, then a snapshot of them; one of the
-        previews before that, if there are any."""
+        """Every stage of every video that is pending; when there are previews, and when all is described, the shards that are
+        behind and a snapshot of them."""
         for stage in VIDEO_STAGES:
             keys = sync_partitions(self.instance, self.ledger)
             wanted = {entry.video_id for entry in pending(self.ledger, stage)}
             self._make(stage, keys, wanted, unready(self.ledger, stage, keys))
-            if wanted and stage in PUBLISHED_AFTER:
+            if stage in PUBLISHED_AFTER:
                 self._publish()
-        self._publish()
 
     def _publish(self) -> None:
         dirty = {f"{index:02}" for index in sealable(self.ledger, self.settings.shard_count, "")}

@@ -15,6 +15,7 @@ DESCRIPTIONS = {
     "preview": "Embed a tenth of the keyframes of some long videos, so that these are found early.",
     "embeddings": "Put the keyframes of some videos into the vector space: one model load for all of them.",
     "descriptions": "Describe the keyframes of some videos and read their text: one model load for all of them.",
+    "playable_copies": "Make copies that browsers play of those videos that they do not.",
     "shard_indices": "Seal some shards anew.",
     "search_snapshot": "Verify the newest shards and put them in service.",
 }

@@ -16,6 +16,7 @@ from assets.catalog import VIDEO_STAGES, pending
 from assets.gme_outputs import describe_frames
 from assets.keyframes import pick_frames
 from assets.partitions import VIDEOS
+from assets.playable_copies import make_playable
 from assets.preview import embed_preview
 from assets.recipe import code_versions
 from assets.shots import find_shots
@@ -32,6 +33,7 @@ STAGES: Mapping[str, tuple[Callable[..., Outcome], tuple[str, ...]]] = {
     "preview": (embed_preview, ("library", "embedder")),
     "embeddings": (embed_frames, ("library", "embedder", "fallback")),
     "descriptions": (describe_frames, ("library", "describer", "reader")),
+    "playable_copies": (make_playable, ("library", "settings")),
 }
 """Stage → what it does with one video, and the resources it wants by name."""
 

@@ -33,8 +33,9 @@ RUNS_A_TICK = 8
 PATIENCE = timedelta(minutes=5)
 """So long a shard waits for the stages of its other videos before it is sealed without them."""
 
-IN_ORDER = ("preview", *(stage for stage in reversed(VIDEO_STAGES) if stage != "preview"))
-PRIORITY = {"preview": "10", "playable_copies": "-10"}
+FIRST, LAST = "preview", "playable_copies"
+IN_ORDER = (FIRST, *(stage for stage in reversed(VIDEO_STAGES) if stage not in (FIRST, LAST)), LAST)
+PRIORITY = {FIRST: "10", LAST: "-10"}
 """In Dagster's queue, where 0 is usual."""
 
 RUNNING = dg.DefaultSensorStatus.RUNNING

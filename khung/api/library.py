@@ -1,7 +1,7 @@
 """The library as people see it: the ledger's stages of every video folded into one state."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
@@ -70,6 +70,14 @@ def shelf_of(service: Service, state: str, name: str, page: int) -> Shelf:
     return Shelf(shown, told, states, len(asked), state, name, page)
 
 
+def copied(service: Service, videos: Sequence[Video]) -> set[str]:
+    """Those of the videos of which there is a copy that browsers play. Asks nothing when they all play as they are."""
+    wanted = {video.video_id for video in videos if not video.playable}
+    if not wanted:
+        return set()
+    return wanted.intersection(e.video_id for e in service.ledger.find(stage="playable_copies", state="done"))
+
+
 def _searchable(service: Service) -> dict[str, Video]:
     try:
         with service.serving.borrow() as here:
@@ -82,7 +90,8 @@ def _known(service: Service, ids: list[str]) -> dict[str, VideoOut]:
     try:
         with service.serving.borrow() as here:
             videos = {video.video_id: video for video in here.snapshot.records.videos()}
-            return {name: present.video(videos[name], here.gist(name)) for name in ids if name in videos}
+            plays = copied(service, [videos[name] for name in ids if name in videos])
+            return {name: present.video(videos[name], here.gist(name), plays) for name in ids if name in videos}
     except SearchUnavailable:
         return {}
 

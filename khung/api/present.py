@@ -1,6 +1,6 @@
 """Records as the outside sees them: from khung's frozen values to the schemas of the HTTP door. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from pydantic import TypeAdapter
 
@@ -11,9 +11,6 @@ from khung.records import ChannelScore, FrameRecord, Hit, Region, TextLine, Vide
 from khung.search.engine import SearchResult
 from khung.search.parsed import ParsedQuery
 from khung.timecode import format_ms
-
-_PLAYED_CONTAINERS = ("mp4", "mov", "m4v", "webm")
-_PLAYED_CODECS = {"h264", "avc1", "vp8", "vp9", "av1"}
 
 _PARSED = TypeAdapter(ParsedQuery)
 
@@ -36,12 +33,6 @@ CONTENT_TYPES = {
 def content_type(key: str) -> str:
     """By the key's extension, which khung chose itself."""
     return CONTENT_TYPES.get(key.rpartition(".")[2].lower(), "application/octet-stream")
-
-
-def playable(video: Video) -> bool:
-    """Whether common browsers play this container and codec."""
-    known = any(name in video.container.lower() for name in _PLAYED_CONTAINERS)
-    return known and video.codec.lower() in _PLAYED_CODECS
 
 
 def image_url(video_id: str, frame_index: int, phash: int, variant: str) -> str:
@@ -108,7 +99,8 @@ def search(result: SearchResult) -> s.SearchOut:
     )
 
 
-def video(of: Video, gist: Gist) -> s.VideoOut:
+def video(of: Video, gist: Gist, copied: Collection[str] = ()) -> s.VideoOut:
+    """`copied`: the videos of which there is a copy that browsers play."""
     return s.VideoOut(
         id=of.video_id,
         source_name=of.source_name,
@@ -119,7 +111,7 @@ def video(of: Video, gist: Gist) -> s.VideoOut:
         codec=of.codec,
         container=of.container,
         has_audio=of.has_audio,
-        playable=playable(of),
+        playable=of.playable or of.video_id in copied,
         preview=of.preview,
         frame_count=of.frame_count,
         keyframes=gist.keyframes,
@@ -127,6 +119,7 @@ def video(of: Video, gist: Gist) -> s.VideoOut:
         derived_from=of.derived_from,
         warnings=list(of.warnings),
         media=media_url(of.video_id),
+        original=f"{media_url(of.video_id)}?original=true",
     )
 
 

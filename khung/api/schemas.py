@@ -208,14 +208,17 @@ class VideoOut(BaseModel):
     codec: str
     container: str
     has_audio: bool
-    playable: bool = Field(description="whether browsers commonly play this container and codec")
+    playable: bool = Field(description="whether browsers commonly play what `media` gives")
     preview: bool = Field(description="it can be found by a part of its keyframes only: the others follow")
     frame_count: int
     keyframes: int
     poster: str = Field(description="the thumbnail of a keyframe in its middle")
     derived_from: str
     warnings: list[str]
-    media: str
+    media: str = Field(
+        description="for a player: the file itself, or the copy that was made because browsers do not play it"
+    )
+    original: str = Field(description="the file as it was ingested")
 
 
 class VideosOut(BaseModel):

@@ -43,10 +43,10 @@ class Archive(Protocol):
 STAGES = ("videos", "shots", "keyframes", "embeddings", "descriptions", "shard_indices")
 """What every video passes, in the order of work; embeddings and descriptions do not wait for one another."""
 
-BY_INVITATION = ("preview",)
+BY_INVITATION = ("preview", "playable_copies")
 """Stages for those videos alone that gain by them: an earlier stage writes their first line. What fails here spoils no video."""
 
-ALL_STAGES = (*STAGES[:3], "preview", *STAGES[3:])
+ALL_STAGES = (*STAGES[:3], "preview", *STAGES[3:], "playable_copies")
 """What the ledger knows of a video, in the order of work."""
 
 MAX_ATTEMPTS = 3

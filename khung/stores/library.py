@@ -65,6 +65,11 @@ def sheet_key(video_id: str) -> str:
     return f"videos/{video_id}/sheet.webp"
 
 
+def playable_key(video_id: str) -> str:
+    """The archive key of the copy that browsers play: derived from the media, and made again from them."""
+    return f"playable/{video_id}.mp4"
+
+
 class Library:
     """Typed access to an Archive. Every getter raises NotFound for what was not put, CorruptError for what cannot be read."""
 
@@ -93,10 +98,15 @@ class Library:
         self.archive.put_file(key, path)
         return key
 
+    def put_playable(self, video_id: str, path: Path) -> str:
+        """Copies the playable copy in and returns its key."""
+        self.archive.put_file(playable_key(check_video_id(video_id)), path, content_type="video/mp4")
+        return playable_key(video_id)
+
     def delete_video(self, video_id: str) -> None:
         """Every trace of the video in the archive."""
         check_video_id(video_id)
-        for prefix in (f"media/{video_id}.", f"frames/{video_id}/", f"videos/{video_id}/"):
+        for prefix in (f"media/{video_id}.", playable_key(video_id), f"frames/{video_id}/", f"videos/{video_id}/"):
             for key in list(self.archive.keys(prefix)):
                 self.archive.delete(key)
 

@@ -35,6 +35,7 @@ class Probe:
     duration_ms: int
     has_audio: bool
     pixel_format: str
+    playable: bool  # by the usual browsers, as it is
     network: str  # "none", or "shared" where the kernel does not let the decoder drop it
     warnings: tuple[str, ...] = ()
 

@@ -28,6 +28,7 @@ class Source:
     stream: "av.video.stream.VideoStream"
     limits: dict
     warnings: set[str] = field(default_factory=set)
+    clock: Clock | None = None  # of `frames`: it knows the last one's exact time
 
     @property
     def codec(self) -> str:
@@ -51,7 +52,7 @@ class Source:
         """`(pts_ms, frame)` in display order. Raises MediaError `too_many_pixels` and `too_long`."""
         import av
 
-        clock = Clock(self.stream.time_base, self.stream.guessed_rate)
+        clock = self.clock = Clock(self.stream.time_base, self.stream.guessed_rate)
         for packet in self.packets():
             try:
                 decoded = packet.decode()

@@ -15,6 +15,7 @@ from khung.video.candidates import read_candidates, write_candidates
 from khung.video.child import Tell
 from khung.video.decode import decode, pictures
 from khung.video.identity import to_hex
+from khung.video.playable import plays
 from khung.video.source import Source, check_duration, open_source
 from khung.video.taps.candidates import CandidateTap, write_candidate
 from khung.video.taps.content import ContentTap
@@ -41,6 +42,7 @@ def inspect(request: dict, tell: Tell) -> dict:
             "pixel_format": first.frame.format.name,
             "has_audio": bool(source.container.streams.audio),
         }
+    found["playable"] = plays(request["demuxer"], Path(request["path"]).suffix, found["codec"], found["pixel_format"])
     with _open(request) as source:
         times = _packet_times(source)
         length = _length(source, times)

@@ -35,6 +35,11 @@ class Clock:
         self._step = duration or self.nominal
         return int((self._last - self._first) * self.tick * 1000 + Fraction(1, 2))
 
+    @property
+    def seconds(self) -> Fraction:
+        """The last frame's time from the first one's, to the tick."""
+        return (self._last - (self._first or 0)) * self.tick
+
 
 def frame_rate(pts_ms: np.ndarray, promised: Fraction | None) -> tuple[Fraction, bool]:
     """`(average rate, is it variable)` of the frames at these times.

@@ -100,3 +100,20 @@ def test_no_way_out(client, url):
     answer = client.get(url)
     assert answer.status_code in (404, 422)
     assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_a_player_gets_the_copy_and_whoever_asks_the_original(client, clips):
+    url, original = "/v1/videos/cockatoo_cc0/media", (clips / "cockatoo_cc0.mp4").read_bytes()
+    copy = client.get(url)
+    assert copy.status_code == 200 and copy.content != original
+    assert copy.content[4:8] == b"ftyp" and copy.content.index(b"moov") < copy.content.index(b"mdat")
+    assert client.get(url, headers={"range": "bytes=0-9"}).content == copy.content[:10]
+    assert client.get(url, params={"original": True}).content == original
+    etags = {client.head(url, params={"original": one}).headers["etag"] for one in (True, False)}
+    assert len(etags) == 2
+
+
+def test_without_a_copy_there_is_the_original(client):
+    assert client.get("/v1/videos/old_clip/media").headers["content-type"] == "video/x-msvideo"
+    told = client.get("/v1/videos/old_clip").json()["video"]
+    assert not told["playable"] and told["original"] == "/v1/videos/old_clip/media?original=true"

@@ -154,6 +154,18 @@ def test_frames_can_be_stepped(page: Page):
     expect(page.locator("[data-now-frame]")).to_have_text("khung 1")
 
 
+@pytest.mark.parametrize("second", [1, 9])
+def test_a_copy_is_played_of_what_no_browser_plays(page: Page, site, second):
+    """The clip is H.264 4:4:4; its copy shows the very frame, and the original can still be had."""
+    told = page.request.get(f"{site}/v1/videos/cockatoo_cc0").json()
+    assert told["video"]["playable"]
+    page.goto(f"/frame/{told['frames'][second]['id']}")
+    at_the_moment(page)
+    until(page, f"({PICTURE_IN_THE_PLAYER})().then((best) => best.own && best.distance < 8)")
+    expect(page.locator(".unplayable")).to_be_hidden()
+    assert "original=true" in page.locator(".unplayable a").get_attribute("href")
+
+
 def test_a_codec_that_no_browser_plays_is_told(page: Page):
     page.goto("/frame/old_clip/0")
     expect(page.locator(".unplayable")).to_be_visible()

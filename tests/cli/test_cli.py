@@ -62,6 +62,9 @@ def test_a_time_that_is_none(khung):
 
 LINES = [
     *(LedgerEntry("good", stage, "done") for stage in STAGES),
+    LedgerEntry(
+        "good", "playable_copies", "failed", "decoder_timeout", "It took too long. Raise KHUNG_MEDIA_CPU_S_PER_VIDEO_S."
+    ),
     LedgerEntry("bad", "videos", "failed", "playlist_refused", "This is a playlist. Upload the video itself."),
     LedgerEntry("long", "videos", "done"),
     LedgerEntry("long", "preview", "done"),
@@ -75,6 +78,7 @@ def test_status_tells_state_reason_and_cure_of_every_video(khung, tmp_path):
     said = khung("status").stdout
     assert "playlist_refused This is a playlist. Upload the video itself." in said
     assert "crasher detect 3 runs died with it" in said
+    assert "! good copy decoder_timeout It took too long." in said
     assert "The same content as good" in said
     assert all(one in said for one in ("5 videos", "1 done", "1 failed", "1 preview", "1 left", "1 linked"))
 

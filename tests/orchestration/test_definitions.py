@@ -79,7 +79,7 @@ def test_a_setting_makes_stale_what_heeds_it(defs, change, stages):
 
 
 def test_every_setting_of_the_extraction_is_heeded_or_known_to_change_no_result():
-    changes_nothing = {"decode_workers", "decoder"}
+    changes_nothing = {"decode_workers", "decoder", "playable_copies"}
     assert set(ExtractionSettings.model_fields) == {*SHOT_SETTINGS, *KEYFRAME_SETTINGS, *changes_nothing}
 
 

@@ -8,11 +8,16 @@ import pytest
 from awkward_files import clip, reencoded
 from kitchen import Kitchen, kitchen_in
 
+from assets.videos import take_in
 from khung.errors import ConfigError
-from khung.settings import Settings
+from khung.settings import ExtractionSettings, Settings
 from khung.stores import STAGES
 from khung.stores.ledger_sqlite import SqliteLedger
+from khung.stores.library import playable_key
+from khung.video.identity import file_sha256
+from khung.video.probe import probe
 from ops.intake import register
+from ops.retire import retire
 from orchestration.build import build_defs
 from orchestration.selection import put_back
 from orchestration.sensors import sync_partitions
@@ -88,6 +93,33 @@ def test_a_reencoded_excerpt_borrows_what_was_said_of_its_origin(kitchen, clips)
         told = event.asset_materialization.metadata
         assert 0 < told["borrowed"].value <= len(kitchen.library.keyframes("excerpt"))
     assert kitchen.library.video("film").derived_from == ""
+
+
+def test_what_browsers_do_not_play_gets_a_copy_that_goes_with_the_video(kitchen):
+    home = kitchen.settings.home.parent
+    register(clip(home / "full.mp4", 33, pixel_format="yuv444p"), kitchen.ledger, kitchen.library)
+    sync_partitions(kitchen.instance, kitchen.ledger)
+    assert process(kitchen, videos=["full"]).success
+    assert "playable_copies" not in kitchen.ledger.get("a")
+    assert not kitchen.library.video("full").playable
+    line = kitchen.ledger.get("full")["playable_copies"]
+    copy = kitchen.library.archive.local_path(playable_key("full"))
+    assert (line.state, line.fingerprint) == ("done", file_sha256(copy))
+    assert probe(copy, kitchen.settings.media).playable
+
+    copy.unlink()  # derived: it is made again from the media
+    assert process(kitchen, videos=["full"], redo_from="playable_copies").success
+    assert kitchen.library.archive.size(playable_key("full"))
+    retire("full", kitchen.ledger, kitchen.library)
+    assert not [key for key in kitchen.library.archive.keys("") if "full" in key]
+
+
+def test_copies_can_be_switched_off(kitchen):
+    home = kitchen.settings.home.parent
+    register(clip(home / "off.mp4", 31, pixel_format="yuv444p"), kitchen.ledger, kitchen.library)
+    off = Settings(extraction=ExtractionSettings(playable_copies=False, _env_file=None), _env_file=None)
+    assert take_in("off", kitchen.library, off).invites == ()
+    assert take_in("off", kitchen.library, kitchen.settings).invites == ("playable_copies",)
 
 
 def test_wrong_names_are_refused(tmp_path):

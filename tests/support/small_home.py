@@ -12,7 +12,7 @@ import numpy as np
 
 from khung.records import Description, FrameRecord, Keyframe, Region, Shot, TextLine, Video
 from khung.search.scale import measure
-from khung.settings import Settings
+from khung.settings import MediaLimits, Settings
 from khung.shards.manifest import shard_of
 from khung.shards.snapshot import Snapshot, publish
 from khung.shards.writer import SealedInput, seal
@@ -21,6 +21,7 @@ from khung.stores.archive_local import LocalArchive
 from khung.stores.ledger_sqlite import SqliteLedger
 from khung.stores.library import Library
 from khung.text import fold
+from khung.video.playable import playable_copy, plays
 
 BOX = (0.1, 0.1, 0.5, 0.9)
 SHARDS = 2
@@ -122,17 +123,30 @@ def add(library: Library, ledger: SqliteLedger, path: Path) -> SealedInput:
     ledger.claim(sha256, path.name, video_id)
     ledger.put([LedgerEntry(video_id, stage, "done") for stage in STAGES])
     media_key = library.put_media(video_id, path)
-    frames, facts = read(path)
+    frames, facts, pixel_format = read(path)
     name = NAMES.get(video_id, path.name)
-    video = Video(video_id, sha256, name, media_key, path.stat().st_size, *facts, has_audio=False)
+    playable = plays("mov" if path.suffix == ".mp4" else "avi", path.suffix, facts[1], pixel_format)
+    video = Video(video_id, sha256, name, media_key, path.stat().st_size, *facts, has_audio=False, playable=playable)
     library.put_video(video)
+    if not playable and video_id != "old_clip":
+        add_copy(library, ledger, path, video)
     records = [_record(library, video_id, index, ms, pixels) for index, ms, pixels in frames]
     vectors = ColourEmbedder().embed_images([pixels for _, _, pixels in frames])
     return SealedInput(video, _shots(video_id, records), records, vectors)
 
 
-def read(path: Path) -> tuple[list[tuple[int, int, np.ndarray]], tuple]:
-    """Every second's first frame as (index, ms, RGB), and Video's fields from `container` to `duration_ms`."""
+def add_copy(library: Library, ledger: SqliteLedger, path: Path, video: Video) -> None:
+    """The copy that browsers play, as the pipeline makes it. The old clip has none: a copy may be switched off, or fail."""
+    from khung.video.identity import file_sha256
+
+    with playable_copy(path, MediaLimits(_env_file=None), video.duration_ms / 1000) as (copy, _):
+        library.put_playable(video.video_id, copy)
+        line = LedgerEntry(video.video_id, "playable_copies", "done", fingerprint=file_sha256(copy))
+    ledger.put([line])
+
+
+def read(path: Path) -> tuple[list[tuple[int, int, np.ndarray]], tuple, str]:
+    """Every second's first frame as (index, ms, RGB); Video's fields from `container` to `duration_ms`; the pixel format."""
     import av
 
     with av.open(str(path)) as media:
@@ -144,7 +158,8 @@ def read(path: Path) -> tuple[list[tuple[int, int, np.ndarray]], tuple]:
             if not frames or ms // 1000 > frames[-1][1] // 1000:
                 frames.append((index, ms, frame.to_ndarray(format="rgb24")))
         facts = (media.format.name, stream.codec_context.name, stream.width, stream.height, 0, rate.numerator, rate.denominator, False, count, ms + 40)  # fmt: skip
-    return frames, facts
+        pixel_format = stream.pix_fmt
+    return frames, facts, pixel_format
 
 
 def _record(library: Library, video_id: str, index: int, ms: int, pixels: np.ndarray) -> FrameRecord:

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.requests import ClientDisconnect
 
 from khung.api import present
-from khung.api.library import library_videos
+from khung.api.library import copied, library_videos
 from khung.api.problems import documented
 from khung.api.schemas import (
     VIDEO_ID,
@@ -53,7 +53,9 @@ def videos(
     """The searchable videos, by id."""
     with service.serving.borrow() as here:
         every = here.snapshot.records.videos()
-        page = [present.video(one, here.gist(one.video_id)) for one in every[offset : offset + limit]]
+        asked = every[offset : offset + limit]
+        plays = copied(service, asked)
+        page = [present.video(one, here.gist(one.video_id), plays) for one in asked]
         return VideosOut(videos=page, total=len(every), snapshot=here.snapshot.id)
 
 
@@ -69,7 +71,7 @@ def video(
         of = here.snapshot.records.video(video_id)
         frames = here.snapshot.records.frames_of(video_id)
         return VideoDetailOut(
-            video=present.video(of, here.gist(video_id)),
+            video=present.video(of, here.gist(video_id), copied(service, [of])),
             frames=[present.frame(record) for record in frames[offset : offset + limit]],
             total_frames=len(frames),
             snapshot=here.snapshot.id,

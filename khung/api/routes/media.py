@@ -12,7 +12,7 @@ from khung.api.present import content_type
 from khung.api.problems import documented
 from khung.api.schemas import VIDEO_ID
 from khung.api.service import Service, service_of
-from khung.stores.library import IMAGE_TYPES, image_key, sheet_key
+from khung.stores.library import IMAGE_TYPES, image_key, playable_key, sheet_key
 
 router = APIRouter(prefix="/v1", tags=["media"])
 Asked = Annotated[Service, Depends(service_of)]
@@ -54,11 +54,26 @@ async def sheet(request: Request, service: Asked, video_id: InPath) -> Response:
 
 @router.get("/videos/{video_id}/media", responses=_VIDEO | documented(404, 422), response_class=Response)
 @router.head("/videos/{video_id}/media", include_in_schema=False)
-async def media(request: Request, service: Asked, video_id: InPath) -> Response:
-    """The video as it was ingested; single byte ranges are answered."""
-    video = await anyio.to_thread.run_sync(lambda: service.library.video(video_id))
-    served = Served(video.media_key, content_type(video.media_key), video.sha256, REVALIDATE)
+async def media(
+    request: Request,
+    service: Asked,
+    video_id: InPath,
+    original: Annotated[
+        bool, Query(description="the file as it was ingested, whether browsers play it or not")
+    ] = False,
+) -> Response:
+    """The video for a player: the file as it was ingested, or its copy where browsers do not play that; single byte ranges are
+    answered."""
+    served = await anyio.to_thread.run_sync(lambda: _served(service, video_id, original))
     return await send(request, service.library.archive, served)
+
+
+def _served(service: Service, video_id: str, original: bool) -> Served:
+    video = service.library.video(video_id)
+    copy = None if original or video.playable else service.ledger.get(video_id).get("playable_copies")
+    if copy and copy.state == "done":
+        return Served(playable_key(video_id), "video/mp4", copy.fingerprint, REVALIDATE)
+    return Served(video.media_key, content_type(video.media_key), video.sha256, REVALIDATE)
 
 
 async def _small(request: Request, service: Service, key: str, cache: str) -> Response:

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from khung.api import present
 from khung.api.chips import Link, chips_of, facets_of, word
 from khung.api.contest import Booth, booth_of
-from khung.api.library import STATES, shelf_of
+from khung.api.library import STATES, copied, shelf_of
 from khung.api.pagestate import PAGE_SIZE, PageState
 from khung.api.problems import Problem
 from khung.api.routes.search import keep_query_image
@@ -65,7 +65,8 @@ def frame_page(
     with service.serving.borrow() as here:
         frames = here.snapshot.records.frames_of(video_id)
         around = present.neighbours(frames, frame_id(video_id, frame_index), 12)
-        video = present.video(here.snapshot.records.video(video_id), here.gist(video_id))
+        of = here.snapshot.records.video(video_id)
+        video = present.video(of, here.gist(video_id), copied(service, [of]))
     frame, t = around.frame, words_of(request)
     strip = [*around.before, frame, *around.after]
     terms = _terms(state)
@@ -78,7 +79,8 @@ def video_page(request: Request, video_id: InPath, state: State, service: Asked)
     """A video's shots and keyframes."""
     with service.serving.borrow() as here:
         frames = here.snapshot.records.frames_of(video_id)
-        video = present.video(here.snapshot.records.video(video_id), here.gist(video_id))
+        of = here.snapshot.records.video(video_id)
+        video = present.video(of, here.gist(video_id), copied(service, [of]))
     inside = state.model_copy(update={"video": [video_id]})
     return page(request, "video.html", state=inside, here="library", video=video, shots=_shots(frames))
 

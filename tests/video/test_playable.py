@@ -1,0 +1,117 @@
+"""Copies that browsers play: when one is needed, and that it shows the same frames at the same times."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from made_videos import numbered
+
+from khung.errors import MediaError
+from khung.settings import MediaLimits
+from khung.video.playable import playable_copy, plays
+from khung.video.probe import probe
+from khung.video.transcode import copy_size
+
+LIMITS = MediaLimits(_env_file=None)
+
+
+@pytest.mark.parametrize(
+    ("demuxer", "suffix", "codec", "pixel_format", "expected"),
+    [
+        ("mov", ".mp4", "h264", "yuv420p", True),
+        ("mov", ".mov", "h264", "yuvj420p", True),
+        ("mov", ".mp4", "h264", "yuv444p", False),
+        ("mov", ".mp4", "h264", "yuv420p10le", False),
+        ("mov", ".mp4", "hevc", "yuv420p", False),
+        ("mov", ".mp4", "mpeg4", "yuv420p", False),
+        ("mov", ".mp4", "libdav1d", "yuv420p10le", True),
+        ("matroska", ".webm", "vp9", "yuv420p", True),
+        ("matroska", ".mkv", "vp9", "yuv420p", False),
+        ("matroska", ".webm", "h264", "yuv420p", False),
+        ("avi", ".avi", "h264", "yuv420p", False),
+        ("mpeg", ".mpg", "mpeg2video", "yuv420p", False),
+    ],
+)
+def test_what_browsers_play(demuxer, suffix, codec, pixel_format, expected):
+    assert plays(demuxer, suffix, codec, pixel_format) is expected
+
+
+def test_the_probe_says_it(make_video, clips):
+    assert probe(make_video(), LIMITS).playable
+    assert not probe(make_video("full.mp4", pixel_format="yuv444p"), LIMITS).playable
+    assert not probe(clips / "cockatoo_cc0.mp4", LIMITS).playable
+
+
+def decoded(path: Path) -> list[tuple[float, av.VideoFrame]]:
+    """(seconds from the first frame, frame) in display order."""
+    with av.open(str(path)) as film:
+        frames = list(film.decode(video=0))
+    return [(float((f.pts - frames[0].pts) * f.time_base), f) for f in frames]
+
+
+CASES = {
+    "full colour": {"pixel_format": "yuv444p"},
+    "ten bit": {"pixel_format": "yuv420p10le"},
+    "odd size": {"pixel_format": "yuv444p", "size": (101, 67)},
+    "variable rate": {"pixel_format": "yuv444p", "times": [i * 6 + i % 5 for i in range(40)], "time_base": Fraction(1, 150)},
+    "old": {"codec": "mpeg2video", "name": "old.mpg"},
+    "B-frames": {"pixel_format": "yuv444p", "codec_options": {"bf": "3"}, "name": "b.mkv"},
+    "film rate": {"pixel_format": "yuv444p", "rate": Fraction(30000, 1001)},
+    "with sound": {"pixel_format": "yuv444p", "audio": True},
+    "turned": {"pixel_format": "yuv444p", "rotation": 90.0},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("options", CASES.values(), ids=CASES)
+def test_the_same_frames_at_the_same_times(make_video, options):
+    options = dict(options)
+    source = make_video(options.pop("name", "clip.mp4"), 40, **options)
+    with playable_copy(source, LIMITS, 2.0) as (copy, told):
+        before, after = decoded(source), decoded(copy)
+        data = copy.read_bytes()
+        facts = probe(copy, LIMITS)
+    assert told.frames == len(after) == len(before) and told.warnings == ()
+    assert np.allclose([t for t, _ in after], [t for t, _ in before], atol=1 / 80_000)
+    for (_, ours), (_, theirs) in zip(after[::7], before[::7], strict=True):
+        assert ours.rotation == theirs.rotation
+        small = [f.reformat(48, 32, "rgb24").to_ndarray().astype(int) for f in (ours, theirs)]
+        assert np.abs(small[0] - small[1]).mean() < 12
+    assert facts.playable and facts.has_audio is bool(options.get("audio")) is told.sound
+    assert data.index(b"moov") < data.index(b"mdat")
+
+
+def test_sound_before_the_first_picture_is_left_out(clips):
+    with playable_copy(clips / "googlework_short.mp4", LIMITS, 35) as (copy, told), av.open(str(copy)) as film:
+        first = {s.type: next(p for p in film.demux(s) if p.pts is not None) for s in film.streams}
+        assert float(first["video"].pts * first["video"].time_base) == 0
+    assert told.sound
+
+
+def test_large_pictures_are_made_smaller_and_even():
+    assert copy_size(3840, 2160) == (1920, 1080)
+    assert copy_size(2160, 3840) == (1080, 1920)
+    assert copy_size(101, 67) == (100, 66)
+    assert copy_size(1, 1) == (2, 2)
+
+
+def test_a_cut_off_file_gives_what_is_there(make_video, tmp_path):
+    whole = make_video("whole.mkv", 200, pixel_format="yuv444p", size=(320, 240), codec_options={"g": "10"})
+    cut = tmp_path / "cut.mkv"
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    with playable_copy(cut, LIMITS, 8.0) as (copy, told):
+        assert 0 < told.frames == len(decoded(copy)) < 200
+
+
+@pytest.mark.parametrize("broken", ["no video", "too large"])
+def test_what_cannot_be_copied_says_why(make_video, tmp_path, broken):
+    path, limits = make_video(pixel_format="yuv444p", picture=numbered), LIMITS
+    if broken == "no video":
+        path = tmp_path / "text.mp4"
+        path.write_text("no film")
+    else:
+        limits = LIMITS.model_copy(update={"max_pixels": 100})
+    with pytest.raises(MediaError) as caught, playable_copy(path, limits, 1.0):
+        pass
+    assert caught.value.reason in ("not_a_video", "too_many_pixels")

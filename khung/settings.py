@@ -191,6 +191,14 @@ class Settings(BaseSettings):
     reader_name: str = Field("", description="screen-text, describer or both; empty: the profile's")
     fallback_name: str = Field("", description="embedder for frames that the first one fails on; none: no fallback")
 
+    alert_url: SecretStr = Field(
+        SecretStr(""), description="told as JSON of failed runs, audits that found something and new snapshots"
+    )
+    fresh_within_h: float = Field(
+        0.0,
+        ge=0,
+        description="a new snapshot is to come at least so often, or Dagster marks it as overdue; 0: no matter",
+    )
     preview_from: int | None = Field(
         None,
         ge=0,

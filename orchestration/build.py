@@ -1,6 +1,7 @@
 """The assembly: assets, checks, jobs, sensors and resources put together for one set of settings."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 import dagster as dg
@@ -18,6 +19,7 @@ from assets.shots import shots
 from assets.videos import videos
 from khung.errors import ConfigError
 from khung.settings import Settings
+from orchestration.alerts import alert_on_audit, alert_on_failure, tell_of_snapshots
 from orchestration.embed_again import embed_again_job
 from orchestration.jobs import (
     ASSET_JOBS,
@@ -28,7 +30,7 @@ from orchestration.jobs import (
     retire_videos_job,
     roll_back_job,
 )
-from orchestration.schedules import audit_nightly, collect_nightly, embed_again_nightly
+from orchestration.schedules import audit_nightly, collect_nightly, embed_again_nightly, refresh_nightly
 from orchestration.selection import process_selection
 from orchestration.sensors import inbox_sensor, shards_sensor, snapshot_sensor, stages_sensor
 from resources.copies import CopiesResource
@@ -50,6 +52,8 @@ CHORES = (
 )
 ASSETS = (videos, shots, keyframes, preview, embeddings, descriptions, shard_indices, search_snapshot, playable_copies)
 
+SENSORS = (inbox_sensor, stages_sensor, shards_sensor, snapshot_sensor)
+
 
 def build_defs(settings: Settings, resource_overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
     """Everything Dagster needs. `resource_overrides`: plain objects or resources in place of those of the settings."""
@@ -62,8 +66,8 @@ def build_defs(settings: Settings, resource_overrides: Mapping[str, Any] | None 
         assets=_with_recipes(settings),
         asset_checks=[library_agrees, still_answers],
         jobs=[*ASSET_JOBS.values(), *CHORES],
-        sensors=[inbox_sensor, stages_sensor, shards_sensor, snapshot_sensor],
-        schedules=[collect_nightly, audit_nightly, embed_again_nightly],
+        sensors=[*SENSORS, alert_on_failure, alert_on_audit, tell_of_snapshots],
+        schedules=[collect_nightly, audit_nightly, embed_again_nightly, refresh_nightly],
         resources=resources(settings) | dict(resource_overrides or {}),
         executor=dg.in_process_executor,  # a run is one process: its videos share the model that it loads
     )
@@ -92,6 +96,18 @@ def _with_recipes(settings: Settings) -> list[dg.AssetsDefinition]:
     versions = code_versions(settings)
 
     def complete(spec: dg.AssetSpec) -> dg.AssetSpec:
-        return spec.replace_attributes(code_version=versions.get(spec.key.to_user_string(), spec.code_version))
+        name = spec.key.to_user_string()
+        fresh = _freshness(settings) if name == "search_snapshot" else None
+        return spec.replace_attributes(
+            code_version=versions.get(name, spec.code_version), freshness_policy=fresh or spec.freshness_policy
+        )
 
     return list(dg.map_asset_specs(complete, ASSETS))
+
+
+def _freshness(settings: Settings) -> dg.FreshnessPolicy | None:
+    """How old the snapshot may grow; warned of at three quarters of it."""
+    if not settings.fresh_within_h:
+        return None
+    window = timedelta(hours=settings.fresh_within_h)
+    return dg.FreshnessPolicy.time_window(fail_window=window, warn_window=window * 0.75)

@@ -1,10 +1,12 @@
-"""`python -m orchestration.ingest PATH…`: register files and bring the whole library up to a new snapshot, in this process.
+"""`python -m orchestration.ingest [--retry] PATH…`: register files and bring the whole library up to a new snapshot, in this process.
 
 Every stage runs as a Dagster run against the persistent instance, so the UI shows the same as for runs of the daemon. What happens
-goes to stdout, one JSON object a line; each video's state is in the ledger all the while. Without a path it catches up.
+goes to stdout, one JSON object a line; each video's state is in the ledger all the while. Without a path it catches up; `--retry`
+tries everything again that failed.
 Exit code 0: all of it can be found; 1: some videos failed, the others can be found; 2: it could not be done.
 """
 
+import argparse
 import json
 import os
 import sys
@@ -47,16 +49,20 @@ class Ingest:
     shelf: Shelf
     settings: Settings
 
-    def bring(self, paths: Sequence[Path]) -> bool:
-        """Register the files, make everything that is pending, publish. True when none of these files failed."""
+    def bring(self, paths: Sequence[Path], retry: bool = False) -> bool:
+        """Register the files, make everything that is pending, publish. True when none of these files failed; `retry`: nor any
+        of those that failed before."""
         known, unreadable = register_all(paths, self.ledger, self.library)
         for video in known:
             tell("file", path=str(video.path), video_id=video.video_id, linked_to=video.linked_to)
         for path, error in unreadable.items():
             tell("unreadable", path=str(path), detail=str(error))
-        self._again({video.linked_to or video.video_id for video in known})
+        meant = {video.linked_to or video.video_id for video in known}
+        if retry:
+            meant |= {e.video_id for state in ("failed", "running") for e in self.ledger.find(state=state)}
+        self._again(meant)
         self.catch_up()
-        failed = list(self._failed({video.linked_to or video.video_id for video in known}))
+        failed = list(self._failed(meant))
         return not unreadable and not failed
 
     def catch_up(self) -> None:
@@ -135,18 +141,26 @@ def files_of(arguments: Sequence[str]) -> list[Path]:
     return found
 
 
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m orchestration.ingest")
+    parser.add_argument("--retry", action="store_true", help="try everything again that failed")
+    parser.add_argument("paths", nargs="*", help="files and folders")
+    return parser
+
+
 def main(arguments: Sequence[str]) -> int:
     """Returns the exit code."""
+    asked = _parser().parse_args(arguments)
     config = settings()
     config = config.model_copy(update={"home": config.home.absolute()})
     try:
-        paths = files_of(arguments)
+        paths = files_of(asked.paths)
         os.chdir(ROOT)  # dagster.yaml names its folders from here
         os.environ.setdefault("DAGSTER_HOME", str(ROOT))
         with turn(config.home), dg.DagsterInstance.get() as instance:
             library = Library(open_archive(config))
             ingest = Ingest(instance, build_defs(config), open_ledger(config), library, open_shelf(config), config)
-            good = ingest.bring(paths)
+            good = ingest.bring(paths, asked.retry)
     except KhungError as error:
         print(error, file=sys.stderr)
         return 2

@@ -6,6 +6,7 @@ from assets.vectors import queued
 from khung.stores import Ledger
 from orchestration.embed_again import embed_again_job
 from orchestration.jobs import audit, collect_garbage_job
+from orchestration.selection import process_selection
 
 collect_nightly = dg.ScheduleDefinition(
     name="collect_nightly",
@@ -35,3 +36,13 @@ def embed_again_nightly(ledger: dg.ResourceParam[Ledger]) -> dg.RunRequest | dg.
     """Try the embedder again on the frames that had to fall back, if there are any."""
     videos = queued(ledger.find(stage="embeddings", state="done"))
     return dg.RunRequest() if videos else dg.SkipReason("Every frame has its vector in the embedder's own space.")
+
+
+refresh_nightly = dg.ScheduleDefinition(
+    name="refresh_nightly",
+    job=process_selection,
+    run_config={"stale": True, "most": 200},
+    cron_schedule="0 22 * * *",
+    execution_timezone="Asia/Ho_Chi_Minh",
+    description="After a change of code, settings or model: 200 videos a night are made again by the present recipe.",
+)

@@ -12,7 +12,7 @@ import dagster as dg
 from pydantic import Field
 
 from assets.batch import Batch, Outcome
-from assets.catalog import VIDEO_STAGES, pending
+from assets.catalog import VIDEO_STAGES, pending, stale
 from assets.gme_outputs import describe_frames
 from assets.keyframes import pick_frames
 from assets.partitions import VIDEOS
@@ -23,7 +23,8 @@ from assets.shots import find_shots
 from assets.vectors import embed_frames
 from assets.videos import take_in
 from khung.errors import ConfigError
-from khung.stores import Ledger
+from khung.settings import Settings
+from khung.stores import Ledger, LedgerEntry
 from orchestration.ranges import in_flight
 
 STAGES: Mapping[str, tuple[Callable[..., Outcome], tuple[str, ...]]] = {
@@ -39,24 +40,48 @@ STAGES: Mapping[str, tuple[Callable[..., Outcome], tuple[str, ...]]] = {
 
 
 class Selection(dg.Config):
-    """Which videos, and what is to be done again. No videos: all that failed. `redo_from`: a stage that is done again with all
-    that builds on it, even where it is done; empty: only what is pending or failed."""
+    """Which videos, and what is to be done again. No videos: all that failed, or with `stale` all whose results another recipe
+    (code, settings or model) has made. `redo_from`: a stage that is done again with all that builds on it, even where it is done;
+    empty: only what is pending, failed or stale. `most`: no more videos than so many, those that have waited longest; 0: all."""
 
     videos: list[str] = Field(default_factory=list)
     redo_from: str = ""
+    stale: bool = False
+    most: int = Field(0, ge=0)
 
 
 @dg.op(out=dg.Out(list))
-def select(context: dg.OpExecutionContext, config: Selection, ledger: dg.ResourceParam[Ledger]) -> list[str]:
+def select(
+    context: dg.OpExecutionContext,
+    config: Selection,
+    ledger: dg.ResourceParam[Ledger],
+    settings: dg.ResourceParam[Settings],
+) -> list[str]:
     """The videos of the selection, put back to where they are to begin."""
-    videos = sorted(set(config.videos) or {e.video_id for e in ledger.find(state="failed")})
+    behind = stale_results(ledger, code_versions(settings)) if config.stale else {}
+    videos = sorted(
+        set(config.videos) or behind or {e.video_id for e in ledger.find(state="failed") if not config.stale}
+    )
+    if config.most:
+        waited = {v: min(e.updated_at for e in ledger.get(v).values()) for v in videos if ledger.get(v)}
+        videos = sorted(sorted(videos, key=lambda v: waited.get(v, ""))[: config.most])
     if unknown := [v for v in videos if not ledger.get(v)]:
         raise ConfigError(
             f"The ledger does not know {', '.join(unknown[:5])}.", cure="Names are listed by khung status."
         )
     put_back(ledger, videos, config.redo_from)
+    ledger.put(replace(e, state="waiting", attempt=0) for v in videos for e in behind.get(v, ()))
     context.log.info(f"{len(videos)} videos: {', '.join(videos[:20])}")
     return videos
+
+
+def stale_results(ledger: Ledger, versions: Mapping[str, str]) -> dict[str, list[LedgerEntry]]:
+    """Video → its lines whose result is of another recipe than the present one."""
+    found: dict[str, list[LedgerEntry]] = {}
+    for stage in VIDEO_STAGES:
+        for video_id in stale(ledger, stage, versions[stage]):
+            found.setdefault(video_id, []).append(ledger.get(video_id)[stage])
+    return found
 
 
 def put_back(ledger: Ledger, videos: Sequence[str], redo_from: str = "") -> None:

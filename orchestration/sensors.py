@@ -35,7 +35,7 @@ PATIENCE = timedelta(minutes=5)
 
 FIRST, LAST = "preview", "playable_copies"
 IN_ORDER = (FIRST, *(stage for stage in reversed(VIDEO_STAGES) if stage not in (FIRST, LAST)), LAST)
-PRIORITY = {FIRST: "10", LAST: "-10"}
+PRIORITY = {FIRST: "10", "shard_indices": "5", "search_snapshot": "5", LAST: "-10"}
 """In Dagster's queue, where 0 is usual."""
 
 RUNNING = dg.DefaultSensorStatus.RUNNING
@@ -136,7 +136,10 @@ def shards_sensor(
     behind = {f"{index:02}": since for index, since in _sealable(ledger, settings).items()}
     parts = ranges(keys, behind.keys() - in_flight(context.instance, "shard_indices", keys), settings.shard_count)
     requests = [
-        dg.RunRequest(run_key=f"shards:{digest(*((key, behind[key]) for key in part))}", tags=range_tags(part))
+        dg.RunRequest(
+            run_key=f"shards:{digest(*((key, behind[key]) for key in part))}",
+            tags=range_tags(part) | {PRIORITY_TAG: PRIORITY["shard_indices"]},
+        )
         for part in parts
     ]
     return _asked(requests, "No shard is behind, or its videos are still at work.")
@@ -169,7 +172,11 @@ def snapshot_sensor(
     shelf.fetch(newest)
     if len(spaces := {open_manifest(shelf.folder, shard).embed_fingerprint for shard in newest}) > 1:
         return dg.SkipReason(f"The shards are on their way to another vector space: {', '.join(sorted(spaces))}.")
-    return dg.SensorResult(run_requests=[dg.RunRequest(run_key=f"snapshot:{digest(newest)}")])
+    return dg.SensorResult(
+        run_requests=[
+            dg.RunRequest(run_key=f"snapshot:{digest(newest)}", tags={PRIORITY_TAG: PRIORITY["search_snapshot"]})
+        ]
+    )
 
 
 def _asked(requests: list[dg.RunRequest], otherwise: str) -> dg.SensorResult | dg.SkipReason:

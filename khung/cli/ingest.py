@@ -38,19 +38,26 @@ Event = dict[str, Any]
 
 
 def ingest(
-    paths: Annotated[list[Path], typer.Argument(help="Video files, or folders of them.", metavar="PATH…")],
+    paths: Annotated[
+        list[Path] | None, typer.Argument(help="Video files, or folders of them.", metavar="PATH…")
+    ] = None,
+    retry: Annotated[bool, typer.Option("--retry", help="Try again everything that failed before.")] = False,
     json: Json = False,
 ) -> None:
     """Bring videos in and make them findable.
 
     Runs the whole pipeline through Dagster and publishes a new snapshot. What is known is not done again; a bad file gets a
-    status and a reason while the rest goes on. Exit code 1 if a file failed.
+    status and a reason while the rest goes on, and naming it again tries it again. Without a PATH it finishes what is pending,
+    for instance after a power cut. Exit code 1 if a file failed.
+
+    Examples: `khung ingest ~/videos`, `khung ingest "Phố cổ.mp4" talk.mkv`, `khung ingest --retry`.
     """
+    paths = paths or []
     if missing := [path for path in paths if not path.exists()]:
         raise ConfigError(f"There is no {missing[0]}.", cure="Give video files or folders that exist.")
     events: list[Event] = []
     with tempfile.TemporaryFile() as complaints:
-        with _kitchen(paths, complaints) as kitchen, _display(quiet=json) as tell:
+        with _kitchen(paths, retry, complaints) as kitchen, _display(quiet=json) as tell:
             for event in _events(kitchen):
                 events.append(event)
                 tell(event)
@@ -64,7 +71,7 @@ def ingest(
         raise typer.Exit(1)
 
 
-def _kitchen(paths: list[Path], complaints: BinaryIO) -> subprocess.Popen[bytes]:
+def _kitchen(paths: list[Path], retry: bool, complaints: BinaryIO) -> subprocess.Popen[bytes]:
     spec = importlib.util.find_spec("orchestration")
     if spec is None or spec.origin is None or importlib.util.find_spec("dagster") is None:
         raise ConfigError(
@@ -75,7 +82,13 @@ def _kitchen(paths: list[Path], complaints: BinaryIO) -> subprocess.Popen[bytes]
     environment = (
         {"DAGSTER_HOME": str(root), "DAGSTER_DISABLE_TELEMETRY": "yes"} | os.environ | {"PYTHONUNBUFFERED": "1"}
     )
-    command = [sys.executable, "-m", "orchestration.ingest", *(str(path.absolute()) for path in paths)]
+    command = [
+        sys.executable,
+        "-m",
+        "orchestration.ingest",
+        *(["--retry"] * retry),
+        *(str(path.absolute()) for path in paths),
+    ]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=complaints, env=environment)
 
 
@@ -128,7 +141,8 @@ class _display:
         of_videos = stage != "shard_indices"
         if stage != self._now:
             self._finish_all()
-            self._now, self._videos[stage] = stage, set() if of_videos else self._wanted
+            meant = self._wanted or set().union(*self._videos.values())
+            self._now, self._videos[stage] = stage, set() if of_videos else meant
             self._tasks[stage] = self._bars.add_task(STAGE_TEXT[stage], total=None, failed="")
         if of_videos:
             self._videos[stage] = self._videos[stage].union(partitions)
@@ -175,6 +189,9 @@ def _summary(events: list[Event]) -> None:
             out.print(f"[blue]↪[/] {escape(Path(event['path']).name)} is the same content as {event['linked_to']}")
     worked = any(e["event"] == "run" for e in events)
     good = len({e["linked_to"] or e["video_id"] for e in files} - bad)
+    if not files and not unreadable:
+        out.print("[green]✓[/] the library is up to date" + ("" if worked else "; nothing was left to do"))
+        return
     out.print(
         f"{'[green]✓[/]' if good else '[red]✗[/]'} {good} of {len(files) + len(unreadable)} files can be found"
         + ("" if worked else "; nothing was left to do")

@@ -131,6 +131,15 @@ def test_without_model_files_it_says_the_cure_and_loses_nothing(shop, first, tmp
     assert shop.ledger.get("new")["shard_indices"].state == "done"
 
 
+def test_without_a_path_it_finishes_what_is_pending_and_retry_tries_what_failed(shop, first):
+    assert shop.ingest().code == 0
+    (shop.home / "films" / "empty.mp4").touch()
+    retried = shop.ingest("--retry")
+    assert retried.code == 1
+    assert [event["asset"] for event in retried.all("run")] == ["videos"]
+    assert {event["video_id"] for event in retried.all("failed")} == {"empty"}
+
+
 def test_a_preview_is_published_before_the_rest(shop, first):
     told = shop.ingest(clip(shop.home / "long.mp4", frames=52), KHUNG_PREVIEW_FROM="1")
     assert told.code == 0, told.errors

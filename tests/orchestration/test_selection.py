@@ -1,6 +1,7 @@
 """Some videos by name through all their stages in one run; on real small files, with the real models."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
@@ -72,6 +73,20 @@ def test_a_stage_can_be_done_again_with_what_builds_on_it(kitchen):
     assert process(kitchen, videos=["a"], redo_from="keyframes").success
     assert list(kitchen.library.archive.keys("frames/a/"))
     assert kitchen.ledger.get("a")["keyframes"].state == "done"
+
+
+def test_what_another_recipe_made_is_made_again_some_at_a_time(kitchen):
+    before = kitchen.ledger.get("a")["keyframes"].updated_at
+    old = [replace(kitchen.ledger.get(v)["keyframes"], code_version="an old one") for v in "ac"]
+    kitchen.ledger.put(old)
+    assert process(kitchen, stale=True, most=1).success
+    versions = [kitchen.ledger.get(v)["keyframes"].code_version for v in "ac"]
+    assert versions.count("an old one") == 1
+    assert process(kitchen, stale=True).success
+    assert "an old one" not in [kitchen.ledger.get(v)["keyframes"].code_version for v in "ac"]
+    assert kitchen.ledger.get("a")["keyframes"].updated_at > before
+    assert kitchen.ledger.get("a")["embeddings"].state == "done"
+    assert process(kitchen, stale=True).success  # nothing is left to do
 
 
 def test_a_reencoded_excerpt_borrows_what_was_said_of_its_origin(kitchen, clips):

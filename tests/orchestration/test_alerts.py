@@ -1,0 +1,130 @@
+"""Alerts: a failed run, an audit that found something, a new snapshot; told to a real server, and never at the cost of a run."""
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from awkward_files import clip
+from kitchen import Kitchen, kitchen_in
+from pydantic import SecretStr
+
+from khung.settings import Settings
+from ops.intake import register
+from orchestration import alerts
+from orchestration.ranges import range_tags
+from orchestration.sensors import sync_partitions
+
+
+class Ear(ThreadingHTTPServer):
+    """Keeps what it is told; answers with `answers` in turn, then with 204."""
+
+    def __init__(self) -> None:
+        self.heard: list[dict] = []
+        self.answers: list[int] = []
+        super().__init__(("127.0.0.1", 0), _Handler)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}/hook/secret"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        self.server.heard.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+        self.send_response(self.server.answers.pop(0) if self.server.answers else 204)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def ear() -> Iterator[Ear]:
+    ear = Ear()
+    thread = threading.Thread(target=ear.serve_forever)
+    thread.start()
+    yield ear
+    ear.shutdown()
+    thread.join()
+    ear.server_close()
+
+
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch):
+    monkeypatch.setattr(alerts, "PAUSE_S", 0.0)
+
+
+@pytest.fixture(scope="module")
+def instance():
+    with dg.instance_for_test() as instance:
+        yield instance
+
+
+@pytest.fixture
+def kitchen(instance, tmp_path: Path) -> Kitchen:
+    return kitchen_in(tmp_path, instance)
+
+
+def settings_of(kitchen: Kitchen, ear: Ear) -> Settings:
+    return kitchen.settings.model_copy(update={"alert_url": SecretStr(ear.url)})
+
+
+def context_of(
+    kitchen: Kitchen, result: dg.ExecuteInProcessResult, kind: str, sensor: str
+) -> dg.RunStatusSensorContext:
+    event = next(e for e in result.all_events if e.event_type_value == kind)
+    return dg.build_run_status_sensor_context(
+        sensor_name=sensor, dagster_instance=kitchen.instance, dagster_run=result.dagster_run, dagster_event=event
+    )
+
+
+def test_a_failed_run_names_its_videos_and_why(kitchen, ear, tmp_path):
+    (tmp_path / "letter.mp4").write_text("no film")
+    for path in (tmp_path / "letter.mp4", clip(tmp_path / "good.mp4", 20)):
+        register(path, kitchen.ledger, kitchen.library)
+    keys = sync_partitions(kitchen.instance, kitchen.ledger)
+    result = kitchen.run("make_videos", tags=range_tags(keys))
+    context = context_of(kitchen, result, "PIPELINE_FAILURE", "alert_on_failure").for_run_failure()
+    alerts.alert_on_failure(context, ledger=kitchen.ledger, settings=settings_of(kitchen, ear))
+    (told,) = ear.heard
+    assert (told["event"], told["job"], told["run_id"]) == ("failed", "make_videos", result.run_id)
+    assert [(v["video"], v["reason"]) for v in told["videos"]] == [("letter", "not_a_video")]
+    assert "letter (videos): not_a_video" in told["text"] and "Convert it" in told["text"]
+
+
+def test_an_audit_that_found_something(kitchen, ear):
+    kitchen.stock("a")
+    for job, tags in (("make_shard_indices", range_tags(["00", "15"])), ("make_search_snapshot", {})):
+        assert kitchen.run(job, tags=tags).success
+    kitchen.stock("b")  # done, and not published
+    result = kitchen.run("audit")
+    context = context_of(kitchen, result, "PIPELINE_SUCCESS", "alert_on_audit")
+    alerts.alert_on_audit(context, settings=settings_of(kitchen, ear))
+    (told,) = [one for one in ear.heard if one["check"] == "library_agrees"]
+    assert told["event"] == "audit" and told["found"]["missing"] == "b"
+
+
+def test_a_new_snapshot_is_told(kitchen, ear):
+    kitchen.stock("a")
+    kitchen.run("make_shard_indices", tags=range_tags(["00", "15"]))
+    result = kitchen.run("make_search_snapshot")
+    context = context_of(kitchen, result, "PIPELINE_SUCCESS", "tell_of_snapshots")
+    alerts.tell_of_snapshots(context, settings=settings_of(kitchen, ear))
+    (told,) = ear.heard
+    assert (told["event"], told["videos"], told["added"]) == ("published", 1, "1: a")
+
+
+@pytest.mark.parametrize(("answers", "times", "wrong"), [([503], 2, ""), ([503] * 9, 3, "503"), ([404], 1, "404")])
+def test_who_does_not_answer_is_asked_again_who_refuses_is_not(ear, answers, times, wrong):
+    ear.answers = answers
+    said = alerts.send(ear.url, {"text": "x"})
+    assert len(ear.heard) == times and wrong in said and bool(said) is bool(wrong)
+
+
+def test_an_address_where_nobody_is_harms_nothing_and_is_not_told():
+    said = alerts.send("http://127.0.0.1:1/secret", {"text": "x"})
+    assert said == "ConnectError"

@@ -25,7 +25,7 @@ test: $(VENV)/test.done system models  ## everything: lint, import floors, unit,
 	$(BIN)/pytest $(PYTEST)
 
 dev: $(VENV)/demo.done models  ## the Dagster UI and daemon on http://127.0.0.1:3000, sensors included
-	$(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p 3000
+	PYTHONWARNINGS='ignore:Function `dev_command` is superseded' $(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p 3000
 
 serve: $(VENV)/demo.done models  ## the search service and its web UI on http://127.0.0.1:8000
 	$(BIN)/khung serve

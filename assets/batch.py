@@ -20,6 +20,7 @@ from assets.recipe import CODE_VERSIONS
 from assets.versions import Input, event_pointers, version_tags
 from khung.errors import ConfigError, KhungError, ModelFileMissing
 from khung.stores import BY_INVITATION, Ledger, LedgerEntry
+from khung.timecode import format_ms
 
 VIDEOS_A_RUN = {
     "videos": 100,
@@ -32,6 +33,8 @@ VIDEOS_A_RUN = {
 }
 """One model load serves so many. The numbers differ, or Dagster would put two stages into one run of a backfill, where a
 failure of the first skips the second for everyone."""
+
+PROGRESS_EVERY_S = 2.0
 
 NOT_THE_VIDEOS_FAULT = (ConfigError, ModelFileMissing)
 """These would fail every video the same way: the run stops at the first, and the videos wait for the cure."""
@@ -188,6 +191,22 @@ class Batch:
                 tags=version_tags(self.code_version, outcome.fingerprint, inputs),
             )
         )
+
+
+def progress_in(ledger: Ledger, stage: str, video_id: str) -> Callable[[dict], None]:
+    """For a child that tells `{"pts_ms": t}`: how far it is, into the ledger, where people and programs look. Seldom enough to
+    cost nothing."""
+    told = [time.monotonic()]
+
+    def hear(news: dict) -> None:
+        if time.monotonic() - told[0] < PROGRESS_EVERY_S:
+            return
+        told[0] = time.monotonic()
+        entry = ledger.get(video_id).get(stage)
+        if entry and entry.state == "running":
+            ledger.put([replace(entry, detail=f"at {format_ms(news['pts_ms'])}")])
+
+    return hear
 
 
 def raise_failures(stage: str, failures: Mapping[str, BaseException]) -> None:

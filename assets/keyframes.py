@@ -45,7 +45,7 @@ def pick_frames(video_id: str, library: Library, settings: Settings) -> Outcome:
     library.put_keyframes(video_id, chosen)
     told = _told(video, chosen, len(candidates))
     shown = {"contact_sheet": in_markdown(sheet, "contact sheet"), **told}
-    return Outcome(digest(chosen), shown, ("preview",) if wants_preview(len(chosen), settings) else ())
+    return Outcome(digest(chosen), shown, invites=("preview",) if wants_preview(len(chosen), settings) else ())
 
 
 def _keep_pictures(

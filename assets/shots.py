@@ -8,7 +8,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from assets.batch import Outcome, each_video, per_video
+from assets.batch import Outcome, each_video, per_video, progress_in
 from assets.checks import shots_tile
 from assets.pictures import in_markdown
 from assets.versions import digest
@@ -22,6 +22,7 @@ from khung.stores import Ledger
 from khung.stores.library import Library
 from khung.video.copies import Copies
 from khung.video.extract import Extraction, extract
+from khung.video.sandbox import Progress
 
 _one_network = threading.Lock()  # decoding runs beside, in children of its own
 
@@ -39,18 +40,28 @@ def shots(
     second; each boundary remembers who saw it. Signals and candidate frames are kept, so that thresholds are re-tuned
     without decoding."""
     workers = settings.extraction.decode_workers
-    yield from each_video(
-        context, ledger, lambda v: find_shots(v, library, transnet, copies, settings), workers=workers
-    )
+
+    def work(video_id: str) -> Outcome:
+        heard = progress_in(ledger, "shots", video_id)
+        return find_shots(video_id, library, transnet, copies, settings, heard)
+
+    yield from each_video(context, ledger, work, workers=workers)
 
 
-def find_shots(video_id: str, library: Library, transnet: TransNet, copies: Copies, settings: Settings) -> Outcome:
+def find_shots(
+    video_id: str,
+    library: Library,
+    transnet: TransNet,
+    copies: Copies,
+    settings: Settings,
+    progress: Progress | None = None,
+) -> Outcome:
     """Decode, detect, keep; the decode pass also corrects what the container said of the video, and shows whose copy it is."""
     video = library.video(video_id)
     media = library.archive.local_path(video.media_key)
     with tempfile.TemporaryDirectory(prefix="khung-decode-") as folder:
         duration_s = video.duration_ms / 1000
-        extraction = extract(media, Path(folder), settings.media, settings.extraction, duration_s=duration_s)
+        extraction = extract(media, Path(folder), settings.media, settings.extraction, progress, duration_s=duration_s)
         with _one_network:
             found, signals = detect(video_id, extraction, transnet, settings.extraction)
         video = _traced(_corrected(video, extraction), copies)

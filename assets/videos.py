@@ -52,7 +52,7 @@ def take_in(video_id: str, library: Library, settings: Settings) -> Outcome:
     video = Video(video_id=video_id, sha256=source.sha256, source_name=source.name, media_key=media_key, **shared)
     library.put_video(_with_decoded(video, library))
     wants_copy = settings.extraction.playable_copies and not video.playable
-    return Outcome(digest(video), told(video), ("playable_copies",) if wants_copy else ())
+    return Outcome(digest(video), told(video), invites=("playable_copies",) if wants_copy else ())
 
 
 def _kept(video_id: str, source: SourceFile, library: Library) -> Path | None:

@@ -6,6 +6,7 @@ run and the ledger; nothing here mends anything.
 
 import time
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
@@ -13,6 +14,7 @@ import httpx
 
 from khung.settings import Settings
 from khung.stores import Ledger
+from orchestration.faults import innermost
 from orchestration.jobs import ASSET_JOBS, audit
 
 RUNNING = dg.DefaultSensorStatus.RUNNING
@@ -22,26 +24,35 @@ TIMEOUT_S = 10.0
 NAMED = 20  # videos in one message
 
 
-@dg.run_failure_sensor(default_status=RUNNING, minimum_interval_seconds=30)
+@dg.run_failure_sensor(
+    default_status=RUNNING,
+    minimum_interval_seconds=30,
+    description="Tells people of runs that failed: which videos, why, and the cure.",
+)
 def alert_on_failure(
     context: dg.RunFailureSensorContext, ledger: dg.ResourceParam[Ledger], settings: dg.ResourceParam[Settings]
 ) -> None:
     """A run failed: on which videos and why, or that it was not a video's fault."""
     run = context.dagster_run
     steps = [event.event_specific_data for event in context.get_step_failure_events()]
-    said = [data.user_failure_data.description for data in steps if data.user_failure_data]
+    said = [_words(data) for data in steps]
     text = " ".join(filter(None, said)) or context.failure_event.message or "It ended without a word."
+    began = _began(context, run.run_id)
     rows = [
         {"video": e.video_id, "stage": e.stage, "reason": e.reason, "detail": e.detail}
         for e in ledger.find(state="failed")
-        if e.updated_at >= _began(context, run.run_id)
+        if e.updated_at >= began
     ]
     lines = [f"• {row['video']} ({row['stage']}): {row['reason']} {row['detail']}" for row in rows[:NAMED]]
     tell(context, settings, "failed", "\n".join([f"khung: {run.job_name} failed. {text}", *lines]), videos=rows[:NAMED])
 
 
 @dg.run_status_sensor(
-    dg.DagsterRunStatus.SUCCESS, monitored_jobs=[audit], default_status=RUNNING, minimum_interval_seconds=30
+    dg.DagsterRunStatus.SUCCESS,
+    monitored_jobs=[audit],
+    default_status=RUNNING,
+    minimum_interval_seconds=30,
+    description="Tells people what an audit has found.",
 )
 def alert_on_audit(context: dg.RunStatusSensorContext, settings: dg.ResourceParam[Settings]) -> None:
     """A check of what is in service did not pass: its run succeeds all the same."""
@@ -60,6 +71,7 @@ def alert_on_audit(context: dg.RunStatusSensorContext, settings: dg.ResourcePara
     monitored_jobs=[ASSET_JOBS["search_snapshot"]],
     default_status=RUNNING,
     minimum_interval_seconds=30,
+    description="Tells people which videos can be found since the new snapshot.",
 )
 def tell_of_snapshots(context: dg.RunStatusSensorContext, settings: dg.ResourceParam[Settings]) -> None:
     """New videos can be found."""
@@ -106,10 +118,15 @@ def send(url: str, body: Mapping[str, Any]) -> str:
     return wrong
 
 
+def _words(step: Any) -> str:
+    """Of a step that failed: what it said itself, or the error that nobody foresaw."""
+    if step.user_failure_data and step.user_failure_data.description:
+        return step.user_failure_data.description
+    return innermost(step.error) if step.error else ""
+
+
 def _began(context: dg.RunStatusSensorContext, run_id: str) -> str:
     """When the run began, as the ledger writes times."""
-    from datetime import UTC, datetime
-
     record = context.instance.get_run_record_by_id(run_id)
     start = record.start_time if record and record.start_time else 0.0
     return datetime.fromtimestamp(start, UTC).isoformat(timespec="milliseconds")

@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import dagster as dg
-from dagster._utils.error import SerializableErrorInfo
 
 from assets.catalog import VIDEO_STAGES, heads, in_service, pending, sealable, unready
 from assets.partitions import SHARDS
@@ -27,6 +26,7 @@ from khung.stores.library import Library
 from khung.stores.open import open_archive, open_ledger
 from ops.intake import register_all
 from orchestration.build import build_defs
+from orchestration.faults import innermost
 from orchestration.inbox import arrivals
 from orchestration.ranges import in_flight, job_name, range_tags, ranges
 from orchestration.sensors import sync_partitions
@@ -117,13 +117,7 @@ def _fault(result: dg.ExecuteInProcessResult, *, foreseen: bool) -> str:
         return ""
     ends = [event.job_failure_data for event in result.all_events if event.is_job_failure]
     errors = [failure.error for failure in (*steps, *ends) if failure.error]
-    return _innermost(errors[0]) if errors else "The run failed without a word."
-
-
-def _innermost(error: SerializableErrorInfo) -> str:
-    while error.cause:
-        error = error.cause
-    return error.message.removeprefix(f"khung.errors.{error.cls_name}: ").strip()
+    return innermost(errors[0]) if errors else "The run failed without a word."
 
 
 def tell(event: str, **more: object) -> None:

@@ -31,6 +31,7 @@ audit_nightly = dg.ScheduleDefinition(
     cron_schedule="0 2 * * *",
     execution_timezone="Asia/Ho_Chi_Minh",
     default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Try the embedder again on the frames that had to fall back, if there are any.",
 )
 def embed_again_nightly(ledger: dg.ResourceParam[Ledger]) -> dg.RunRequest | dg.SkipReason:
     """Try the embedder again on the frames that had to fall back, if there are any."""

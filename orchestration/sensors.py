@@ -45,7 +45,12 @@ def inbox_of(settings: Settings) -> Inbox:
     return Inbox(settings.inbox_dir, settings.home / "inbox.sqlite")
 
 
-@dg.sensor(job_name="register_files_job", minimum_interval_seconds=15, default_status=RUNNING)
+@dg.sensor(
+    job_name="register_files_job",
+    minimum_interval_seconds=15,
+    default_status=RUNNING,
+    description="Takes note of new files in the inbox folder, once they have stopped growing.",
+)
 def inbox_sensor(
     ledger: dg.ResourceParam[Ledger], library: dg.ResourceParam[Library], settings: dg.ResourceParam[Settings]
 ) -> dg.SensorResult | dg.SkipReason:
@@ -85,6 +90,7 @@ def _register_later(arrival: Arrival) -> dg.RunRequest:
     jobs=[ASSET_JOBS[stage] for stage in VIDEO_STAGES],
     minimum_interval_seconds=15,
     default_status=RUNNING,
+    description="Asks for runs over the videos that are ready for their next stage; previews first.",
 )
 def stages_sensor(
     context: dg.SensorEvaluationContext, ledger: dg.ResourceParam[Ledger], settings: dg.ResourceParam[Settings]
@@ -125,7 +131,12 @@ def _more_to_come(instance: dg.DagsterInstance, ledger: Ledger, before: str, key
     return bool(before and (in_flight(instance, before, keys) or pending(ledger, before)))
 
 
-@dg.sensor(job_name=job_name("shard_indices"), minimum_interval_seconds=30, default_status=RUNNING)
+@dg.sensor(
+    job_name=job_name("shard_indices"),
+    minimum_interval_seconds=30,
+    default_status=RUNNING,
+    description="Asks for shards to be sealed whose videos have new results.",
+)
 def shards_sensor(
     context: dg.SensorEvaluationContext, ledger: dg.ResourceParam[Ledger], settings: dg.ResourceParam[Settings]
 ) -> dg.SensorResult | dg.SkipReason:
@@ -150,7 +161,12 @@ def _sealable(ledger: Ledger, settings: Settings) -> dict[int, str]:
     return sealable(ledger, settings.shard_count, patient_until)
 
 
-@dg.sensor(job_name=job_name("search_snapshot"), minimum_interval_seconds=30, default_status=RUNNING)
+@dg.sensor(
+    job_name=job_name("search_snapshot"),
+    minimum_interval_seconds=30,
+    default_status=RUNNING,
+    description="Publishes when the newest shards are not those in service; not after a rollback.",
+)
 def snapshot_sensor(
     context: dg.SensorEvaluationContext,
     ledger: dg.ResourceParam[Ledger],

@@ -109,6 +109,7 @@ class _display:
             MofNCompleteColumn(),
             TextColumn("[red]{task.fields[failed]}"),
             TimeElapsedColumn(),
+            TextColumn("[dim]{task.fields[at]}"),
             console=errors,
             disable=quiet,
         )
@@ -143,7 +144,7 @@ class _display:
             self._finish_all()
             meant = self._wanted or set().union(*self._videos.values())
             self._now, self._videos[stage] = stage, set() if of_videos else meant
-            self._tasks[stage] = self._bars.add_task(STAGE_TEXT[stage], total=None, failed="")
+            self._tasks[stage] = self._bars.add_task(STAGE_TEXT[stage], total=None, failed="", at="")
         if of_videos:
             self._videos[stage] = self._videos[stage].union(partitions)
         self._bars.update(self._tasks[stage], total=len(self._videos[stage]))
@@ -155,16 +156,18 @@ class _display:
 
     def _refresh(self, ledger: Ledger) -> None:
         for stage, task in [item for item in self._tasks.items() if item[0] == self._now]:
-            states = [e.state for e in ledger.find(stage=stage) if e.video_id in self._videos[stage]]
+            entries = [e for e in ledger.find(stage=stage) if e.video_id in self._videos[stage]]
+            states = [entry.state for entry in entries]
+            at = ", ".join(f"{e.video_id} {e.detail}" for e in entries if e.state == "running" and e.detail)
             done, failed = states.count("done"), states.count("failed")
-            self._bars.update(task, completed=done + failed, failed=f"{failed} failed" if failed else "")
+            self._bars.update(task, completed=done + failed, failed=f"{failed} failed" if failed else "", at=at)
 
     def _finish_all(self) -> None:
         """Stages that are over: videos that failed earlier never reach them."""
         self._refresh(_ledger())
         if self._now:
             task = self._tasks[self._now]
-            self._bars.update(task, total=self._bars.tasks[task].completed)
+            self._bars.update(task, total=self._bars.tasks[task].completed, at="")
 
 
 def _ledger() -> Ledger:

@@ -102,6 +102,8 @@ def _explain(entry: LedgerEntry) -> None:
         out.print(f"{_mark(entry)} {name} {escape(entry.detail)}")
     elif entry.state == "failed":
         out.print(f"{_mark(entry)} {name} [dim]{verb}[/] [red]{escape(entry.reason)}[/] {escape(entry.detail)}")
+    elif entry.state == "running" and entry.detail and not _left(entry):
+        out.print(f"{_mark(entry)} {name} [dim]{verb} {escape(entry.detail)}[/]")
     elif entry.state == "done" and entry.reason:
         out.print(f"{_mark(entry)} {name} [dim]{verb}[/] {escape(entry.reason)} {escape(entry.detail)}")
     elif _left(entry):

@@ -8,7 +8,7 @@ from dagster._core.definitions.data_version import CachingStaleStatusResolver, S
 from dagster._core.loader import LoadingContextForTest
 from dagster._core.storage.partition_status_cache import get_and_update_asset_status_cache_value
 
-from assets.batch import Outcome, each_video, per_video
+from assets.batch import Outcome, each_video, per_video, progress_in
 from assets.catalog import pending
 from assets.checks import SHOTS_TILE, CheckFailed
 from assets.partitions import VIDEOS
@@ -203,3 +203,13 @@ def test_an_input_without_an_event_is_not_watched(chain, ledger, instance):
     instance.report_runless_asset_event(dg.AssetMaterialization("shots", partition="a", tags=tags))
     run([stage("videos", lambda v: Outcome("another file")), chain[1]], ledger, instance, "videos", ["a"])
     assert stale_of(instance, chain, "shots", "a") == (StaleStatus.FRESH, [])
+
+
+def test_how_far_a_child_is_stands_in_the_ledger_while_it_runs(ledger, monkeypatch):
+    monkeypatch.setattr("assets.batch.PROGRESS_EVERY_S", 0.0)
+    hear = progress_in(ledger, "shots", "a")
+    hear({"pts_ms": 61_000})  # nothing is running: nothing is written
+    assert "shots" not in ledger.get("a")
+    ledger.put([LedgerEntry("a", "shots", "running", attempt=1)])
+    hear({"pts_ms": 61_000})
+    assert (ledger.get("a")["shots"].detail, ledger.get("a")["shots"].attempt) == ("at 1:01.000", 1)

@@ -57,6 +57,8 @@ def test_everything_is_explained_owned_and_grouped(defs):
         assert spec.description and spec.owners and spec.kinds and spec.group_name not in (None, "default"), name
     for check in (c for asset in defs.assets for c in asset.check_specs):
         assert check.description, check.key
+    for one in (*defs.sensors, *defs.schedules, *(d for d in defs.jobs if isinstance(d, dg.JobDefinition))):
+        assert one.description, one.name
 
 
 def test_no_two_stages_share_a_run_of_a_backfill(defs):

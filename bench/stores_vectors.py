@@ -16,7 +16,7 @@ from khung.stores.vectors_faiss import FaissVectors
 DIM, SHARDS, QUERIES = 768, 16, 100
 PLAIN = IndexPolicy(exact_up_to=10**9)
 SQ8 = IndexPolicy(exact_up_to=0, sq8_up_to=10**9)
-GRAPH = IndexPolicy(exact_up_to=0, sq8_up_to=0, graph_up_to=10**9, recall_at_10=0.97)
+GRAPH = IndexPolicy(exact_up_to=0, sq8_up_to=0, probes=(), recall_at_10=0.97)
 LISTS = IndexPolicy(exact_up_to=0, sq8_up_to=0, graph_up_to=0, recall_at_10=0.97)
 
 

@@ -1,8 +1,8 @@
 """Building one sealed part of vectors: fp16 as the truth, and the cheapest faster kind that passes the recall gate.
 
-How a part is searched is vectors_faiss.py, how the gate measures vectors_recall.py. Kinds by size: exact → 8-bit codes → a graph
-over them where few parts are searched → inverted lists over a coarse quantiser that all parts of a shelf share, so that a query
-is compared with its centroids once and not once a part. bench/STORES.md has the trade-off.
+How a part is searched is vectors_faiss.py, how the gate measures vectors_recall.py. Kinds by size: exact → flat 8-bit codes →
+inverted lists of them over a coarse quantiser that all parts of a shelf share, so that a query is compared with its centroids
+once and not once a part. A graph, ten times slower to build, is for parts where few lists find too little.
 """
 
 import hashlib
@@ -31,7 +31,8 @@ __all__ = ["Fast", "IndexPolicy", "check_unit", "parameters", "recall_at_10", "s
 
 IDS, EXACT, FAST, FAST_PARAMETERS = "vector_ids.npy", "exact.faiss", "fast.faiss", "fast.json"
 _TRAINED_ON = 20_000  # vectors that show the range of codes
-_LINKS = 32  # of a vector in a graph
+_MANY_PROBES = (64, 128)
+_LINKS, _WIDTH = 32, 100  # of a vector in a graph; candidates for them while it is built
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +41,8 @@ class IndexPolicy:
 
     exact_up_to: int = 20_000
     sq8_up_to: int = 50_000
-    graph_up_to: int = 200_000  # of a part that shares no coarse quantiser
-    graph_shards: int = (
-        2  # libraries of so few shards share none: asking two graphs is cheaper than lists, and finds more
-    )
+    graph_up_to: int = 200_000  # beyond, building a graph takes too long
+    probes: tuple[int, ...] = (8, 16, 32)  # lists that are asked, from few on; more of them cost what a graph does
     recall_at_10: float = RECALL_GATE
     gate_queries: int = GATE_QUERIES
 
@@ -53,8 +52,8 @@ def write_part(
 ) -> Fast:
     """Write one part into an empty folder: `ids` int64 (n,), `vectors` (n, d) of unit length, in any order.
 
-    `centroids` (nlist, d): the coarse quantiser of an IVF kind; without, the part is a graph or trains its own. The cheapest kind
-    whose recall@10 reaches the policy's gate is kept. Raises StoreError on vectors that no search could use.
+    `centroids` (nlist, d): the coarse quantiser of an IVF kind; without, the part trains its own. The cheapest kind whose recall@10
+    reaches the policy's gate is kept. Raises StoreError on vectors that no search could use.
     """
     import faiss
 
@@ -119,15 +118,18 @@ def _fast_index(exact: Any, policy: IndexPolicy, centroids: np.ndarray | None) -
 def _candidates(exact: Any, policy: IndexPolicy, centroids: np.ndarray | None) -> Iterable[tuple[Any, Fast]]:
     """From the cheapest to ask on. All are made of the rounded vectors, as a later seal will read them: it makes the same files."""
     n = exact.ntotal
-    if policy.sq8_up_to < n <= policy.graph_up_to and centroids is None:
-        graph = _graph(exact)
-        yield from ((graph, Fast("hnsw", ef=ef)) for ef in (32, 64, 128, 256))
-    elif n > policy.sq8_up_to:
+    if n > policy.sq8_up_to:
         centroids = train_coarse(exact.reconstruct_n(0, n), lists_for(n)) if centroids is None else centroids
         ivf = _ivf(exact, centroids)
         name = hashlib.sha256(np.ascontiguousarray(centroids, np.float32).tobytes()).hexdigest()[:16]
-        probes = [nprobe for nprobe in (8, 16, 32, 64, 128) if nprobe <= ivf.nlist]
-        yield from ((ivf, Fast("ivf", ivf.nlist, nprobe, name)) for nprobe in probes)
+        lists = [
+            Fast("ivf", ivf.nlist, nprobe, name) for nprobe in (*policy.probes, *_MANY_PROBES) if nprobe <= ivf.nlist
+        ]
+        yield from ((ivf, fast) for fast in lists if fast.nprobe in policy.probes)
+        if n <= policy.graph_up_to:
+            graph = _graph(exact)
+            yield from ((graph, Fast("hnsw", ef=ef)) for ef in (32, 64, 128, 256))
+        yield from ((ivf, fast) for fast in lists if fast.nprobe not in policy.probes)
     yield _flat(exact), Fast("sq8")
 
 
@@ -140,7 +142,9 @@ def _flat(exact: Any) -> Any:
 def _graph(exact: Any) -> Any:
     import faiss
 
-    return _filled(faiss.IndexHNSWSQ(exact.d, faiss.ScalarQuantizer.QT_8bit, _LINKS, exact.metric_type), exact)
+    graph = faiss.IndexHNSWSQ(exact.d, faiss.ScalarQuantizer.QT_8bit, _LINKS, exact.metric_type)
+    graph.hnsw.efConstruction = _WIDTH
+    return _filled(graph, exact)
 
 
 def _ivf(exact: Any, centroids: np.ndarray) -> Any:

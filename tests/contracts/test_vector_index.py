@@ -22,7 +22,7 @@ MakeIndex = Callable[..., VectorIndex]
 POLICIES = {
     "faiss-exact": IndexPolicy(),
     "faiss-sq8": IndexPolicy(exact_up_to=50, sq8_up_to=10**9),
-    "faiss-hnsw": IndexPolicy(exact_up_to=50, sq8_up_to=50),
+    "faiss-hnsw": IndexPolicy(exact_up_to=50, sq8_up_to=50, probes=()),
     "faiss-ivf": IndexPolicy(exact_up_to=50, sq8_up_to=50, graph_up_to=0),
     "faiss-ivf-shared": IndexPolicy(exact_up_to=50, sq8_up_to=50, graph_up_to=0),  # one coarse quantiser for all parts
 }

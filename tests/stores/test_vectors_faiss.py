@@ -18,9 +18,9 @@ def write(folder: Path, count: int, policy: IndexPolicy, **options: int) -> Fast
     return write_part(folder, np.arange(count), make_vectors(count, **options), policy)
 
 
-@pytest.mark.parametrize(("count", "kind"), [(50, "none"), (300, "sq8"), (900, "hnsw"), (1200, "ivf")])
+@pytest.mark.parametrize(("count", "kind"), [(50, "none"), (300, "sq8"), (1200, "ivf")])
 def test_the_kind_follows_the_size(tmp_path: Path, count: int, kind: str) -> None:
-    fast = write(tmp_path / "p", count, IndexPolicy(exact_up_to=100, sq8_up_to=500, graph_up_to=1000), clusters=30)
+    fast = write(tmp_path / "p", count, IndexPolicy(exact_up_to=100, sq8_up_to=1000), clusters=30)
     assert fast.kind == kind
     assert fast.recall_at_10 >= 0.98
     assert FaissVectors([tmp_path / "p"], DIM).kinds == [fast]
@@ -31,6 +31,13 @@ def test_a_kind_that_misses_the_gate_is_not_kept(tmp_path: Path) -> None:
     fast = write(tmp_path / "p", 2000, IndexPolicy(exact_up_to=100, sq8_up_to=500, graph_up_to=0, recall_at_10=1.01))
     assert fast == Fast()
     assert not (tmp_path / "p" / vectors_build.FAST).exists()
+
+
+def test_where_few_lists_find_too_little_there_is_a_graph(tmp_path: Path) -> None:
+    """Evenly spread vectors lie in no lists; a graph that would take too long to build gives way to many lists."""
+    assert write(tmp_path / "p", 4000, IndexPolicy(exact_up_to=1, sq8_up_to=1, probes=(1, 2))).kind == "hnsw"
+    few = write(tmp_path / "q", 4000, IndexPolicy(exact_up_to=1, sq8_up_to=1, probes=(1, 2), graph_up_to=3999))
+    assert (few.kind, few.nprobe >= 64) == ("ivf", True)
 
 
 def test_more_lists_are_probed_until_the_gate_is_reached(tmp_path: Path) -> None:
@@ -108,7 +115,7 @@ def test_of_a_short_list_the_exact_scores_decide(tmp_path: Path, kind: str) -> N
     many = 10**9
     policies = {
         "sq8": IndexPolicy(exact_up_to=100, sq8_up_to=many),
-        "hnsw": IndexPolicy(exact_up_to=100, sq8_up_to=100, graph_up_to=many),
+        "hnsw": IndexPolicy(exact_up_to=100, sq8_up_to=100, probes=()),
         "ivf": IndexPolicy(exact_up_to=100, sq8_up_to=100, graph_up_to=0),
     }
     assert write(tmp_path / "p", 2000, policies[kind], clusters=30).kind == kind

@@ -4,7 +4,7 @@
 
 CPU seconds for what runs in this process (one thread), wall seconds where a server does the work; each pair is interleaved and the
 middle ratio kept. Made data is kept in the temporary folder between runs. bench/stores.json has every part's last result,
-bench/STORES.md the page for people.
+bench/STORES.md is made of it.
 """
 
 import argparse
@@ -20,7 +20,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 sys.path[:0] = [str(Path(__file__).parent.parent), str(Path(__file__).parent.parent / "tests" / "support")]
 
-RESULTS = Path(__file__).parent / "stores.json"
+RESULTS, PAGE = Path(__file__).parent / "stores.json", Path(__file__).parent / "STORES.md"
 
 
 def main() -> None:
@@ -49,10 +49,11 @@ def main() -> None:
 
 
 def _keep(name: str, found: dict) -> None:
-    from khung.stores import tables
+    from bench.stores_page import page
 
-    everything = json.loads(RESULTS.read_bytes()) if RESULTS.exists() else {}
-    RESULTS.write_bytes(tables.to_json(everything | {name: found}) + b"\n")
+    everything = (json.loads(RESULTS.read_bytes()) if RESULTS.exists() else {}) | {name: found}
+    RESULTS.write_text(json.dumps(everything, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+    PAGE.write_text(page(everything))
     print(name, json.dumps(found, indent=1, ensure_ascii=False), flush=True)
 
 

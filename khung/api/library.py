@@ -54,20 +54,25 @@ class Shelf:
 
 
 def shelf_of(service: Service, state: str, name: str, page: int) -> Shelf:
-    """The videos in `state` (all when empty) whose name holds `name`, whatever its marks."""
+    """The videos in `state` (all when empty) whose id or file's name holds every word of `name`, whatever the marks."""
+    words = fold(norm(name)).split()
     every = library_videos(service)
     counts = Counter(entry.state for entry in every)
     known = {video_id: video.source_name for video_id, video in _searchable(service).items()}
     asked = [
         entry
         for entry in every
-        if state in ("", entry.state)
-        and fold(norm(name)) in fold(norm(f"{entry.video_id} {known.get(entry.video_id, '')}"))
+        if state in ("", entry.state) and _holds(f"{entry.video_id} {known.get(entry.video_id, '')}", words)
     ]
     shown = asked[(page - 1) * PER_PAGE : page * PER_PAGE]
     told = _known(service, [entry.video_id for entry in shown])
     states = {one: counts[one] for one in STATES if counts[one] or one == state}
     return Shelf(shown, told, states, len(asked), state, name, page)
+
+
+def _holds(name: str, words: list[str]) -> bool:
+    name = fold(norm(name))
+    return all(word in name for word in words)
 
 
 def copied(service: Service, videos: Sequence[Video]) -> set[str]:

@@ -18,7 +18,7 @@ from khung.text import compact, english, fields, fold, key, marked, ngrams, shin
 _OTHER_LANGUAGE = 0.3
 _NGRAM = 0.25
 _SAY_NOTHING = "a an and are as at be by for from in is it of on or that the there to was were with"
-_ENGLISH_FUNCTION_WORDS = frozenset(_SAY_NOTHING.split())
+ENGLISH_FUNCTION_WORDS = frozenset(_SAY_NOTHING.split())
 """They say nothing of a picture. Vietnamese has no such list: dropping its words was measured to gain nothing."""
 
 
@@ -55,7 +55,7 @@ def caption_ask(text: str, language: str) -> Ask:
     """The clauses of a text over the captions of both languages."""
     words = tokens(text)
     if language == "en":
-        words = [w for w in words if w not in _ENGLISH_FUNCTION_WORDS] or words
+        words = [w for w in words if w not in ENGLISH_FUNCTION_WORDS] or words
     any_marked = any(map(marked, words))
     vi, en = (_OTHER_LANGUAGE, 1.0) if language == "en" else (1.0, _OTHER_LANGUAGE if any_marked else 1.0)
     groups = [(*_vietnamese(w, any_marked, vi), TextClause("en", _english(w), en)) for w in words]

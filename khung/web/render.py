@@ -1,20 +1,17 @@
 """Templates into pages: the environment and the few filters that templates need. Autoescape is always on."""
 
 import hashlib
-import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import jinja2
-from markupsafe import Markup, escape
 
-from khung.text import fold, norm
 from khung.timecode import format_ms
+from khung.web.highlight import lit, shows
 
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
-_WORD = re.compile(r"\w[\w\u0300-\u036f]*")
 
 
 @lru_cache(maxsize=1)
@@ -27,7 +24,7 @@ def environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     env.tests["shows"] = shows
-    env.filters |= {"marked": marked, "short_time": short_time, "clock": clock, "tenths": tenths, "shares": shares}
+    env.filters |= {"marked": lit, "short_time": short_time, "clock": clock, "tenths": tenths, "shares": shares}
     env.globals |= {"static": static, "caption": caption}
     return env
 
@@ -41,21 +38,6 @@ def static(name: str) -> str:
     """The address of a static file; it changes with the content."""
     digest = hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:12]
     return f"/static/{name}?v={digest}"
-
-
-def shows(text: str, terms: frozenset[str]) -> bool:
-    """Whether `marked` would mark anything."""
-    return any(fold(norm(match[0])) in terms for match in _WORD.finditer(str(text)))
-
-
-def marked(text: str, terms: frozenset[str]) -> Markup:
-    """The text, escaped, with the words whose fold is one of `terms` in <mark>."""
-    text, out, at = str(text), [], 0
-    for match in _WORD.finditer(text):
-        if fold(norm(match[0])) in terms:
-            out += [escape(text[at : match.start()]), Markup("<mark>"), escape(match[0]), Markup("</mark>")]
-            at = match.end()
-    return Markup("").join([*out, escape(text[at:])])
 
 
 def caption(frame: Any, language: str) -> str:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,11 @@ from playwright.sync_api import Page, expect
 from khung.api.app import create_app
 from khung.settings import Settings
 from khung.stores import LedgerEntry
+from khung.stores.archive_local import LocalArchive
 from khung.stores.ledger_sqlite import SqliteLedger
+from khung.stores.library import Library
 from tests.support.served import served
-from tests.support.small_home import ColourEmbedder, settings_for
+from tests.support.small_home import ColourEmbedder, add, put_in_service, settings_for
 
 pytestmark = pytest.mark.browser
 
@@ -29,6 +32,37 @@ def test_states_and_reasons(page: Page):
     page.get_by_role("link", name="googlework_short.mp4").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("googlework_short.mp4")
     expect(page.locator(".card")).to_have_count(35)
+
+
+def test_narrowed_by_state_and_name(page: Page):
+    page.goto("/library")
+    states = page.locator("#states")
+    expect(states).to_contain_text("Tất cả 6")
+    states.get_by_role("link", name="Hỏng").click()
+    expect(page.locator("#videos tbody tr")).to_have_count(1)
+    expect(page.locator("#videos tbody")).to_contain_text("broken")
+    page.goto("/library")
+    page.keyboard.press("/")
+    page.keyboard.type("co PHO")
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile("name="))
+    expect(page.locator("#videos tbody tr")).to_have_count(1)
+    expect(page.locator("#videos tbody")).to_contain_text("Phố “cổ”")
+    page.fill(".shelf-bar input[type=search]", "phố xa")
+    page.keyboard.press("Enter")
+    expect(page.locator("#videos")).to_contain_text("Không có video nào như thế.")
+    page.locator("#videos").get_by_role("link", name="Tất cả").click()
+    expect(page.locator("#videos tbody tr")).to_have_count(6)
+
+
+def test_a_long_library_has_pages(page: Page, fresh):
+    address, settings = fresh
+    SqliteLedger(settings.ledger_path).put([LedgerEntry(f"v{n:03}", "videos", "done") for n in range(130)])
+    page.goto(f"{address}/library?state=waiting")
+    expect(page.locator("#videos tbody tr")).to_have_count(100)
+    page.get_by_role("link", name="Trang sau").click()
+    expect(page.locator("#videos tbody tr")).to_have_count(30)
+    expect(page.locator("#videos tbody tr").first).to_contain_text("v100")
 
 
 @pytest.fixture
@@ -85,6 +119,34 @@ def test_the_table_follows_the_work(page: Page, fresh):
         [LedgerEntry("moi", "shots", "failed", "unreadable", "The file breaks off.")]
     )
     expect(page.locator("#videos")).to_contain_text("Tệp hỏng hoặc thiếu phần đầu", timeout=15_000)
+
+
+def test_a_preview_is_found_while_the_rest_is_on_its_way(page: Page, fresh, clips):
+    """The page that was left open shows it: first as a running stage with its progress, then as a video to look into."""
+    address, settings = fresh
+    ledger = SqliteLedger(settings.ledger_path)
+    page.goto(f"{address}/library")
+    ledger.put(
+        [
+            LedgerEntry("cockatoo_cc0", "videos", "done"),
+            LedgerEntry("cockatoo_cc0", "shots", "running", detail="at 0:04.000"),
+        ]
+    )
+    expect(page.locator("#videos")).to_contain_text("1/6 · Tách cảnh 0:04.000", timeout=20_000)
+    found = add(Library(LocalArchive(settings.archive_dir)), ledger, clips / "cockatoo_cc0.mp4")
+    ledger.put([LedgerEntry("cockatoo_cc0", "embeddings", "running")])
+    part = replace(
+        found, video=replace(found.video, preview=True), records=found.records[:3], vectors=found.vectors[:3]
+    )
+    put_in_service(settings, [part])
+    row = page.locator("#videos tr", has_text="cockatoo_cc0.mp4")
+    expect(row).to_contain_text("Tìm được một phần", timeout=20_000)
+    row.get_by_role("link", name="cockatoo_cc0.mp4").click()
+    expect(page.locator(".banner")).to_contain_text("3 khung hình đầu tiên")
+    expect(page.locator(".card")).to_have_count(3)
+    page.fill("#ask input[name=q]", "con vẹt")
+    page.press("#ask input[name=q]", "Enter")
+    expect(page.locator("#count")).to_be_visible()
 
 
 def test_before_the_first_video_the_way_is_shown(page: Page, fresh):

@@ -14,6 +14,8 @@ pytestmark = pytest.mark.browser
     [
         "/",
         "/library",
+        "/library?name=%22%3E%3Cscript%3Edocument.title%3D'owned'%3C/script%3E",
+        "/library?state=%3Cscript%3Edocument.title%3D'owned'%3C/script%3E",
         "/docs",
         "/video/nasa_13013",
         "/?q=nói chuyện",

@@ -19,10 +19,12 @@ from khung.api.schemas import FACET_FIELDS, MAX_DEPTH, VIDEO_ID, FrameOut, HitOu
 from khung.api.service import Service, service_of
 from khung.errors import NotFound, SearchUnavailable
 from khung.records import FrameRecord, frame_id
+from khung.search.clauses import ENGLISH_FUNCTION_WORDS
 from khung.search.engine import SearchResult
 from khung.search.query import parse
 from khung.stores import STAGES
-from khung.text import fold, tokens
+from khung.text import tokens
+from khung.web.highlight import terms_of
 from khung.web.render import render
 from khung.web.strings import Words, choose_language
 
@@ -31,6 +33,7 @@ Asked = Annotated[Service, Depends(service_of)]
 InPath = Annotated[str, Path(pattern=VIDEO_ID)]
 State = Annotated[PageState, Query()]
 
+REEL = 24  # videos on the first page
 MAX_PICTURE = 2**25  # bytes of a form with one picture; khung.api.images judges the picture itself
 EXAMPLES = (
     {"q": "người đi bộ trên phố", "then": [], "lang": "vi"},
@@ -44,8 +47,9 @@ EXAMPLES = (
 async def search_page(request: Request, state: State, service: Asked) -> Response:
     """The search screen: the question's answer, or the way in when nothing is asked."""
     if not state.asks:
-        videos = await anyio.to_thread.run_sync(_reel, service)
-        return page(request, "search.html", state=state, here="search", videos=videos, examples=EXAMPLES)
+        videos, total = await anyio.to_thread.run_sync(_reel, service)
+        values = {"videos": videos, "video_count": total, "examples": EXAMPLES}
+        return page(request, "search.html", state=state, here="search", **values)
     asked = state.question()
     result = await service.search(asked)
     if (booth := request.app.state.booth) and (token := request.cookies.get("contest")):
@@ -213,11 +217,13 @@ def _groups(hits: list[HitOut], by: str) -> list[dict[str, Any]]:
 
 
 def _terms(state: PageState) -> frozenset[str]:
-    """The folds of the asked words, for highlighting. One-letter words of English would light up everything."""
-    asked = " ".join([state.q, *state.then])
-    parsed = parse(asked)
-    seen = [event.text for event in parsed.events] + [text for event in parsed.events for text in event.screen_text]
-    return frozenset(fold(word) for text in seen for word in tokens(text) if len(word) > 1 or not word.isascii())
+    """What to light up. Words that say nothing of a picture would light up everything."""
+    asked = [parse(text) for text in (state.q, *state.then)]
+    empty = ENGLISH_FUNCTION_WORDS if any(parsed.language == "en" for parsed in asked) else frozenset()
+    events = [event for parsed in asked for event in parsed.events]
+    said = [word for event in events for word in tokens(event.text) if word not in empty]
+    quoted = [word for event in events for text in event.screen_text for word in tokens(text)]
+    return terms_of(word for word in said + quoted if len(word) > 1 or not word.isascii())
 
 
 def _known(frame: FrameOut, state: PageState, t: Words) -> list[Any]:
@@ -244,16 +250,17 @@ def _shot(frames: list[FrameOut]) -> dict[str, Any]:
     return {"index": first.index, "start_ms": first.start_ms, "end_ms": first.end_ms, "frames": frames}
 
 
-def _reel(service: Service) -> list[dict[str, Any]]:
-    """The searchable videos, each with three of its frames; empty before the first snapshot."""
+def _reel(service: Service) -> tuple[list[dict[str, Any]], int]:
+    """Some searchable videos, each with three of its frames, and how many there are; none before the first snapshot."""
     try:
         with service.serving.borrow() as here:
-            return [_preview(here, video) for video in here.snapshot.records.videos()[:24]]
+            videos = here.snapshot.records.videos()
+            return [_film(here, video) for video in videos[:REEL]], len(videos)
     except SearchUnavailable:
-        return []
+        return [], 0
 
 
-def _preview(here: Any, video: Any) -> dict[str, Any]:
+def _film(here: Any, video: Any) -> dict[str, Any]:
     frames = here.snapshot.records.frames_of(video.video_id)
     best = sorted(frames, key=lambda record: -record.keyframe.importance)[:3]
     shown = [present.frame(record) for record in sorted(best, key=lambda record: record.pts_ms)]

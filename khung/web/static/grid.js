@@ -12,11 +12,11 @@ export function setUpGrid() {
 
 export function setCurrent(card, { focus = true } = {}) {
   if (!card) return;
-  cards().forEach((other) => {
-    other.classList.toggle("current", other === card);
-    other.querySelector(".shot").tabIndex = other === card ? 0 : -1;
-  });
   const link = card.querySelector(".shot");
+  document.querySelectorAll("#main .card.current").forEach((other) => other !== card && other.classList.remove("current"));
+  document.querySelectorAll('#main .shot[tabindex="0"]').forEach((other) => other !== link && (other.tabIndex = -1));
+  card.classList.add("current");
+  link.tabIndex = 0;
   if (focus) link.focus({ preventScroll: true });
   card.scrollIntoView({ block: "nearest" });
 }
@@ -29,17 +29,23 @@ export function neighbourCard(key) {
   const at = all.indexOf(here);
   if (key === "ArrowRight") return all[at + 1];
   if (key === "ArrowLeft") return all[at - 1];
-  return nearestInRow(all, here, key === "ArrowDown" ? 1 : -1);
+  return nearestInRow(all, at, key === "ArrowDown" ? 1 : -1);
 }
 
-function nearestInRow(all, here, direction) {
-  const box = here.getBoundingClientRect();
-  const away = (card) => (card.getBoundingClientRect().top - box.top) * direction;
-  const beyond = all.filter((card) => away(card) > 8);
-  const row = Math.min(...beyond.map(away));
-  const inRow = beyond.filter((card) => away(card) < row + 8);
-  const aside = (card) => Math.abs(card.getBoundingClientRect().left - box.left);
-  return inRow.sort((a, b) => aside(a) - aside(b))[0];
+// Looks no further than the next row: there may be a thousand cards.
+function nearestInRow(all, at, direction) {
+  const box = all[at].getBoundingClientRect();
+  let row, best, least;
+  for (let i = at + direction; all[i]; i += direction) {
+    const other = all[i].getBoundingClientRect();
+    const away = (other.top - box.top) * direction;
+    if (away <= 8) continue; // the same row
+    row ??= away;
+    if (away > row + 8) break;
+    const aside = Math.abs(other.left - box.left);
+    if (best === undefined || aside < least) [best, least] = [all[i], aside];
+  }
+  return best;
 }
 
 document.addEventListener("focusin", (event) => {

@@ -64,6 +64,30 @@ class QueryError(KhungError):
     """The query cannot be understood or is beyond a limit. The searcher can mend it."""
 
 
+class CursorRefused(QueryError):
+    """A cursor that was not made here, or for another question or key. For HTTP: 400."""
+
+
+class CursorExpired(QueryError):
+    """A cursor that was good: it is too old, or its snapshot is no longer kept. For HTTP: 410."""
+
+
+class AccessDenied(KhungError):
+    """No key, an unknown, expired or revoked one (401), or one without the scope (403)."""
+
+    def __init__(self, message: str, *, status: int = 401, cure: str = "") -> None:
+        super().__init__(message, cure=cure)
+        self.status = status
+
+
+class TooMany(KhungError):
+    """One caller asks more often than is allowed: 429."""
+
+    def __init__(self, message: str, *, retry_after_s: int = 1, cure: str = "") -> None:
+        super().__init__(message, cure=cure)
+        self.retry_after_s = retry_after_s
+
+
 class SearchUnavailable(KhungError):
     """No channel could answer: an outage, never an empty result."""
 

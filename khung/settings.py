@@ -57,12 +57,30 @@ class ServeSettings(BaseSettings):
     search_threads: int = Field(2, ge=1, description="searches that run at the same time")
     queue_depth: int = Field(16, ge=0, description="searches that may wait; beyond, 503 with Retry-After")
     search_timeout_s: float = Field(10.0, gt=0, description="a searcher waits no longer, queue included")
-    cache_entries: int = Field(512, ge=0, description="answers kept, by snapshot and question")
+    cache_bytes: int = Field(64 * 2**20, ge=0, description="memory for kept answers, by snapshot and question; 0: none")
     poll_s: float = Field(1.0, gt=0, description="how often the snapshot pointer is looked at")
     max_image_bytes: int = 10 * 2**20
     max_image_pixels: int = 50_000_000
     max_upload_bytes: int = 4 * 2**30
     api_docs: bool = Field(True, description="serve /v1/openapi.json and /docs")
+    keys: Literal["auto", "required", "off"] = Field(
+        "auto", description="API keys; auto: as soon as there is one, and on every address but the loopback"
+    )
+    keys_file: Path | None = Field(None, description="where the keys' hashes are kept; default HOME/keys.json")
+    search_rate: str = Field("1200/minute", description="searches of one key or, without, one peer; empty: no limit")
+    upload_rate: str = Field("120/minute", description="uploads of one key or peer; empty: no limit")
+    failure_rate: str = Field("30/minute", description="wrong keys and logins of one peer; empty: no limit")
+    trusted_proxies: str = Field(
+        "", description="addresses or networks, by comma, whose X-Forwarded-For is believed; empty: none"
+    )
+    workers: int = Field(1, ge=1, le=64, description="processes that serve; each reads the same mapped snapshot")
+    header_timeout_s: float = Field(10.0, gt=0, description="a connection must bring a whole request head in this time")
+    max_connections: int = Field(5000, ge=10, description="of one worker; beyond, 503")
+    linger_s: float = Field(900.0, ge=0, description="how long a replaced snapshot still answers cursors, unused")
+    rewarm: int = Field(20, ge=0, description="popular questions asked anew when a snapshot goes into service")
+    secret: SecretStr = Field(
+        SecretStr(""), description="signs cursors and logins; empty: made once and kept in HOME. One for all machines"
+    )
 
 
 class ContestSettings(BaseSettings):
@@ -238,6 +256,16 @@ class Settings(BaseSettings):
     def contest_path(self) -> Path:
         """The team's answer list and the operators' sessions."""
         return self.home / "contest.sqlite"
+
+    @property
+    def keys_path(self) -> Path:
+        """The hashes of the API keys."""
+        return self.serve.keys_file or self.home / "keys.json"
+
+    @property
+    def secret_path(self) -> Path:
+        """What signs cursors and logins, when the settings name no secret."""
+        return self.home / "secret.key"
 
     @property
     def shelf_dir(self) -> Path:

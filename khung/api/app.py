@@ -10,10 +10,12 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 import khung
+from khung import metrics
 from khung.api import logs, problems
+from khung.api.access import Access, describe_access
 from khung.api.contest import Booth
 from khung.api.guard import Guard
-from khung.api.routes import contest, library, media, pages, search, system
+from khung.api.routes import contest, library, login, media, pages, search, system
 from khung.api.service import Service
 from khung.api.static import Static
 from khung.settings import Settings
@@ -32,6 +34,7 @@ def create_app(settings: Settings, *, embedder: "Embedder | None" = None) -> Fas
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         logs.configure()
         service = app.state.service = Service.of(settings, embedder)
+        app.state.access = Access(settings, service.signer)
         await anyio.to_thread.run_sync(service.serving.refresh)
         booth = app.state.booth = Booth(settings) if settings.contest.server else None
         watcher = asyncio.create_task(_watch(service))
@@ -43,7 +46,8 @@ def create_app(settings: Settings, *, embedder: "Embedder | None" = None) -> Fas
                 await watcher
             if booth:
                 await booth.aclose()
-            service.serving.close()
+            service.close()
+            metrics.leave()
 
     app = FastAPI(
         title="khung",
@@ -62,6 +66,7 @@ def create_app(settings: Settings, *, embedder: "Embedder | None" = None) -> Fas
     app.include_router(contest.router, max_body_size=FORM)
     app.include_router(media.router, max_body_size=0)
     app.include_router(system.router, max_body_size=0)
+    app.include_router(login.router, max_body_size=FORM)
     app.include_router(pages.router, max_body_size=video_body)
     app.mount("/static", Static(directory=STATIC), name="static")
     app.add_middleware(Guard)
@@ -74,7 +79,9 @@ async def _watch(service: Service) -> None:
     """Follow the snapshot pointer."""
     while True:
         await asyncio.sleep(service.settings.serve.poll_s)
-        await anyio.to_thread.run_sync(service.serving.refresh)
+        if await anyio.to_thread.run_sync(service.serving.refresh):
+            await service.rewarm()
+        await anyio.to_thread.run_sync(service.serving.sweep)
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:
@@ -91,4 +98,5 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
         schemas["FieldProblem"] = problems.FieldProblem.model_json_schema()
         schemas["Problem"] = problems.Problem.model_json_schema(ref_template="#/components/schemas/{model}")
         schemas["Problem"].pop("$defs", None)
+        describe_access(app.openapi_schema)
     return app.openapi_schema

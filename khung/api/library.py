@@ -27,6 +27,11 @@ def library_videos(service: Service) -> list[LibraryVideoOut]:
     return [_video(name, by_video.get(name, []), searchable.get(name)) for name in names]
 
 
+def library_video(service: Service, video_id: str, entries: Iterable[LedgerEntry]) -> LibraryVideoOut:
+    """One video with its stages."""
+    return _video(video_id, entries, _searchable(service).get(video_id))
+
+
 @dataclass(frozen=True, slots=True)
 class Shelf:
     """A page of the library: the videos that are asked for, what the snapshot knows of them, and how many are in each state."""

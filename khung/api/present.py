@@ -2,12 +2,13 @@
 
 from collections.abc import Collection, Iterable
 
+import orjson
 from pydantic import TypeAdapter
 
 from khung.api import schemas as s
 from khung.api.serving import Gist
 from khung.errors import NotFound
-from khung.records import ChannelScore, FrameRecord, Hit, Region, TextLine, Video
+from khung.records import ChannelScore, FrameRecord, Hit, Keyframe, Region, TextLine, Video
 from khung.search.engine import SearchResult
 from khung.search.parsed import ParsedQuery
 from khung.timecode import format_ms
@@ -40,6 +41,12 @@ def image_url(video_id: str, frame_index: int, phash: int, variant: str) -> str:
     return f"/v1/images/{video_id}/{frame_index}/{variant}?v={phash & (2**64 - 1):016x}"
 
 
+def _images(key: Keyframe) -> s.ImagesOut:
+    """`image_url` of the three pictures at once."""
+    at, version = f"/v1/images/{key.video_id}/{key.frame_index}/", f"?v={key.phash & (2**64 - 1):016x}"
+    return s.ImagesOut(f"{at}thumb.webp{version}", f"{at}display.webp{version}", f"{at}display.avif{version}")
+
+
 def media_url(video_id: str, at_ms: int | None = None) -> str:
     url = f"/v1/videos/{video_id}/media"
     return url if at_ms is None else f"{url}#t={at_ms / 1000:.3f}"
@@ -49,8 +56,8 @@ def frame(record: FrameRecord) -> s.FrameOut:
     """A record as FrameOut; `pts_ms` stays an integer, `timecode` is for people."""
     told, key = record.description, record.keyframe
     return s.FrameOut(
-        id=record.frame_id,
-        video_id=record.video_id,
+        id=key.frame_id,
+        video_id=key.video_id,
         frame_index=key.frame_index,
         pts_ms=key.pts_ms,
         timecode=format_ms(key.pts_ms),
@@ -67,12 +74,8 @@ def frame(record: FrameRecord) -> s.FrameOut:
         place=told.place,
         screen_text=[_line(line) for line in record.screen_text],
         importance=key.importance,
-        images=s.ImagesOut(
-            thumb=image_url(key.video_id, key.frame_index, key.phash, "thumb.webp"),
-            display=image_url(key.video_id, key.frame_index, key.phash, "display.webp"),
-            avif=image_url(key.video_id, key.frame_index, key.phash, "display.avif"),
-        ),
-        media=media_url(record.video_id, key.pts_ms),
+        images=_images(key),
+        media=media_url(key.video_id, key.pts_ms),
     )
 
 
@@ -86,17 +89,27 @@ def hit(found: Hit) -> s.HitOut:
     )
 
 
-def search(result: SearchResult) -> s.SearchOut:
+def search(result: SearchResult, next_cursor: str = "") -> s.SearchOut:
     return s.SearchOut(
         hits=[hit(found) for found in result.hits],
         total=result.total,
         facets={name: dict(values) for name, values in result.facets.items()},
-        parsed=_PARSED.dump_python(result.parsed, mode="json"),
+        parsed=parsed(result.parsed),
         degraded=[s.DegradedOut(channel=one.channel, reason=one.reason) for one in result.degraded],
         snapshot=result.snapshot_id,
         took_ms=result.took_ms,
         did_you_mean=result.did_you_mean,
+        next=next_cursor,
     )
+
+
+def parsed(question: ParsedQuery) -> dict[str, object]:
+    return _PARSED.dump_python(question, mode="json")
+
+
+def encoded(answer: s.SearchOut) -> bytes:
+    """As JSON, in UTF-8. Lone surrogates, which no JSON reader takes, never come this far: text is cleaned at the door."""
+    return orjson.dumps(answer)
 
 
 def video(of: Video, gist: Gist, copied: Collection[str] = ()) -> s.VideoOut:

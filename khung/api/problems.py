@@ -22,6 +22,8 @@ log = logging.getLogger("khung.api")
 MEDIA_TYPE = "application/problem+json"
 
 TABLE: tuple[tuple[type[errors.KhungError], int, str], ...] = (  # the most specific first
+    (errors.CursorRefused, 400, "Cursor refused"),
+    (errors.CursorExpired, 410, "Cursor expired"),
     (errors.QueryError, 422, "Query not understood"),
     (errors.MediaError, 422, "Media refused"),
     (errors.NotFound, 404, "Not found"),
@@ -30,6 +32,8 @@ TABLE: tuple[tuple[type[errors.KhungError], int, str], ...] = (  # the most spec
     (errors.SubmissionRejected, 409, "Submission refused"),
     (errors.ContestLoginNeeded, 401, "Contest login needed"),
     (errors.ContestError, 502, "Contest server"),
+    (errors.AccessDenied, 401, "Access denied"),
+    (errors.TooMany, 429, "Too many requests"),
     (errors.Overloaded, 503, "Too busy"),
     (errors.SearchUnavailable, 503, "Search unavailable"),
     (errors.ModelError, 503, "Model unavailable"),
@@ -66,6 +70,8 @@ def problem_of(error: Exception) -> Problem:
     """The Problem that an exception stands for. An unknown one tells nothing of its insides."""
     if isinstance(error, errors.KhungError):
         status, title = next((status, title) for kind, status, title in TABLE if isinstance(error, kind))
+        if isinstance(error, errors.AccessDenied):
+            status = error.status
         return _problem(status, title, error.message, error.cure)
     if isinstance(error, RequestValidationError):
         fields = [
@@ -82,7 +88,9 @@ def response_of(error: Exception) -> Response:
     """The whole answer: the problem, its status and the headers that belong to it."""
     problem = problem_of(error)
     headers = dict(getattr(error, "headers", None) or {})
-    if isinstance(error, errors.Overloaded):
+    if problem.status == 401 and isinstance(error, errors.AccessDenied):
+        headers["WWW-Authenticate"] = 'Bearer realm="khung"'
+    if isinstance(error, errors.Overloaded | errors.TooMany):
         headers["Retry-After"] = str(error.retry_after_s)
     headers["Cache-Control"] = "no-store"
     if problem.status == 500:  # sent by the outermost layer of all, beyond khung.api.guard

@@ -3,7 +3,9 @@
 What lives here: from a checked question to the engine's answer. What does not: HTTP, templates, ranking.
 """
 
-from dataclasses import dataclass
+import logging
+from collections import Counter
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -11,22 +13,34 @@ import anyio
 import numpy as np
 from fastapi import Request
 
+from khung.api import cursor
+from khung.api.answers import Answer, QuickAnswers
 from khung.api.desk import Desk
 from khung.api.images import QueryImages
 from khung.api.inbox import Inbox
-from khung.api.schemas import FACET_FIELDS, SearchIn
+from khung.api.popular import Popular
+from khung.api.schemas import FACET_FIELDS, SearchIn, WhereIn
 from khung.api.serving import Serving
+from khung.api.signing import Signer
+from khung.errors import KhungError
+from khung.metrics import CACHE, RESULTS
 from khung.search.caching import answer_key
 from khung.search.encoders import QueryEncoders
 from khung.search.engine import SearchRequest, SearchResult
+from khung.search.request import Listener
 from khung.settings import Settings
 from khung.shards.shelf import open_shelf
-from khung.stores import FrameFilter, Ledger
+from khung.stores import FrameFilter, Ledger, QueryCache
+from khung.stores.cache_redis import RedisCache
 from khung.stores.library import Library
-from khung.stores.open import open_archive, open_ledger
+from khung.stores.open import open_archive, open_ledger, open_shared_cache
 
 if TYPE_CHECKING:
     from khung.vision import Embedder
+
+log = logging.getLogger("khung.api")
+
+SHARED_S = 24 * 3600.0  # keys name all that an answer depends on; this only lets go of what nobody asks any more
 
 
 @dataclass
@@ -38,15 +52,28 @@ class Service:
     desk: Desk
     images: QueryImages
     inbox: Inbox
+    signer: Signer
+    quick: QuickAnswers
+    popular: Popular
+    shared: QueryCache | None = None  # of many servers
+    asking: Counter[bytes] = field(default_factory=Counter)  # addresses whose answer is being worked out
 
     @classmethod
     def of(cls, settings: Settings, embedder: "Embedder | None") -> "Service":
         return cls(
             settings=settings,
-            serving=Serving(open_shelf(settings), QueryEncoders(settings, [embedder] if embedder else [])),
-            desk=Desk(settings.serve),
+            serving=Serving(
+                open_shelf(settings),
+                QueryEncoders(settings, [embedder] if embedder else []),
+                linger_s=settings.serve.linger_s,
+            ),
+            desk=Desk(settings.serve, cost_of),
             images=QueryImages(settings.home / "query-images", settings.serve),
             inbox=Inbox(settings.inbox_dir, settings.serve.max_upload_bytes),
+            signer=Signer.of(settings),
+            quick=QuickAnswers(settings.serve.cache_bytes),
+            popular=Popular(),
+            shared=open_shared_cache(settings),
         )
 
     @cached_property
@@ -65,8 +92,8 @@ class Service:
 
     async def search(self, asked: SearchIn) -> SearchResult:
         """The engine's answer from the snapshot in service. Raises QueryError, NotFound, Overloaded, SearchUnavailable."""
-        snapshot_id = self.serving.snapshot_id
-        request = await anyio.to_thread.run_sync(self.request, asked) if asked.image else self.request(asked)
+        request = await self._request(asked)
+        snapshot_id = self.serving.snapshot_id or ""
 
         def answer() -> SearchResult:
             with self.serving.borrow() as resident:
@@ -75,8 +102,65 @@ class Service:
         def keep(result: SearchResult) -> bool:  # the snapshot may have been swapped since the key was made
             return not result.degraded and result.snapshot_id == snapshot_id
 
-        key = answer_key(request, snapshot_id=snapshot_id or "", fingerprint=self.serving.fingerprint)
-        return await self.desk.ask(key, answer, keep=keep)
+        return await self.desk.ask(("result", self._key(request, snapshot_id)), answer, keep=keep)
+
+    async def answer(self, asked: SearchIn, owner: str = "", listener: Listener | None = None) -> tuple[Answer, bytes]:
+        """The same as bytes, head and tail; with a cursor from the snapshot that it names. `listener` hears of it if it is
+        worked out now. Raises CursorRefused and CursorExpired, too."""
+        if asked.cursor:
+            page = cursor.read(self.signer, asked, owner)
+            request = replace(await self._request(asked), offset=page.offset)
+            snapshot_id = page.snapshot_id
+        else:
+            request, snapshot_id = await self._request(asked), self.serving.snapshot_id or ""
+        key = self._key(request, snapshot_id)
+
+        def work() -> Answer:
+            return self._shared(key) or self._search(request, snapshot_id if asked.cursor else "", key, listener)
+
+        def keep(answer: Answer) -> bool:
+            return answer.whole and answer.snapshot_id == snapshot_id
+
+        answer = await self.desk.ask(("json", key), work, keep=keep)
+        return answer, answer.tail(self.signer, asked, owner)
+
+    def _search(self, request: SearchRequest, snapshot_id: str, key: str, listener: Listener | None) -> Answer:
+        with self.serving.borrow(snapshot_id) as resident:
+            result = resident.engine.search(request, listener)
+        RESULTS.observe(len(result.hits))
+        answer = Answer.of(request, result)
+        if self.shared and answer.whole and self._key(request, answer.snapshot_id) == key:
+            self.shared.put(key, answer.pack(), ttl_s=SHARED_S)
+        return answer
+
+    def _shared(self, key: str) -> Answer | None:
+        """From the cache that many servers share; whatever is wrong with it is a miss."""
+        if self.shared is None:
+            return None
+        found = self.shared.get(key)
+        answer = Answer.unpack(found) if found else None
+        CACHE.labels("shared", "hit" if answer else "miss").inc()
+        return answer
+
+    def _key(self, request: SearchRequest, snapshot_id: str) -> str:
+        return answer_key(request, snapshot_id=snapshot_id, fingerprint=self.serving.fingerprint)
+
+    async def rewarm(self) -> None:
+        """Ask the popular questions anew, one after the other, so that a new snapshot does not begin cold."""
+        for asked in self.popular.most(self.settings.serve.rewarm):
+            try:
+                await self.answer(asked)
+            except KhungError as error:
+                log.info("rewarming_failed", extra={"reason": type(error).__name__})
+
+    async def _request(self, asked: SearchIn) -> SearchRequest:
+        return await anyio.to_thread.run_sync(self.request, asked) if asked.image else self.request(asked)
+
+    def close(self) -> None:
+        """Running requests keep their snapshot."""
+        self.serving.close()
+        if isinstance(self.shared, RedisCache):
+            self.shared.close()
 
     def request(self, asked: SearchIn) -> SearchRequest:
         """The question in the engine's words. Raises NotFound when its image is no longer kept."""
@@ -97,9 +181,14 @@ class Service:
         return self.images.pixels(image_id) if image_id else None
 
 
-def where(asked: SearchIn) -> FrameFilter:
+def cost_of(kept: SearchResult | Answer) -> int:
+    """Bytes that a kept answer takes, about."""
+    return len(kept.head) + 300 if isinstance(kept, Answer) else 2_000 + 5_000 * len(kept.hits)
+
+
+def where(asked: WhereIn) -> FrameFilter:
     """The hard conditions of a question."""
-    facets = {field: tuple(getattr(asked, name)) for name, field in FACET_FIELDS.items() if name != "object"}
+    facets = {of: tuple(getattr(asked, name)) for name, of in FACET_FIELDS.items() if name != "object"}
     return FrameFilter(
         videos=tuple(asked.video),
         not_videos=tuple(asked.not_video),

@@ -12,10 +12,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from khung.errors import KhungError, NotFound, SearchUnavailable
-from khung.metrics import INDEXED, SNAPSHOT
+from khung.errors import CorruptError, CursorExpired, KhungError, NotFound, SearchUnavailable
+from khung.metrics import INDEXED, OPENED_SECONDS, REFUSED, SNAPSHOT
 from khung.search.encoders import QueryEncoders
 from khung.search.engine import Engine
+from khung.shards.pointer import Move
 from khung.shards.shelf import Shelf
 from khung.shards.snapshot import Snapshot
 from khung.stores import Timeline
@@ -34,6 +35,7 @@ class Resident:
     since: float = field(default_factory=time.monotonic)  # of the engine
     readers: int = 0
     retired: bool = False
+    used_at: float = 0.0  # time.monotonic()
     _gists: dict[str, "Gist"] = field(default_factory=dict)
 
     def gist(self, video_id: str) -> "Gist":
@@ -67,8 +69,12 @@ def _gists(timeline: Timeline) -> Iterator[tuple[str, Gist]]:
 class Serving:
     """Thread-safe. `refresh` may be called from any thread, `borrow` from all of them."""
 
-    def __init__(self, shelf: Shelf, encoders: QueryEncoders) -> None:
+    def __init__(self, shelf: Shelf, encoders: QueryEncoders, *, linger_s: float = 0.0) -> None:
         self._encoders = encoders
+        self._linger_s = linger_s
+        self._older: Resident | None = None  # the one replaced last, for cursors: at most two snapshots are open
+        self._opening = threading.Lock()
+        self._refreshing = threading.Lock()  # one at a time: two would open the same snapshot twice
         self.rejected = ""
         self._shelf = shelf
         self._lock = threading.Lock()
@@ -88,21 +94,77 @@ class Serving:
         return own if resident and resident.engine.encoders[own] else ""
 
     @contextlib.contextmanager
-    def borrow(self) -> Iterator[Resident]:
-        """The snapshot in service, kept open until the block ends. Raises SearchUnavailable."""
-        with self._lock:
-            resident = self._resident
-            if resident is None:
-                raise SearchUnavailable(
-                    self.rejected or "No snapshot is published yet.", cure="Ingest videos: khung ingest FILE…"
-                )
-            resident.readers += 1
+    def borrow(self, snapshot_id: str = "") -> Iterator[Resident]:
+        """The snapshot in service, or that one as long as it is kept, held open until the block ends.
+
+        Raises SearchUnavailable, and CursorExpired for a snapshot that is no longer kept.
+        """
+        resident = self._take(snapshot_id) or self._reopen(snapshot_id)
         try:
             yield resident
         finally:
             with self._lock:
                 resident.readers -= 1
             self._close_if_idle(resident)
+
+    def _take(self, snapshot_id: str) -> Resident | None:
+        """An open one, counted as read; None when that snapshot is not open."""
+        with self._lock:
+            resident = self._resident
+            if resident is None:
+                raise SearchUnavailable(
+                    self.rejected or "No snapshot is published yet.", cure="Ingest videos: khung ingest FILE…"
+                )
+            if snapshot_id and resident.snapshot.id != snapshot_id:
+                resident = self._older
+            if resident is None or (snapshot_id and resident.snapshot.id != snapshot_id):
+                return None
+            resident.readers += 1
+            resident.used_at = time.monotonic()
+            return resident
+
+    def _reopen(self, snapshot_id: str) -> Resident:
+        """An older snapshot that the shelf still keeps, in place of the older one that was open."""
+        with self._opening:
+            if resident := self._take(snapshot_id):
+                return resident
+            try:
+                resident = self._open_older(snapshot_id)
+            except (NotFound, CorruptError) as error:
+                raise CursorExpired(
+                    f"The snapshot {snapshot_id} is no longer kept.", cure="Ask the first page again."
+                ) from error
+            resident.readers, resident.used_at = 1, time.monotonic()
+            self._set_older(resident)
+            return resident
+
+    def _open_older(self, snapshot_id: str) -> Resident:
+        """Only with the encoder that is there: a second large model for an old page would not be worth its memory."""
+        now = self._resident
+        if now and self._shelf.manifest(snapshot_id).embed_fingerprint != now.snapshot.fingerprint:
+            raise NotFound("That snapshot was made with another model.")
+        return self._open(snapshot_id)
+
+    def history(self) -> list[Move]:
+        """Every move of the pointer, oldest first. Raises StoreError."""
+        return self._shelf.history()
+
+    def sweep(self) -> None:
+        """Let go of the older snapshot when no cursor has asked for it for a while."""
+        older = self._older
+        if older and time.monotonic() - older.used_at > self._linger_s:
+            self._set_older(None, only=older)
+
+    def _set_older(self, new: Resident | None, only: Resident | None = None) -> None:
+        with self._lock:
+            old = self._older
+            if (old is None and new is None) or (only and old is not only):
+                return
+            self._older = new
+            if old:
+                old.retired = True
+        if old:
+            self._close_if_idle(old)
 
     def refresh(self) -> bool:
         """Look at the pointer; open and swap when it moved. True when a new snapshot went into service.
@@ -111,6 +173,10 @@ class Serving:
         goes on serving. When the pointer cannot be read, so does what this machine has. An encoder that could not be
         loaded is looked for again after a while; the text channels answer meanwhile.
         """
+        with self._refreshing:
+            return self._refresh()
+
+    def _refresh(self) -> bool:
         wanted = None
         try:
             wanted = self._wanted()
@@ -119,7 +185,9 @@ class Serving:
                 return False
             if wanted is None or self._lately_refused(wanted):
                 return False
+            began = time.perf_counter()
             self._swap(self._open(wanted))
+            OPENED_SECONDS.set(time.perf_counter() - began)
             threading.Thread(target=self._warm, name="khung-warm", daemon=True).start()
         except (KhungError, OSError, ValueError, RuntimeError) as error:  # whatever it is, the old one goes on serving
             self._refuse(wanted, error)
@@ -129,6 +197,7 @@ class Serving:
     def close(self) -> None:
         """Take the snapshot out of service; running requests keep theirs."""
         self._swap(None)
+        self._set_older(None)
 
     def _wanted(self) -> str | None:
         try:
@@ -172,25 +241,28 @@ class Serving:
     def _swap(self, new: Resident | None) -> None:
         with self._lock:
             old, self._resident = self._resident, new
-            if old:
+            lingers = bool(old and new and self._linger_s) and old.snapshot.fingerprint == new.snapshot.fingerprint
+            if old and not lingers:
                 old.retired = True
-        if old:
+        if old and lingers:
+            old.used_at = time.monotonic()
+            self._set_older(old)
+        elif old:
             self._close_if_idle(old)
         if new:
-            self._announce(old, new)
+            self._announce(new)
 
-    def _announce(self, old: Resident | None, new: Resident) -> None:
+    def _announce(self, new: Resident) -> None:
         self.rejected = ""
         self._encoders.keep(new.engine.encoders)
-        if old:
-            SNAPSHOT.remove(old.snapshot.id)
-        SNAPSHOT.labels(new.snapshot.id).set(1)
+        SNAPSHOT.snapshot_id = new.snapshot.id
         INDEXED.set(len(new.snapshot.records))
         log.info("snapshot_in_service", extra={"snapshot": new.snapshot.id})
 
     def _refuse(self, snapshot_id: str | None, error: Exception) -> None:
         if self.rejected != str(error):
             log.error("snapshot_refused", extra={"snapshot": snapshot_id, "reason": str(error)})
+        REFUSED.inc()
         self.rejected, self._refused = str(error), (snapshot_id, time.monotonic())
 
     def _lately_refused(self, snapshot_id: str) -> bool:

@@ -8,7 +8,7 @@ import sys
 import typer
 
 from khung import __version__
-from khung.cli import doctor, ingest, models, search, serve, status
+from khung.cli import doctor, ingest, keys, models, search, serve, status
 from khung.cli.show import errors
 from khung.errors import ConfigError, KhungError, QueryError
 
@@ -27,6 +27,7 @@ app.command("encode-serve")(serve.encode_serve)
 app.command("status")(status.status)
 app.command("doctor")(doctor.doctor)
 app.add_typer(models.app, name="models")
+app.add_typer(keys.app, name="keys")
 
 
 @app.command("version")

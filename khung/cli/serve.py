@@ -14,22 +14,28 @@ def serve(
         str | None, typer.Option(help="Address to listen on; 0.0.0.0 for every network (put a proxy in front).")
     ] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=64, help="Processes that serve, one a core at most.")
+    ] = None,
 ) -> None:
     """Serve the search API and the web UI.
 
-    The page is at `/`, the documented API at `/docs`. A new snapshot is picked up without a restart.
+    The page is at `/`, the documented API at `/docs`. A new snapshot is picked up without a restart. An address that others
+    can reach needs keys (`khung keys create NAME`).
     """
-    import uvicorn
-
-    from khung.api.app import create_app
+    from khung.api import server
+    from khung.api.access import check_public
 
     config = settings()
     host, port = host or config.host, port or config.port
+    serve = config.serve.model_copy(update={"workers": workers or config.serve.workers})
+    config = config.model_copy(update={"host": host, "port": port, "serve": serve})
+    check_public(config)
     _refuse_taken_port(host, port)
     out.print(
         f"[bold]khung[/] is at [bold cyan]http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}[/]  (Ctrl-C stops it)"
     )
-    uvicorn.run(create_app(config), host=host, port=port, log_level="warning", timeout_graceful_shutdown=20)
+    server.run(config)
 
 
 def _refuse_taken_port(host: str, port: int) -> None:

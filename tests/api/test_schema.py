@@ -28,6 +28,8 @@ CHECKED = CHECKS.get_all()
 BEYOND_SCHEMAS = {  # may refuse what the schema allows, for a reason that JSON Schema cannot say
     ("/v1/search", "get"): "something must be asked",
     ("/v1/search", "post"): "something must be asked",
+    ("/v1/search/stream", "get"): "something must be asked",
+    ("/v1/feedback", "post"): "the frames must be known",
     ("/v1/query-images", "post"): "the bytes must be a picture",
     ("/v1/answer-file", "get"): "something must be asked, and found",
     ("/v1/uploads", "post"): "the name must end like a video's",

@@ -4,6 +4,10 @@ import io
 
 import pytest
 from PIL import Image
+from pydantic import TypeAdapter
+
+from khung.api.answers import Answer
+from khung.api.schemas import SearchOut
 
 
 def ids(answer):
@@ -171,3 +175,32 @@ def test_missing_marks_are_suggested_once_the_engine_is_warm(client):
     page = client.get("/", params={"q": "nguoi trong van phong", "ui": "vi"}).text
     assert "Có phải bạn muốn tìm" in page
     assert client.get("/v1/search", params={"q": "people in an office"}).json()["did_you_mean"] == ""
+
+
+def test_an_answer_is_kept_as_bytes_and_has_a_tag(client):
+    asked = {"q": "nhóm người", "limit": 4}
+    first, again = (client.get("/v1/search", params=asked) for _ in range(2))
+    assert first.content == again.content and first.headers["etag"] == again.headers["etag"]
+    by_post = client.post("/v1/search", json=asked)
+    assert by_post.headers["etag"] == first.headers["etag"]
+    for ask in (
+        lambda h: client.get("/v1/search", params=asked, headers=h),
+        lambda h: client.post("/v1/search", json=asked, headers=h),
+    ):
+        same = ask({"if-none-match": first.headers["etag"]})
+        assert (same.status_code, same.content) == (304, b"")
+        assert ask({"if-none-match": '"other"'}).status_code == 200
+    assert "khung_cache_requests_total" in client.get("/metrics").text
+
+
+def test_what_is_said_is_what_the_schema_says(client):
+    told = client.get("/v1/search", params={"q": "trên phố rồi văn phòng", "limit": 3})
+    read = TypeAdapter(SearchOut).validate_json(told.content, strict=True)
+    assert read.hits[0].chain and read.snapshot == told.json()["snapshot"]
+
+
+def test_answers_are_packed_for_other_servers():
+    answer = Answer(b'{"hits":[],"next":"', '"tag"', "s1", 50, True)
+    assert Answer.unpack(answer.pack()) == answer
+    for poisoned in (b"", b"x", b'"t" s -1\n{', b'"t" s 1\nno json', b"\xff\xfe", b'"t" s 1 2\n{'):
+        assert Answer.unpack(poisoned) is None

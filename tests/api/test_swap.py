@@ -127,3 +127,15 @@ def test_answers_are_kept_by_snapshot(home):
         rollback(settings.shelf_dir, newer)
         until(lambda: client.get("/ready").json()["snapshot"] == newer)
         assert client.get("/v1/search", params={"q": "người"}).json()["hits"] != []
+
+
+def test_popular_questions_are_asked_anew_when_a_snapshot_goes_into_service(home):
+    settings, _, newer = home
+    with TestClient(create_app(settings, embedder=ColourEmbedder())) as client:
+        for _ in range(3):
+            client.get("/v1/search", params={"q": "người", "limit": 3})
+        desk = client.app.state.service.desk
+        assert len(desk._answers) == 1
+        rollback(settings.shelf_dir, newer)
+        until(lambda: len(desk._answers) == 2)
+        assert {answer.snapshot_id for answer in desk._answers.values()} == {newer, home[1]}

@@ -15,10 +15,12 @@ from khung.api.schemas import (
     LibraryOut,
     NeighboursOut,
     UploadOut,
+    UploadStatusOut,
     VideoDetailOut,
     VideosOut,
 )
 from khung.api.service import Service, service_of
+from khung.api.uploads import uploaded
 from khung.errors import MediaError
 from khung.records import frame_id
 
@@ -98,9 +100,15 @@ def library(service: Asked) -> LibraryOut:
 async def upload(
     request: Request, service: Asked, name: Annotated[str, Query(min_length=1, max_length=300, examples=["Phố cổ.mp4"])]
 ) -> UploadOut:
-    """Put a video into the inbox: the body is the file. Its way from there is told by `/v1/library`."""
+    """Put a video into the inbox: the body is the file. Its way from there is told by `/v1/uploads/{name}`."""
     await anyio.to_thread.run_sync(service.ready_for_uploads)
     try:
         return UploadOut(name=await service.inbox.receive(name, request.stream()))
     except ClientDisconnect as error:
         raise MediaError("broken_off", "The upload broke off.", cure="Send the file again.") from error
+
+
+@router.get("/uploads/{name}", responses=documented(404, 422, 503))
+def upload_status(name: Annotated[str, Path(min_length=1, max_length=300)], service: Asked) -> UploadStatusOut:
+    """Where an uploaded file stands, by the name that the upload was answered with."""
+    return uploaded(service, name)

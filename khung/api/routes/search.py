@@ -1,40 +1,137 @@
-"""Searching: `/v1/search` by GET and POST, and the images that people search by."""
+"""Searching: `/v1/search` by GET, POST and as a stream, its short forms, and the images that people search by."""
 
+import time
+from collections.abc import AsyncIterator
 from typing import Annotated
 
 import anyio
-from fastapi import APIRouter, Depends, Path, Query, UploadFile
+from fastapi import APIRouter, Depends, Path, Query, Request, UploadFile
 from fastapi.responses import Response
+from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from khung.api import present
+from khung.api.access import owner_of
+from khung.api.answers import Quick, respond
+from khung.api.disconnect import while_connected
 from khung.api.problems import documented
-from khung.api.schemas import IMAGE_ID, QueryImageOut, SearchIn, SearchOut
-from khung.api.service import Service, service_of
-from khung.errors import MediaError
+from khung.api.schemas import (
+    IMAGE_ID,
+    MAX_LIMIT,
+    MAX_QUERY,
+    VIDEO_ID,
+    FacetsOut,
+    FeedbackIn,
+    QueryImageOut,
+    SearchIn,
+    SearchOut,
+    SuggestOut,
+    WhereIn,
+    clean,
+)
+from khung.api.service import Service, service_of, where
+from khung.api.stream import Stream
+from khung.errors import MediaError, QueryError
+from khung.records import frame_id
+from khung.search.query import parse
 
 router = APIRouter(prefix="/v1", tags=["search"])
 Asked = Annotated[Service, Depends(service_of)]
 MAX_QUESTION = 2**17  # bytes of JSON; a question of all the largest fields fits twice
-_ANSWERS = documented(404, 422, 503)
+_NOT_MODIFIED = {304: {"description": "Not Modified"}}
+_ANSWERS = documented(400, 404, 410, 422, 503)
+_BY_BODY = documented(400, 404, 410, 413, 422, 503)
 
 
-@router.get("/search", response_model=SearchOut, responses=_ANSWERS)
-async def search(asked: Annotated[SearchIn, Query()], service: Asked) -> Response:
+@router.get("/search", response_model=SearchOut, responses=_ANSWERS | _NOT_MODIFIED)
+async def search(request: Request, asked: Annotated[SearchIn, Query()], service: Asked) -> Response:
     """Find moments. `q` understands times (“sau 2 phút”), sequences (“A rồi B”), quotes, `field:` terms; see `parsed`."""
-    return await _answer(asked, service)
+    return await _answer(request, asked, service)
 
 
-@router.post(
-    "/search", response_model=SearchOut, max_body_size=MAX_QUESTION, responses=documented(400, 404, 413, 422, 503)
-)
-async def search_by_body(asked: SearchIn, service: Asked) -> Response:
+@router.post("/search", response_model=SearchOut, max_body_size=MAX_QUESTION, responses=_BY_BODY | _NOT_MODIFIED)
+async def search_by_body(request: Request, asked: SearchIn, service: Asked) -> Response:
     """The same question as a JSON body."""
-    return await _answer(asked, service)
+    return await _answer(request, asked, service)
 
 
-async def _answer(asked: SearchIn, service: Service) -> Response:
-    result = present.search(await service.search(asked))
-    return Response(result.model_dump_json(), media_type="application/json", headers={"Cache-Control": "no-store"})
+async def _begun(request: Request, asked: Annotated[SearchIn, Query()], service: Asked) -> Stream:
+    """The stream once the question is understood: what fails before is a plain problem."""
+    return await Stream.begin(service, asked, owner_of(request))
+
+
+@router.get("/search/stream", response_class=EventSourceResponse, responses=_ANSWERS)
+async def stream(begun: Annotated[Stream, Depends(_begun)]) -> AsyncIterator[ServerSentEvent]:
+    """The answer as it comes, as server-sent events: `parsed` (how the question was understood), `partial` (a page from the
+    `channels` that have answered, maybe several times or never), `final` (what `/v1/search` answers), or `problem`."""
+    async for event in begun.events():
+        yield event
+
+
+@router.get("/frames/{video_id}/{frame_index}/similar", response_model=SearchOut, responses=_ANSWERS | _NOT_MODIFIED)
+async def similar(
+    request: Request,
+    video_id: Annotated[str, Path(pattern=VIDEO_ID)],
+    frame_index: Annotated[int, Path(ge=0, le=999_999_999)],
+    service: Asked,
+    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = 50,
+) -> Response:
+    """Frames that look like this one: `/v1/search?like=…` in short."""
+    return await _answer(request, SearchIn(like=frame_id(video_id, frame_index), limit=limit), service)
+
+
+@router.post("/feedback", response_model=SearchOut, max_body_size=MAX_QUESTION, responses=_BY_BODY | _NOT_MODIFIED)
+async def feedback(request: Request, asked: FeedbackIn, service: Asked) -> Response:
+    """The question moved towards the frames that were right (`more`) and away from those that were wrong (`less`)."""
+    return await _answer(request, asked, service)
+
+
+@router.get("/suggest", responses=documented(422, 503))
+async def suggest(
+    q: Annotated[str, Query(min_length=1, max_length=MAX_QUERY, examples=["nguoi trong van phong"])], service: Asked
+) -> SuggestOut:
+    """Before asking: the words with the marks that they most likely lack, and narrower readings of what is ambiguous."""
+
+    def suggestions() -> SuggestOut:
+        try:
+            parsed = parse(clean(q))
+        except QueryError:  # half a question is no mistake yet
+            return SuggestOut(did_you_mean="", alternatives=[])
+        with service.serving.borrow() as here:
+            likely = here.engine.did_you_mean(parsed.text)
+        return SuggestOut(did_you_mean=likely, alternatives=[one.text for one in parsed.alternatives])
+
+    return await anyio.to_thread.run_sync(suggestions)
+
+
+@router.get("/facets", responses=documented(422, 503))
+def facets(asked: Annotated[WhereIn, Query()], service: Asked) -> FacetsOut:
+    """How many frames have each value of each facet: of the whole library, or of what a filter leaves."""
+    wanted = where(asked)
+    with service.serving.borrow() as here:
+        records = here.snapshot.records
+        ids = records.allowed(wanted) if wanted else None
+        return FacetsOut(
+            facets=records.facet_counts(ids),
+            frames=len(records) if ids is None else len(ids),
+            snapshot=here.snapshot.id,
+        )
+
+
+async def _answer(request: Request, asked: SearchIn, service: Service) -> Response:
+    owner, address = owner_of(request), request.scope["query_string"]
+    service.asking[address] += 1
+    try:
+        answer, tail = await while_connected(request, service.answer(asked, owner))
+    finally:
+        service.asking[address] -= 1
+        if not service.asking[address]:
+            del service.asking[address]
+    if not asked.cursor:
+        service.popular.count(asked)
+        if request.scope["path"] == "/v1/search" and request.method == "GET" and not asked.image:
+            question = asked.model_dump_json(exclude_defaults=True)
+            quick = Quick(answer, tail, question, service.serving.fingerprint, time.monotonic())
+            service.quick.put(address, owner, quick)
+    return respond(request, answer, tail)
 
 
 @router.post("/query-images", status_code=201, responses=documented(400, 413, 422))

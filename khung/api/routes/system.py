@@ -4,11 +4,13 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends
 from fastapi.responses import Response
+from prometheus_client import CONTENT_TYPE_LATEST
 
 from khung.api.problems import documented
-from khung.api.schemas import HealthOut, ReadyOut, StatusOut
+from khung.api.schemas import HealthOut, MoveOut, ReadyOut, SnapshotsOut, StatusOut
 from khung.api.service import Service, service_of
 from khung.errors import SearchUnavailable
+from khung.metrics import exposition
 
 router = APIRouter(tags=["system"])
 Asked = Annotated[Service, Depends(service_of)]
@@ -30,9 +32,21 @@ def ready(service: Asked) -> ReadyOut:
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
 def metrics() -> Response:
     """Prometheus metrics. Labels hold no query, path or id."""
-    from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+    return Response(exposition(), media_type=CONTENT_TYPE_LATEST)
 
-    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+@router.get("/v1/snapshots", responses=documented(503))
+def snapshots(service: Asked) -> SnapshotsOut:
+    """Every move of the pointer, the newest first, and what this process serves."""
+    moves = [
+        MoveOut(version=m.version, snapshot=m.snapshot_id, at=m.at, reason=m.reason) for m in service.serving.history()
+    ]
+    return SnapshotsOut(
+        serving=service.serving.snapshot_id,
+        current=moves[-1].snapshot if moves else None,
+        rejected=service.serving.rejected,
+        moves=moves[::-1],
+    )
 
 
 @router.get("/v1/status", responses=documented(503))

@@ -1,0 +1,180 @@
+"""Who may do what: a key by `Authorization: Bearer`, or the cookie that a browser got for one; and which scope an address needs.
+
+Decided before a body is read or a route is found, by one table with a closed default. Without any key (a laptop) everyone at
+the door may do everything; docs/decisions/0070 says why it is built like this.
+"""
+
+import time
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Any
+
+from fastapi import Request
+from starlette.datastructures import Headers
+from starlette.requests import cookie_parser
+from starlette.types import Scope
+
+from khung.api.keys import SCOPES, Key, KeyRing
+from khung.api.problems import documented
+from khung.api.rates import Rate
+from khung.api.signing import Forged, Signer
+from khung.errors import AccessDenied, ConfigError
+from khung.settings import Settings
+
+COOKIE = "khung_login"
+LOGIN_S = 30 * 86400
+_PURPOSE = "login"
+
+OPEN = ("/health", "/ready", "/login", "/logout", "/static/")
+NEEDS: tuple[tuple[str, str, str], ...] = (  # method (empty: any), beginning of the path, scope; the first that fits
+    ("", "/metrics", "admin"),
+    ("", "/v1/snapshots", "admin"),
+    ("", "/v1/uploads", "upload"),
+    ("POST", "/library", "upload"),
+    ("", "/v1/contest", "contest"),
+    ("", "/contest", "contest"),
+    *(("", f"/v1/{room}", "search") for room in (
+        "search", "suggest", "facets", "feedback", "frames", "videos", "images", "query-images", "library", "status",
+        "answer-file", "openapi.json",
+    )),
+    *(("", f"/{page}", "search") for page in ("frame", "video", "library", "by-image", "docs")),
+)  # fmt: skip
+SEARCHES = ("/v1/search", "/v1/feedback", "/v1/frames", "/v1/query-images", "/v1/answer-file", "/by-image")
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks. `id` is the key's, empty where no key is needed."""
+
+    id: str = ""
+    scopes: tuple[str, ...] = SCOPES
+
+
+def needed(method: str, path: str) -> str:
+    """The scope for an address; empty where none is needed. What nobody thought of needs `admin`."""
+    if path == "/":
+        return "search"
+    if any(_under(path, beginning) for beginning in OPEN):
+        return ""
+    fits = (scope for verb, beginning, scope in NEEDS if verb in ("", method) and _under(path, beginning))
+    return next(fits, "admin")
+
+
+def _under(path: str, beginning: str) -> bool:
+    return path == beginning or path.startswith(beginning if beginning.endswith("/") else beginning + "/")
+
+
+class Access:
+    """One per application. Raises ConfigError when the file of keys is damaged or a rate is none."""
+
+    def __init__(self, settings: Settings, signer: Signer) -> None:
+        self.ring = KeyRing(settings.keys_path)
+        self._mode, self._public = settings.serve.keys, not is_loopback(settings.host)
+        self._signer = signer
+        share = settings.serve.workers
+        self._searches = Rate(settings.serve.search_rate, share=share)
+        self._uploads = Rate(settings.serve.upload_rate, share=share)
+        self._failures = Rate(settings.serve.failure_rate, share=share)
+
+    @property
+    def required(self) -> bool:
+        """Is a key needed? By itself as soon as there is one, and on any address that others may reach."""
+        if self._mode == "auto":
+            return self._public or not self.ring.empty
+        return self._mode == "required"
+
+    def admit(self, scope: Scope) -> Caller:
+        """The caller, who may do this. Raises AccessDenied, TooMany."""
+        method, path = scope["method"], scope["path"]
+        scope_needed = needed("POST" if method not in ("GET", "HEAD", "OPTIONS") else method, path)
+        caller = self._identify(scope) if scope_needed and self.required else Caller()
+        if scope_needed and scope_needed not in caller.scopes and "admin" not in caller.scopes:
+            raise AccessDenied(f"This key has not the scope “{scope_needed}”.", status=403, cure="Use one that has it.")
+        self._count(path, scope_needed, caller.id or peer(scope))
+        return caller
+
+    def _count(self, path: str, scope_needed: str, who: str) -> None:
+        if scope_needed == "upload":
+            self._uploads.take(who)
+        elif path == "/" or any(_under(path, beginning) for beginning in SEARCHES):
+            self._searches.take(who)
+
+    def _identify(self, scope: Scope) -> Caller:
+        headers = Headers(scope=scope)
+        kind, _, given = headers.get("authorization", "").partition(" ")
+        if kind.lower() == "bearer" and given:
+            key = self.ring.find(given.strip())
+        else:
+            key = self._logged_in(cookie_parser(headers.get("cookie", "")).get(COOKIE, ""))
+        if key is None:
+            if given:
+                self._failures.take(peer(scope))
+            raise AccessDenied(
+                "This address needs a key that is valid.", cure="Send it as “Authorization: Bearer khung_…”."
+            )
+        return Caller(key.id, key.scopes)
+
+    # -- browsers
+
+    def login(self, scope: Scope, whole: str) -> str:
+        """The cookie's value for a good key. Raises AccessDenied, TooMany."""
+        self._failures.take(peer(scope))
+        key = self.ring.find(whole.strip())
+        if key is None:
+            raise AccessDenied("This key is not valid.", cure="Ask whoever runs khung for one.")
+        return self._signer.seal(_PURPOSE, [key.id, int(time.time()) + LOGIN_S])
+
+    def _logged_in(self, token: str) -> Key | None:
+        """The key behind a cookie, if it is still good: revoking a key ends its logins, too."""
+        try:
+            key_id, until = self._signer.open(_PURPOSE, token) if token else ("", 0)
+        except (Forged, ValueError):
+            return None
+        return self.ring.by_id(key_id) if until > time.time() else None
+
+
+def check_public(settings: Settings) -> None:
+    """Raises ConfigError rather than serve strangers without asking who they are."""
+    if is_loopback(settings.host) or settings.serve.keys == "off" or not KeyRing(settings.keys_path).empty:
+        return
+    raise ConfigError(
+        f"Everyone who reaches {settings.host} could search and upload, for there is no key.",
+        cure="Make one: khung keys create NAME. Or let everyone in on purpose: KHUNG_SERVE_KEYS=off",
+    )
+
+
+def is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def peer(scope: Scope) -> str:
+    """The other end's address. `X-Forwarded-For` counts only where the server trusts the proxy, which it then has put here."""
+    client = scope.get("client")
+    return client[0] if client else ""
+
+
+def owner_of(request: Request) -> str:
+    """The id of the key that asks; empty without."""
+    caller = request.scope.get("state", {}).get("caller")
+    return caller.id if caller else ""
+
+
+def describe_access(openapi: dict[str, Any]) -> None:
+    """Tell the description of the API which scope each operation needs, and how it is refused."""
+    openapi["components"]["securitySchemes"] = {
+        "key": {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "A key of `khung keys create`, where keys are asked for.",
+        }
+    }
+    refusals = documented(401, 403, 429)
+    for path, operations in openapi["paths"].items():
+        for method, operation in operations.items():
+            if scope := needed("POST" if method in ("put", "delete") else method.upper(), path):
+                operation["security"] = [{}, {"key": []}]
+                operation["x-khung-scope"] = scope
+                operation["responses"] |= {str(status): told for status, told in refusals.items()}

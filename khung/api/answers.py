@@ -1,0 +1,104 @@
+"""Answers of a search as bytes: made once in the thread that searched, kept, and sent as they are to everyone who asks the same.
+
+Only the cursor differs from caller to caller. It is the last value of the JSON, so an answer is a head that is shared and a
+tail of a few bytes.
+"""
+
+import hashlib
+import time
+from dataclasses import dataclass
+
+from cachetools import LRUCache
+from fastapi import Request
+from fastapi.responses import Response
+
+from khung.api import cursor, present
+from khung.api.cursor import Cursor
+from khung.api.media import etag_matches
+from khung.api.schemas import MAX_DEPTH, SearchIn
+from khung.api.signing import Signer
+from khung.search.engine import SearchRequest, SearchResult
+
+_END = b'"}'
+_LIFE_S = 600.0  # of a tail: its cursor was made for so much longer that nobody gets a stale one
+CACHE_CONTROL = "private, no-cache"  # kept by the browser, asked for by its tag
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """`head` is the JSON up to the cursor's opening quote; `next_offset` is where the next page begins, 0 on the last."""
+
+    head: bytes
+    etag: str
+    snapshot_id: str
+    next_offset: int
+    whole: bool  # no channel was missing: it may be kept
+
+    @classmethod
+    def of(cls, request: SearchRequest, result: SearchResult) -> "Answer":
+        body = present.encoded(present.search(result))
+        end = request.offset + request.limit
+        more = len(result.hits) == request.limit and end <= MAX_DEPTH
+        etag = f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
+        return cls(body.removesuffix(_END), etag, result.snapshot_id, end if more else 0, not result.degraded)
+
+    def tail(self, signer: Signer, asked: SearchIn, owner: str) -> bytes:
+        if not self.next_offset:
+            return _END
+        return cursor.write(signer, asked, Cursor(self.snapshot_id, self.next_offset), owner).encode() + _END
+
+    def pack(self) -> bytes:
+        """For a cache that keeps bytes."""
+        return f"{self.etag} {self.snapshot_id} {self.next_offset}\n".encode() + self.head
+
+    @classmethod
+    def unpack(cls, data: bytes) -> "Answer | None":
+        """None for what was not packed here."""
+        line, _, head = data.partition(b"\n")
+        match line.decode("ascii", "replace").split(" "):
+            case [etag, snapshot_id, offset] if offset.isdigit() and head.startswith(b"{"):
+                return cls(head, etag, snapshot_id, int(offset), True)
+        return None
+
+
+def respond(request: Request, answer: Answer, tail: bytes) -> Response:
+    """200, or 304 for who has it already."""
+    headers = {"ETag": answer.etag, "Cache-Control": CACHE_CONTROL}
+    if etag_matches(request.headers.get("if-none-match"), answer.etag):
+        return Response(status_code=304, headers=headers)
+    return Response(answer.head + tail, media_type="application/json", headers=headers)
+
+
+@dataclass(frozen=True, slots=True)
+class Quick:
+    """An answer under the very bytes of the address that asked for it."""
+
+    answer: Answer
+    tail: bytes
+    question: str
+    fingerprint: str
+    kept_at: float
+
+
+class QuickAnswers:
+    """Answers by raw query string and caller: no parsing, no validation, no routing. One event loop only."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._kept: LRUCache[tuple[bytes, str], Quick] = LRUCache(
+            max(max_bytes, 1), getsizeof=lambda quick: len(quick.answer.head) + len(quick.tail) + 500
+        )
+
+    def get(self, query: bytes, owner: str, snapshot_id: str | None, fingerprint: str) -> Quick | None:
+        """Only from the snapshot in service and the encoder of now."""
+        quick = self._kept.get((query, owner))
+        if quick is None:
+            return None
+        fresh = time.monotonic() - quick.kept_at < _LIFE_S
+        if fresh and quick.answer.snapshot_id == snapshot_id and quick.fingerprint == fingerprint:
+            return quick
+        del self._kept[query, owner]
+        return None
+
+    def put(self, query: bytes, owner: str, quick: Quick) -> None:
+        if quick.answer.whole and self._kept.getsizeof(quick) <= self._kept.maxsize:
+            self._kept[query, owner] = quick

@@ -1,0 +1,33 @@
+"""`khung keys` and the refusal to serve strangers."""
+
+import re
+
+import pytest
+from typer.testing import CliRunner
+
+from khung.cli import app
+from khung.errors import ConfigError
+from khung.settings import settings
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    monkeypatch.setenv("KHUNG_HOME", str(tmp_path))
+    settings.cache_clear()
+    yield lambda *words: CliRunner().invoke(app, list(words), terminal_width=200)
+    settings.cache_clear()
+
+
+def test_create_list_revoke(run):
+    made = run("keys", "create", "Lan", "--scope", "search", "--scope", "upload", "--days", "30")
+    whole = re.search(r"khung_([0-9a-f]{8})_[A-Za-z0-9_-]{43}", made.stdout)
+    assert made.exit_code == 0 and whole
+    listed = run("keys", "list").stdout
+    assert whole[1] in listed and "Lan" in listed and whole[0] not in listed
+    assert run("keys", "revoke", whole[1]).exit_code == 0
+    assert run("keys", "revoke", "ffffffff").exception
+
+
+def test_an_open_door_to_the_world_is_refused(run):
+    refused = run("serve", "--host", "0.0.0.0")
+    assert isinstance(refused.exception, ConfigError) and "khung keys create" in refused.exception.cure

@@ -45,6 +45,9 @@ bench: $(VENV)/test.done system models  ## every benchmark, each against a refer
 bench-stores: $(VENV)/test.done system  ## only the stores: sealing, a million vectors, a million captions, the servers (about a quarter of an hour)
 	$(BIN)/python -m bench stores
 
+bench-vision: $(VENV)/test.done models  ## the models: embedded ones on the CPU, GME and a describer of the true shapes where a GPU is (else "not measured")
+	$(BIN)/python -m bench vision vision_models
+
 models: $(VENV)/demo.done  ## fetch the pinned model files (hash-checked, resumable)
 	@$(BIN)/khung models pull
 

@@ -31,7 +31,7 @@ def embed_frames(video_id: str, library: Library, embedder: Embedder, fallback: 
     known = borrowed(video_id, frames, library, lambda v: dict(zip(*library.embeddings(v, fingerprint), strict=True)))
     early = known | previewed_vectors(video_id, frames, fingerprint, library)
     fresh = [frame for frame in frames if frame.frame_index not in early]
-    made = Made(fingerprint, embedder.dim, early)
+    made, strained = Made(fingerprint, embedder.dim, early), strain(embedder)
     at = 0
     for images in images_of(library, fresh):
         found = embed_or_fall_back(images, embedder, fallback)
@@ -43,7 +43,8 @@ def embed_frames(video_id: str, library: Library, embedder: Embedder, fallback: 
             )
         made.take(part, found)
         at += len(images)
-    return made.keep(video_id, frames, library, {"borrowed": len(known)})
+    shrunk = {name: count - strained[name] for name, count in strain(embedder).items()}
+    return made.keep(video_id, frames, library, {"borrowed": len(known), **shrunk})
 
 
 def embed_again(video_id: str, library: Library, embedder: Embedder) -> Outcome:
@@ -69,6 +70,13 @@ def embed_again(video_id: str, library: Library, embedder: Embedder) -> Outcome:
 def queued(entries: Sequence[LedgerEntry]) -> list[str]:
     """The videos, of the entries of `embeddings`, that have frames to embed again."""
     return sorted(entry.video_id for entry in entries if entry.state == "done" and entry.reason == STOOD_IN)
+
+
+def strain(embedder: Embedder) -> dict[str, int]:
+    """What a full memory has cost so far: batches that were halved, frames that were looked at with fewer tokens. Empty for
+    models that do not count it, and for those in a process of their own, whose log does."""
+    batches = getattr(embedder, "batches", None)
+    return {"batches_halved": batches.halvings, "frames_with_fewer_tokens": batches.shrunk} if batches else {}
 
 
 @dataclass

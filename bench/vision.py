@@ -1,4 +1,4 @@
-"""The embedded models: frames per second a stage, against the same network called frame by frame; and what the vectors find.
+"""The embedded models: frames per second a stage, against the same networks called frame by frame; and what the vectors find.
 
 The reference for speed is OpenVINO's own default (one frame at a time on all cores), in the same run. The reference for
 finding is ConSE as published (ten classes, probabilities as they are, no objects). `python -m bench.vision [--frames N]`
@@ -18,6 +18,7 @@ from khung.vision import files
 from khung.vision.classes import ImageClassifier
 from khung.vision.conse import ConseEmbedder
 from khung.vision.e5 import E5
+from khung.vision.embedded import Embedded
 from khung.vision.faces import FaceReader
 from khung.vision.load import load_embedder, load_vision
 from khung.vision.objects import ObjectDetector
@@ -101,19 +102,25 @@ def speed(models: Path, images: Sequence[np.ndarray]) -> dict[str, dict[str, dic
 
     reader = FaceReader(paths["blazeface-short-range.tflite"], paths["fer-emotion.tflite"])
     regions = detector(images)
-    table = {
+    plain = Embedded(models)
+    for part in (plain.embedder, plain.describer._recogniser):
+        part._classifier._net, part._detector._net = OneByOne(part._classifier._net), OneByOne(part._detector._net)
+
+    def against(
+        work: Callable[[Sequence[np.ndarray]], object], alone: Callable[[Sequence[np.ndarray]], object]
+    ) -> dict:
+        row = {"khung": rate(lambda: work(images), len(images))}
+        row["frame_by_frame"] = rate(lambda: [alone([image]) for image in images], len(images))
+        return row | {"times_faster": round(row["khung"]["frames_per_s"] / row["frame_by_frame"]["frames_per_s"], 2)}
+
+    return {
         "classes": both(lambda: ImageClassifier(paths["efficientnet-lite0.tflite"]), ["_net"]),
         "objects": both(lambda: ObjectDetector(paths["yolox-nano.onnx"]), ["_net"]),
         "faces": {"khung": rate(lambda: reader(images, regions), len(images))},
-        "vectors": {"khung": rate(lambda: vision.embedder.embed_images(images), len(images))},
-        "descriptions": {"khung": rate(lambda: vision.describer.describe(images), len(images))},
-        "screen_text": {"khung": rate(lambda: vision.reader.read(images), len(images))},
+        "vectors": against(vision.embedder.embed_images, plain.embedder.embed_images),
+        "descriptions": against(vision.describer.describe, plain.describer.describe),
+        "screen_text": against(vision.reader.read, vision.reader.read),
     }
-    table["screen_text"]["frame_by_frame"] = rate(lambda: [vision.reader.read([i]) for i in images], len(images))
-    table["screen_text"]["times_faster"] = round(
-        table["screen_text"]["khung"]["frames_per_s"] / table["screen_text"]["frame_by_frame"]["frames_per_s"], 2
-    )
-    return table
 
 
 class OneByOne:
@@ -121,7 +128,10 @@ class OneByOne:
 
     paths: dict[str, Path]
 
-    def __init__(self, wide: Net) -> None:
+    def __init__(self, wide: "Net | OneByOne") -> None:
+        if isinstance(wide, OneByOne):  # embedder and describer share their networks
+            self._net = wide._net
+            return
         columns = wide._compiled.outputs[0].partial_shape[-1].get_length()
         self._net = Net(
             self.paths["efficientnet-lite0.tflite" if columns == len(image_classes()) else "yolox-nano.onnx"]
@@ -194,6 +204,16 @@ def _score(vectors: dict[str, np.ndarray], ask: Callable, asked: Sequence[tuple[
     return result
 
 
+def table(stages: dict[str, dict[str, dict[str, float]]]) -> str:
+    lines = ["| stage | frames/s | CPU ms a frame | frame by frame, frames/s | times faster |", "|---|---|---|---|---|"]
+    for name, row in stages.items():
+        plain = row.get("frame_by_frame", {}).get("frames_per_s", "–")
+        lines.append(
+            f"| {name} | {row['khung']['frames_per_s']} | {row['khung']['cpu_ms']} | {plain} | {row.get('times_faster', '–')} |"
+        )
+    return "\n".join(lines)
+
+
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--frames", type=int, default=32)
@@ -216,6 +236,7 @@ def main() -> None:
     out.parent.mkdir(exist_ok=True)
     out.write_text(json.dumps(result, indent=1, ensure_ascii=False), encoding="utf-8")
     print(json.dumps(result, indent=1, ensure_ascii=False))
+    print(table(result["speed"]))
 
 
 if __name__ == "__main__":

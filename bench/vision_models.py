@@ -1,4 +1,4 @@
-"""The large models: frames an hour against the bare model in the same run, memory, and where the time goes.
+"""The large models: frames an hour against the bare model in the same run, memory, how busy the GPU was, where the time goes.
 
 With a CUDA device: GME-2B and 7B and a 7B describer of the true shapes with random weights, honest for speed. Without: a tiny model on
 the CPU, which says only what our own code around a model costs; the rows of the GPU then say "not measured".
@@ -8,7 +8,10 @@ the CPU, which says only what our own code around a model costs; the rows of the
 import argparse
 import io
 import json
+import shutil
+import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -48,8 +51,10 @@ class Row:
     bare_frames_per_hour: int
     share_of_bare: float
     peak_gib: float | None
-    prepare_ms: float  # CPU milliseconds of a frame, decoding included
-    forward_ms: float  # of the bare model
+    gpu_busy: float | None  # share of the time with a kernel running, as the driver counts it
+    decode_ms: float  # CPU milliseconds of a frame: JPEG to pixels
+    prepare_ms: float  # the same: pixels to patches
+    forward_ms: float  # of the bare model, by the wall
 
 
 def cases() -> list[Case]:
@@ -98,13 +103,16 @@ def embedding(case: Case, weights: Checkpoint, files: Sequence[bytes]) -> Row:
     list(embedder.stream_images(files[:4]))  # kernels are chosen, the bound of the batches is measured
     list(embedder.stream_images(files))
     reset_peak(case.device)
-    whole = seconds(lambda: list(embedder.stream_images(files)))
+    with Busy(case.device) as busy:
+        whole = seconds(lambda: list(embedder.stream_images(files)))
     memory = peak(case.device)
-    prepare = seconds(lambda: [tower.image(decoded(file)) for file in files[:8]], cpu=True) / len(files[:8])
+    some = [decoded(file) for file in files[:8]]
+    decode = seconds(lambda: [decoded(file) for file in files[:8]], cpu=True) / len(some)
+    prepare = seconds(lambda: [tower.image(image) for image in some], cpu=True) / len(some)
     ready = [tower.image(decoded(file)) for file in files]
     size = max(1, embedder.batches.limit // max(item.tokens for item in ready))
     bare = seconds(lambda: [tower.forward(ready[at : at + size]) for at in range(0, len(ready), size)])
-    return row(len(files), whole, bare, memory, prepare)
+    return row(len(files), whole, bare, memory, busy.share, decode, prepare)
 
 
 def describing(case: Case, weights: Checkpoint, files: Sequence[bytes]) -> Row:
@@ -112,10 +120,12 @@ def describing(case: Case, weights: Checkpoint, files: Sequence[bytes]) -> Row:
     speaker = VlmSpeaker(weights, most_tokens=case.tokens, answer_tokens=ANSWER_TOKENS - 90, limits=BatchLimits())
     list(speaker.stream(files[:2]))
     reset_peak(case.device)
-    with counting(speaker) as written:
+    with counting(speaker) as written, Busy(case.device) as busy:
         whole = seconds(lambda: list(speaker.stream(files)))
     memory = peak(case.device)
-    prepare = seconds(lambda: [speaker._ask(file) for file in files[:8]], cpu=True) / len(files[:8])
+    some = [decoded(file) for file in files[:8]]
+    decode = seconds(lambda: [decoded(file) for file in files[:8]], cpu=True) / len(some)
+    prepare = seconds(lambda: [speaker._ask(image) for image in some], cpu=True) / len(some)
     asked = [speaker._ask(file) for file in files]
     size = max(1, speaker.batches.limit // max(item.tokens for item in asked))
     steps = max(written)
@@ -126,7 +136,7 @@ def describing(case: Case, weights: Checkpoint, files: Sequence[bytes]) -> Row:
             tensors = speaker._inputs.batch(batch, speaker.device, side="left")
             speaker._model.generate(**tensors, min_new_tokens=steps, max_new_tokens=steps)
 
-    return row(len(files), whole, seconds(bare), memory, prepare)
+    return row(len(files), whole, seconds(bare), memory, busy.share, decode, prepare)
 
 
 class counting:
@@ -150,12 +160,54 @@ class counting:
         del self._model.generate
 
 
-def row(frames: int, whole: float, bare: float, memory: float | None, prepare: float) -> Row:
+class Busy:
+    """`with Busy("cuda:0") as busy:` afterwards `busy.share` of the time that the GPU had work, asked of nvidia-smi twice a
+    second; None without a GPU."""
+
+    def __init__(self, device: str) -> None:
+        self.share: float | None = None
+        self._command = (
+            [
+                "nvidia-smi",
+                "--query-gpu=utilization.gpu",
+                "--format=csv,noheader,nounits",
+                "-i",
+                device.partition(":")[2] or "0",
+            ]
+            if device.startswith("cuda") and shutil.which("nvidia-smi")
+            else None
+        )
+        self._over = threading.Event()
+        self._seen: list[float] = []
+        self._watcher = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> "Busy":
+        if self._command:
+            self._watcher.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        if self._command:
+            self._watcher.join()
+        self.share = round(sum(self._seen) / len(self._seen) / 100, 2) if self._seen else None
+
+    def _watch(self) -> None:
+        while not self._over.wait(0.5):
+            told = subprocess.run(self._command or [], capture_output=True, text=True, check=False).stdout.strip()
+            self._seen += [float(told)] if told.isdigit() else []
+
+
+def row(
+    frames: int, whole: float, bare: float, memory: float | None, busy: float | None, decode: float, prepare: float
+) -> Row:
     return Row(
         frames_per_hour=round(3600 * frames / whole),
         bare_frames_per_hour=round(3600 * frames / bare),
         share_of_bare=round(bare / whole, 3),
         peak_gib=memory,
+        gpu_busy=busy,
+        decode_ms=round(1000 * decode, 1),
         prepare_ms=round(1000 * prepare, 1),
         forward_ms=round(1000 * bare / frames, 2),
     )
@@ -210,16 +262,17 @@ def run(case: Case, folder: Path, files: Sequence[bytes]) -> Row | str:
 
 def table(results: Sequence[tuple[Case, Row | str]]) -> str:
     head = (
-        "| | model | tokens | held | attention | frames/h | bare model | share | peak GiB | prepare ms | forward ms |"
+        "| | model | tokens | held | attention | frames/h | bare model | share | peak GiB | GPU busy | decode ms | prepare ms "
+        "| forward ms |"
     )
-    lines = [head, "|" + "---|" * 11]
+    lines = [head, "|" + "---|" * 13]
     for case, found in results:
         held = case.dtype if case.quantisation == "none" else case.quantisation
         cells = [case.what, case.model, case.tokens, held, case.attention]
         if isinstance(found, Row):
             cells += ["–" if value is None else f"{value:,}" for value in asdict(found).values()]
         else:
-            cells += [found, *[""] * 5]
+            cells += [found, *[""] * 7]
         lines.append("| " + " | ".join(map(str, cells)) + " |")
     return "\n".join(lines)
 

@@ -36,7 +36,13 @@ def _spaces(
     library: Library, video_id: str, embedder: str, wanted: Sequence[int]
 ) -> tuple[np.ndarray, dict[str, SpaceVectors]]:
     """A row a keyframe, of zeros where the embedder failed; and what stands in for it there."""
-    frames, own = library.embeddings(video_id, embedder)
+    try:
+        frames, own = library.embeddings(video_id, embedder)
+    except NotFound as error:
+        raise NotFound(
+            f"{video_id} has no vectors of {embedder}.",
+            cure="After a change of the embedder, materialise `embeddings` of every video: docs/how-to/gpu.md.",
+        ) from error
     stand_ins = library.stand_ins(video_id, embedder)
     theirs = stand_ins.frames.tolist() if stand_ins else []
     if sorted([*frames.tolist(), *theirs]) != sorted(wanted):

@@ -95,6 +95,7 @@ def test_a_frame_falls_back_is_found_and_is_embedded_again(kitchen, capsys):
     assert made.success
     told = metadata(made, "film")
     assert (told["vectors"], told["stand_ins"], told["stand_in_model"]) == (FRAMES - 1, 1, other)
+    assert (told["batches_halved"], told["frames_with_fewer_tokens"]) == (0, 0)
     assert f"{FALLEN}: " in told["waiting_to_be_embedded_again"]
     entry = kitchen.entry()
     assert (entry.state, entry.reason) == ("done", STOOD_IN)
@@ -177,3 +178,41 @@ def test_a_fallback_that_was_never_pulled_fails_that_video_alone(kitchen):
     assert not kitchen.run("make_embeddings", tags=range_tags(["film", "other"])).success
     assert (kitchen.entry().state, kitchen.entry("other").state) == ("failed", "done")
     assert "khung models pull siglip2-base" in kitchen.entry().detail
+
+
+@pytest.mark.torch
+def test_a_frame_that_fits_only_with_fewer_tokens_is_recorded(kitchen, tiny):
+    """Memory that holds no frame at its full size; the others of the video stay as they are."""
+    import torch
+
+    from assets.vectors import embed_frames
+    from khung.vision.batches import BatchLimits
+    from khung.vision.gme import GmeTower
+    from khung.vision.towers import TowerEmbedder
+    from tests.support.tiny_models import checkpoint, picture
+
+    class Cramped(GmeTower):
+        def forward(self, batch):
+            if max(item.tokens for item in batch) > limit:
+                raise torch.OutOfMemoryError("CUDA out of memory.")
+            return super().forward(batch)
+
+    kitchen.picture("film", FALLEN, picture(FALLEN))
+    kitchen.picture("film", 0, picture(0, 400, 400))
+    tower = Cramped(checkpoint(tiny("gme")), most_tokens=256)
+    sizes = [tower.image(image).tokens for image in (picture(0, 400, 400), picture(1))]
+    limit = max(sizes) - 1
+    assert sizes[0] > sizes[1]
+    outcome = embed_frames("film", kitchen.library, TowerEmbedder(tower, BatchLimits()), None)
+    assert outcome.metadata["frames_with_fewer_tokens"] == 1
+    assert outcome.metadata["batches_halved"] >= 1
+    assert outcome.reason == ""
+
+
+@pytest.mark.torch
+def test_a_picture_that_cannot_be_read_names_its_frame(kitchen):
+    kitchen.library.put_image("other", 25, "master.jpg", b"no picture")
+    assert not kitchen.run("make_embeddings", tags=range_tags(["film", "other"])).success
+    assert (kitchen.entry("other").state, kitchen.entry("other").reason) == ("failed", "CorruptError")
+    assert "00000025/master.jpg" in kitchen.entry("other").detail
+    assert kitchen.entry("film").state == "done"

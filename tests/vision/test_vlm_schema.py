@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from khung.errors import ModelError
 from khung.vision import vlm_schema as schema
-from khung.vision.vocabulary import objects, scenes
+from khung.vision.vocabulary import objects, scenes, words
 
 GOOD = {
     "caption": {"vi": "Một người phụ nữ mặc áo dài đi bộ trên phố.", "en": "A woman in an ao dai walks in a street."},
@@ -93,9 +93,9 @@ class TestAnswers:
 
 class TestVocabularies:
     def test_every_word_has_both_languages_once(self):
-        for which, words in schema.vocabularies().items():
-            assert len(words) >= 2, which
-            for en, vi in words.items():
+        for which, names in schema.vocabularies().items():
+            assert len(names) >= 2, which
+            for en, vi in names.items():
                 assert en.strip() == en and vi.strip() == vi and en and vi
                 assert unicodedata.normalize("NFC", vi) == vi and en.isascii()
                 assert '"' not in en and "," not in en
@@ -119,3 +119,12 @@ class TestVocabularies:
         after = schema.prompt_fingerprint()
         schema.prompt_fingerprint.cache_clear()
         assert before != after and before.startswith("p1-")
+
+
+@pytest.mark.parametrize("which", ["colour", "emotion", "place", "time", "object", "scene"])
+def test_both_describers_say_the_same_words(which):
+    """One closed vocabulary: what the composed sentences may say is a part of it, by the same Vietnamese name."""
+    composed = {en: word.vi for (kind, en), word in words().items() if kind == which}
+    composed |= {thing.en: thing.vi for thing in {"object": objects, "scene": scenes}.get(which, tuple)()}
+    assert composed
+    assert composed.items() <= schema.vocabularies()[which].items()

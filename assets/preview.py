@@ -19,6 +19,7 @@ from khung.settings import Settings
 from khung.stores import Ledger
 from khung.stores.library import Library
 from khung.vision import Embedder
+from khung.vision.fallback import embed_each
 from khung.vision.load import EMBEDDED_EMBEDDER, choice
 
 SHARE = 10
@@ -41,8 +42,18 @@ def preview(
 
 
 def embed_preview(video_id: str, library: Library, embedder: Embedder) -> Outcome:
-    frames, fingerprint = spread(library.keyframes(video_id)), embedder.fingerprint
-    made = [vector for images in images_of(library, frames) for vector in embedder.embed_images(images)]
+    """Frames that the embedder fails on are left out: they fall back when the whole is embedded. Raises ModelError when all fail."""
+    asked, fingerprint = spread(library.keyframes(video_id)), embedder.fingerprint
+    frames: list[Keyframe] = []
+    made: list[np.ndarray] = []
+    at = 0
+    for images in images_of(library, asked):
+        found, failures = embed_each(images, embedder)
+        frames += [asked[at + position] for position in found.positions]
+        made += found.vectors
+        at += len(images)
+    if asked and not frames:
+        raise next(iter(failures.values()))
     vectors = np.array(made, np.float32).reshape(-1, embedder.dim)
     vectors_fit(frames, vectors)
     indices = [frame.frame_index for frame in frames]

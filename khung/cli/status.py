@@ -115,6 +115,8 @@ def _mark(entry: LedgerEntry | None) -> str:
         return ""
     if entry.state == "failed" and entry.stage in BY_INVITATION:
         return "[yellow]![/]"
+    if entry.state == "done" and entry.reason:
+        return BUT
     return MARKS["failed"] if _left(entry) else MARKS.get(entry.state, entry.state)
 
 

@@ -160,7 +160,7 @@ def test_the_queue_shows_in_khung_status_and_in_the_schedule(kitchen, monkeypatc
     monkeypatch.setattr(status.out, "width", 200)
     status.status()
     shown = " ".join(capsys.readouterr().out.split())
-    assert "↻ film stood_in 1 of 6 frames" in shown
+    assert "↻ film embed stood_in 1 of 6 frames" in shown
 
 
 @pytest.mark.torch
@@ -216,3 +216,18 @@ def test_a_picture_that_cannot_be_read_names_its_frame(kitchen):
     assert (kitchen.entry("other").state, kitchen.entry("other").reason) == ("failed", "CorruptError")
     assert "00000025/master.jpg" in kitchen.entry("other").detail
     assert kitchen.entry("film").state == "done"
+
+
+@pytest.mark.torch
+def test_a_preview_leaves_such_a_frame_out(kitchen):
+    from assets.preview import embed_preview
+    from khung.errors import ModelError
+    from khung.vision.load import load_embedder
+
+    embedder = load_embedder(kitchen.settings)
+    for n in range(1, FRAMES):
+        kitchen.picture("film", n * 25, np.zeros((1, 1000, 3), np.uint8))
+    with pytest.raises(ModelError):
+        kitchen.picture("film", 0, np.zeros((1, 1000, 3), np.uint8))
+        embed_preview("film", kitchen.library, embedder)
+    assert embed_preview("other", kitchen.library, embedder).metadata["vectors"] == 1

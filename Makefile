@@ -46,7 +46,7 @@ bench-stores: $(VENV)/test.done system  ## only the stores: sealing, a million v
 	$(BIN)/python -m bench stores
 
 bench-vision: $(VENV)/test.done models  ## the models: embedded ones on the CPU, GME and a describer of the true shapes where a GPU is (else "not measured")
-	$(BIN)/python -m bench vision vision_models
+	$(BIN)/python -m bench vision vision_models vision_page
 
 models: $(VENV)/demo.done  ## fetch the pinned model files (hash-checked, resumable)
 	@$(BIN)/khung models pull

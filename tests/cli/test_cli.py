@@ -29,7 +29,9 @@ def khung(tmp_path, models_dir):
     return run
 
 
-@pytest.mark.parametrize("command", ["", "ingest", "search", "serve", "encode-serve", "status", "doctor", "models", "keys"])
+@pytest.mark.parametrize(
+    "command", ["", "ingest", "search", "serve", "encode-serve", "status", "doctor", "models", "keys"]
+)
 def test_help_teaches(khung, command):
     said = khung(*command.split(), "--help")
     assert said.returncode == 0

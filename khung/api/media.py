@@ -26,9 +26,9 @@ class Served:
     cache: str
 
 
-async def send(request: Request, archive: Archive, served: Served) -> Response:
-    """The answer to GET or HEAD: 200, 206, 304 or 416. Raises NotFound."""
-    size = await anyio.to_thread.run_sync(archive.size, served.key)
+async def send(request: Request, archive: Archive, served: Served, reads: anyio.CapacityLimiter) -> Response:
+    """The answer to GET or HEAD: 200, 206, 304 or 416. `reads` bounds the threads that wait for the archive. Raises NotFound."""
+    size = await anyio.to_thread.run_sync(archive.size, served.key, limiter=reads)
     if size is None:
         raise NotFound("These bytes are not in the archive.", cure="The video may have been retired.")
     etag = f'"{served.etag}"'
@@ -46,7 +46,7 @@ async def send(request: Request, archive: Archive, served: Served) -> Response:
     status = 206 if wanted else 200
     if request.method == "HEAD":
         return Response(status_code=status, headers=headers, media_type=served.content_type)
-    body = _chunks(archive, served.key, start, stop)
+    body = _chunks(archive, served.key, start, stop, reads)
     return StreamingResponse(body, status, headers, media_type=served.content_type)
 
 
@@ -62,11 +62,13 @@ def _range_counts(request: Request, etag: str) -> bool:
     return known is None or known == etag
 
 
-async def _chunks(archive: Archive, key: str, start: int, stop: int) -> AsyncIterator[bytes]:
-    stream = await anyio.to_thread.run_sync(lambda: archive.open(key, offset=start))
+async def _chunks(
+    archive: Archive, key: str, start: int, stop: int, reads: anyio.CapacityLimiter
+) -> AsyncIterator[bytes]:
+    stream = await anyio.to_thread.run_sync(lambda: archive.open(key, offset=start), limiter=reads)
     try:
         left = stop - start
-        while left > 0 and (data := await anyio.to_thread.run_sync(stream.read, min(CHUNK, left))):
+        while left > 0 and (data := await anyio.to_thread.run_sync(stream.read, min(CHUNK, left), limiter=reads)):
             left -= len(data)
             yield data
     finally:

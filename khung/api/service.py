@@ -42,6 +42,9 @@ log = logging.getLogger("khung.api")
 
 SHARED_S = 24 * 3600.0  # keys name all that an answer depends on; this only lets go of what nobody asks any more
 
+READS = 24
+"""Threads that may wait for the archive: of their own, so that a slow S3 holds up pictures and nothing else."""
+
 
 @dataclass
 class Service:
@@ -57,6 +60,7 @@ class Service:
     popular: Popular
     shared: QueryCache | None = None  # of many servers
     asking: Counter[bytes] = field(default_factory=Counter)  # addresses whose answer is being worked out
+    reads: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(READS))
 
     @classmethod
     def of(cls, settings: Settings, embedder: "Embedder | None") -> "Service":

@@ -3,7 +3,7 @@
 Each home here stands for a machine; the servers are real.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,8 @@ from sample_shelf import make_input, make_library, seal_all
 from khung.errors import CorruptError, NotFound, PublishConflict
 from khung.settings import Settings, StoreSettings
 from khung.shards import archived
-from khung.shards.shelf import SharedShelf, Shelf, open_shelf
+from khung.shards.shelf import Shelf, open_shelf
+from khung.shards.shelf_shared import SharedShelf
 from khung.shards.snapshot import Snapshot
 from khung.stores import TextClause
 from khung.stores.open import open_archive, open_database, open_text_indexes
@@ -24,8 +25,10 @@ CLAUSES = [TextClause("vi_key", "đương2"), TextClause("vi_fold", "duong", 0.5
 
 
 @pytest.fixture
-def stores() -> StoreSettings:
-    return own_stores()
+def stores() -> Iterator[StoreSettings]:
+    own = own_stores()
+    yield own
+    open_database(Settings(stores=own, _env_file=None)).close()
 
 
 @pytest.fixture

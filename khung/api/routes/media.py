@@ -64,8 +64,8 @@ async def media(
 ) -> Response:
     """The video for a player: the file as it was ingested, or its copy where browsers do not play that; single byte ranges are
     answered."""
-    served = await anyio.to_thread.run_sync(lambda: _served(service, video_id, original))
-    return await send(request, service.library.archive, served)
+    served = await anyio.to_thread.run_sync(lambda: _served(service, video_id, original), limiter=service.reads)
+    return await send(request, service.library.archive, served, service.reads)
 
 
 def _served(service: Service, video_id: str, original: bool) -> Served:
@@ -78,7 +78,7 @@ def _served(service: Service, video_id: str, original: bool) -> Served:
 
 async def _small(request: Request, service: Service, key: str, cache: str) -> Response:
     """A picture is small enough to be read whole; its tag is a hash of its bytes."""
-    data = await anyio.to_thread.run_sync(lambda: service.library.archive.get_bytes(key))
+    data = await anyio.to_thread.run_sync(lambda: service.library.archive.get_bytes(key), limiter=service.reads)
     etag = f'"{hashlib.blake2b(data, digest_size=16).hexdigest()}"'
     headers = {"ETag": etag, "Cache-Control": cache}
     if etag_matches(request.headers.get("if-none-match"), etag):

@@ -8,7 +8,7 @@ import sys
 import typer
 
 from khung import __version__
-from khung.cli import doctor, ingest, keys, models, search, serve, status
+from khung.cli import doctor, ingest, keep, keys, models, search, serve, shelf, status
 from khung.cli.show import errors
 from khung.errors import ConfigError, KhungError, QueryError
 
@@ -26,6 +26,16 @@ app.command("serve")(serve.serve)
 app.command("encode-serve")(serve.encode_serve)
 app.command("status")(status.status)
 app.command("doctor")(doctor.doctor)
+app.command("snapshots")(shelf.snapshots)
+app.command("rollback")(shelf.rollback)
+app.command("repair")(shelf.repair)
+app.command("collect")(shelf.collect)
+app.command("erase")(shelf.erase)
+app.command("rescale")(shelf.rescale)
+app.command("backup")(keep.backup)
+app.command("backups")(keep.backups)
+app.command("restore")(keep.restore)
+app.command("prune")(keep.prune)
 app.add_typer(models.app, name="models")
 app.add_typer(keys.app, name="keys")
 

@@ -10,7 +10,7 @@ import os
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,16 +61,20 @@ class Restored:
     erased_again: tuple[str, ...]
 
 
-def backup(home: Path, target: Path) -> Backup:
-    """Save the home folder as it is now. Running work may go on: each file is whole, and the snapshot in service is held."""
+def backup(home: Path, target: Path, *, tell: Callable[[int, int], None] = lambda *_: None) -> Backup:
+    """Save the home folder as it is now. Running work may go on: each file is whole, and the snapshot in service is held.
+    `tell` hears how many of how many files are through."""
     home, target = Path(home), Path(target)
     before = {f.path: f for f in backups(target)[-1].files} if backups(target) else {}
     at = utc_now()
     with contextlib.ExitStack() as stack:
         work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="khung-backup-")))
         now = _hold_pointer(home, work, stack)
-        found = (_save(target, path, name, before.get(name)) for name, path in _to_save(home, work))
-        files = [file for file in found if file]
+        wanted, files = list(_to_save(home, work)), []
+        for number, (name, path) in enumerate(wanted, 1):
+            if file := _save(target, path, name, before.get(name)):
+                files.append(file)
+            tell(number, len(wanted))
         saved = Backup(manifest.SCHEMA_VERSION, at, now or "", tuple(erased(home / SHELF)), tuple(files))
     (target / BACKUPS).mkdir(parents=True, exist_ok=True)
     replace_file(target / BACKUPS / f"{at.replace(':', '')}.json", manifest.encode(saved))
@@ -82,7 +86,7 @@ def backups(target: Path) -> list[Backup]:
     return [manifest.read(path, Backup) for path in sorted((Path(target) / BACKUPS).glob("*.json"))]
 
 
-def restore(target: Path, home: Path, *, at: str = "") -> Restored:
+def restore(target: Path, home: Path, *, at: str = "", tell: Callable[[int, int], None] = lambda *_: None) -> Restored:
     """Bring back the last backup made at or before `at` (ISO 8601, UTC; empty: the newest) into a home that is not there yet.
 
     Every file is checked on the way, then the snapshot as at its publishing; what was erased later is erased again. Raises
@@ -97,8 +101,9 @@ def restore(target: Path, home: Path, *, at: str = "") -> Restored:
         raise StoreError(f"{home} is not empty.", cure="Restore into a new folder, look at it, then rename it.")
     aside = home.with_name(f"{home.name}.restoring")
     shutil.rmtree(aside, ignore_errors=True)
-    for file in fitting[-1].files:
+    for number, file in enumerate(fitting[-1].files, 1):
         _bring(target, aside, file)
+        tell(number, len(fitting[-1].files))
     later = sorted(set(everything[-1].erased) - set(fitting[-1].erased))
     _forget(aside, later)
     counted = _check(aside, fitting[-1], later)
@@ -162,7 +167,7 @@ def _save(target: Path, path: Path, name: str, before: SavedFile | None) -> Save
     if (
         before
         and (before.size_bytes, before.modified_ns) == (found.st_size, found.st_mtime_ns)
-        and _object(target, before.sha256).exists()
+        and object_path(target, before.sha256).exists()
     ):
         return before
     folder = target / OBJECTS
@@ -177,7 +182,7 @@ def _save(target: Path, path: Path, name: str, before: SavedFile | None) -> Save
             out.flush()
             os.fsync(out.fileno())
             size = out.tell()
-        final = _object(target, state.hexdigest())
+        final = object_path(target, state.hexdigest())
         final.parent.mkdir(exist_ok=True)
         if not final.exists():
             os.replace(aside, final)
@@ -194,7 +199,7 @@ def _bring(target: Path, home: Path, file: SavedFile) -> None:
         raise CorruptError(f"The backup names a path outside: {file.path}.")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        shutil.copyfile(_object(target, file.sha256), path)
+        shutil.copyfile(object_path(target, file.sha256), path)
     except FileNotFoundError as error:
         raise CorruptError(f"The backup has lost {file.path}.") from error
     with open(path, "rb") as data:
@@ -228,5 +233,6 @@ def _check(home: Path, saved: Backup, later: list[str]) -> Restored:
     return Restored(saved.at, now or "", videos, frames, len(saved.files), tuple(later))
 
 
-def _object(target: Path, sha256: str) -> Path:
+def object_path(target: Path, sha256: str) -> Path:
+    """Where a backup keeps the bytes with this checksum."""
     return target / OBJECTS / sha256[:2] / sha256

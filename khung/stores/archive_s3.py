@@ -128,6 +128,17 @@ class S3Archive:
             found = self._s3.list_objects(self._bucket, prefix=prefix, recursive=True)
             return iter(sorted(str(item.object_name) for item in found if not item.is_dir))
 
+    def listing(self) -> Iterator[tuple[str, int, str]]:
+        """(key, bytes, etag) of every object, by key: what a backup asks to see what is new."""
+        with told("list keys"):
+            found = self._s3.list_objects(self._bucket, recursive=True)
+            rows = [(str(o.object_name), int(o.size or 0), str(o.etag).strip('"')) for o in found if not o.is_dir]
+        return iter(sorted(rows))
+
+    def copy_to(self, key: str, out: BinaryIO) -> None:
+        """The object's bytes, checked, into a file that can be read and written. Raises NotFound, CorruptError."""
+        self._download(key, out)
+
     def delete(self, key: str) -> None:
         with told(f"delete {check_key(key)}"):
             self._s3.remove_object(self._bucket, key)

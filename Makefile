@@ -53,6 +53,7 @@ models: $(VENV)/demo.done  ## fetch the pinned model files (hash-checked, resuma
 
 locks: $(VENV)/test.done  ## remake requirements/*.lock from pyproject.toml
 	$(BIN)/uv pip compile pyproject.toml --extra pipeline --universal --python-version 3.11 --generate-hashes -q -o requirements/demo.lock
+	$(BIN)/uv pip compile pyproject.toml --extra pipeline --extra services --universal --python-version 3.11 --generate-hashes -q -o requirements/services.lock
 	$(BIN)/uv pip compile pyproject.toml --extra pipeline --extra services --extra test --extra vlm --universal --python-version 3.11 --generate-hashes -q -o requirements/test.lock
 
 system: $(VENV)/test.done  # what no Python package carries: a browser, ffprobe, a Java runtime (apt, when it may)

@@ -115,6 +115,7 @@ def history(site: tuple[Site, Path]) -> dict[str, str]:
     again = here.khung("backup", target, "--postgres-bin", servers.postgres_binaries())
     told["last"] = again["at"]
     with psycopg.connect(here.postgres, autocommit=True) as db:
+        db.execute("SELECT pg_create_restore_point('the end')")  # a switch needs something to end
         (wanted,) = db.execute("SELECT pg_walfile_name(pg_switch_wal())").fetchone()
     end = time.monotonic() + 120
     while not (target / "wal" / wanted).exists():

@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from khung.errors import ConfigError
-from khung.settings import Settings, StoreSettings
+from khung.settings import ServeSettings, Settings, StoreSettings
 from khung.stores.postgres_backup import archive_settings
 
 ROOT = Path(__file__).parent.parent.parent
@@ -91,9 +91,8 @@ def test_its_settings_are_khungs_and_lead_to_its_services(compose, name, monkeyp
         monkeypatch.setenv(variable, filled(value))
     settings = Settings()
     stores = settings.stores
-    known = {f"KHUNG_{n.upper()}" for n in Settings.model_fields} | {
-        f"KHUNG_STORES_{n.upper()}" for n in StoreSettings.model_fields
-    }
+    groups = {"": Settings, "STORES_": StoreSettings, "SERVE_": ServeSettings}
+    known = {f"KHUNG_{group}{n.upper()}" for group, of in groups.items() for n in of.model_fields}
     assert compose["services"][name]["environment"].keys() <= known
     addresses = [stores.archive_url, stores.postgres_url, stores.dagster_url, stores.redis_url, stores.opensearch_url]
     assert {urlsplit(url).hostname for url in addresses} <= compose["services"].keys()

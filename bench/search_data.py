@@ -56,8 +56,9 @@ def open_library(frames: int) -> Library:
     folder = OUT / f"library-{frames}"
     if not (folder / "complete").exists():
         shutil.rmtree(folder, ignore_errors=True)
+        lists = vectors_build.train_coarse(_vectors(0, frames), vectors_build.lists_for(frames))
         for part in range(PARTS):
-            _write_part(folder, part, frames)
+            _write_part(folder, part, frames, lists)
         (folder / "complete").write_text(json.dumps({"frames": frames}))
     of = {name: [folder / name / str(part) for part in range(PARTS)] for name in ("records", "text", "vectors")}
     return Library(
@@ -67,7 +68,7 @@ def open_library(frames: int) -> Library:
     )
 
 
-def _write_part(folder: Path, part: int, frames: int) -> None:
+def _write_part(folder: Path, part: int, frames: int, lists: np.ndarray) -> None:
     rng = np.random.default_rng(part)
     videos = [f"V{n:05}" for n in range(part, frames // PER_VIDEO, PARTS)]
     made = [(r, f) for v in videos for r, f in _frames(v, rng)]
@@ -79,11 +80,18 @@ def _write_part(folder: Path, part: int, frames: int) -> None:
     shots = [Shot(v, 0, 0, PER_VIDEO * 50, 0, PER_VIDEO * 2000) for v in videos]
     records_duckdb.write_part(of["records"], [_video(v) for v in videos], shots, records)
     text_tantivy.write_part(of["text"], zip(ids.tolist(), (f for _, f in made), strict=True))
+    vectors = _vectors(part, frames)
+    vectors_build.write_part(of["vectors"], ids, vectors, vectors_build.IndexPolicy(), centroids=lists)
+
+
+def _vectors(part: int, frames: int) -> np.ndarray:
+    """Around the centres of clusters, as the shelf's first large shard has them, too, when it makes the lists of all."""
+    rng = np.random.default_rng(part)
+    count = len(range(part, frames // PER_VIDEO, PARTS)) * PER_VIDEO
     centres = _centres()
-    noise = rng.standard_normal((len(ids), DIM), np.float32) * (1.2 / DIM**0.5)
-    vectors = centres[rng.integers(0, len(centres), len(ids))] + noise
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    vectors_build.write_part(of["vectors"], ids, vectors, vectors_build.IndexPolicy())
+    noise = rng.standard_normal((count, DIM), np.float32) * (1.2 / DIM**0.5)
+    vectors = centres[rng.integers(0, len(centres), count)] + noise
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
 def _frames(video: str, rng: np.random.Generator):

@@ -69,16 +69,17 @@ class Channels:
         }
         return [name for name, wanted in asked.items() if wanted]
 
-    def passing(self, where: FrameFilter, parsed: ParsedQuery) -> np.ndarray:
-        """Ascending ids of the frames that pass every hard condition; the latest are remembered, for searchers keep their filters."""
-        name = repr((where, parsed.last_ms, parsed.must_show))
+    def passed(self, where: FrameFilter, parsed: ParsedQuery) -> np.ndarray | None:
+        """What `passing` gave, if it is remembered: searchers keep their filters."""
         with self._lock:
-            known = self._passing.get(name)
-        if known is None:
-            known = self._pass(where, parsed)
-            with self._lock:
-                self._passing[name] = known
-        return known
+            return self._passing.get(repr((where, parsed.last_ms, parsed.must_show)))
+
+    def passing(self, where: FrameFilter, parsed: ParsedQuery) -> np.ndarray:
+        """Ascending ids of the frames that pass every hard condition."""
+        found = self._pass(where, parsed)
+        with self._lock:
+            self._passing[repr((where, parsed.last_ms, parsed.must_show))] = found
+        return found
 
     def _pass(self, where: FrameFilter, parsed: ParsedQuery) -> np.ndarray:
         sets = [np.sort(self.snapshot.records.allowed(where))] if where else []
@@ -175,10 +176,10 @@ class FacetSets:
             for column in _counted(facet, ids, records):
                 met[row, column] = met[row, column] and _count_fits(facet, records[int(ids[column])])
         share = met.mean(axis=0, dtype=np.float32)
-        column_of = {int(i): n for n, i in enumerate(ids)}
+        order = np.argsort(ids)
 
         def why(record: FrameRecord) -> str:
-            kept = met[:, column_of[vector_id(record.frame_id)]]
+            kept = met[:, order[np.searchsorted(ids, vector_id(record.frame_id), sorter=order)]]
             return ", ".join(_label(facet) for (facet, _), ok in zip(self.sets, kept, strict=True) if ok)
 
         return Found(ids, share, share, why)

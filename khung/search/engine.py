@@ -7,14 +7,15 @@ time-outs `running.py`, the values `request.py`.
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from khung.errors import QueryError, SearchUnavailable
+from khung.records import FrameRecord, Hit
 from khung.search.channels import CHANNELS, STAND_INS, Channels, FacetSets, Question
 from khung.search.collapse import collapse
-from khung.search.explain import hit_of
+from khung.search.explain import hits_of
 from khung.search.filters import narrowed
 from khung.search.frames import Frames
 from khung.search.fusion import PRESETS, Found, Fused, Weights, fuse
@@ -29,7 +30,7 @@ from khung.vision import Embedder
 
 __all__ = ["Degraded", "Engine", "Reranker", "SearchRequest", "SearchResult"]
 
-DEPTH, SEQUENCE_DEPTH = 500, 3_000
+DEPTH, SEQUENCE_DEPTH = 300, 3_000
 """How far each channel looks for one event; further when the page lies deeper."""
 _COUNTED = 200  # best frames whose objects are counted when a number was asked for
 
@@ -44,11 +45,14 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """Positions of first frames, best first, with scores; in a sequence also the chain that begins at each."""
+    """Chains of frames, best first: positions int64 (n, steps), one step unless it is a sequence, and scores (n,)."""
 
-    positions: list[int]
-    scores: dict[int, float]
-    chains: Mapping[int, list[int]] = field(default_factory=dict)
+    frames: np.ndarray
+    scores: np.ndarray
+
+    @property
+    def first(self) -> np.ndarray:
+        return self.frames[:, 0]
 
 
 class Engine:
@@ -120,7 +124,7 @@ class Engine:
             parsed=parsed,
             degraded=degraded,
             snapshot_id=self.snapshot.id,
-            total=len(ranking.positions),
+            total=len(ranking.scores),
             facets=self._facets(best) if request.facets else {},
             took_ms=1000 * (time.perf_counter() - began),
             did_you_mean=self.did_you_mean(parsed.text) if _is_plain(parsed) else "",
@@ -133,6 +137,8 @@ class Engine:
             return np.zeros(0, np.int64)
         if not where and parsed.last_ms is None and not parsed.must_show:
             return None
+        if (known := self.channels.passed(where, parsed)) is not None:
+            return known
         answers, _ = self.runner.run({"filter": lambda: self.channels.passing(where, parsed)})
         return answers["filter"]
 
@@ -201,68 +207,70 @@ class Engine:
         judged = found | {"facets": sets.judge(ids)}
         if sets.counts:
             best = _best(fuse(judged, weights), _COUNTED)
-            records = self.snapshot.records.frames([self.frames.frame_id(p) for p in self.frames.positions(best)])
-            judged = found | {"facets": sets.judge(ids, {int(i): r for i, r in zip(best, records, strict=True)})}
+            records = [record for (record,) in self._records(self.frames.positions(best)[:, None])]
+            judged = found | {"facets": sets.judge(ids, dict(zip(best.tolist(), records, strict=True)))}
         return Answer(judged, fuse(judged, weights))
 
     def _ranking(self, answers: list[Answer], gaps: Sequence[Gap], allowed: np.ndarray | None) -> Ranking:
         if not answers:
-            positions = np.sort(self.frames.positions(np.zeros(0, np.int64) if allowed is None else allowed)).tolist()
-            return Ranking(positions, dict.fromkeys(positions, 0.0))
+            positions = np.sort(self.frames.positions(np.zeros(0, np.int64) if allowed is None else allowed))
+            return Ranking(positions[:, None], np.zeros(len(positions)))
         if len(answers) > 1:
             return self._sequence(answers, gaps)
-        fused = answers[0].fused
-        positions, scores = self.frames.positions(fused.ids[fused.scores > 0]), fused.scores[fused.scores > 0]
-        order = np.lexsort((positions, -scores))
-        ranked = positions[order].tolist()
-        return Ranking(ranked, dict(zip(ranked, scores[order].tolist(), strict=True)))
+        positions, scores = self._in_order(answers[0].fused)
+        order = np.argsort(-scores, kind="stable")
+        return Ranking(positions[order, None], scores[order])
 
     def _sequence(self, answers: list[Answer], gaps: Sequence[Gap]) -> Ranking:
         """The best chain for each first frame."""
         timeline = self.frames.timeline
         found = [self._in_order(answer.fused) for answer in answers]
         totals, frames = chains(found, timeline.pts_ms, timeline.video_index, gaps)
-        frames, totals = (x[np.lexsort((frames[:, -1], -totals))] for x in (frames, totals))
-        first = np.sort(np.unique(frames[:, 0], return_index=True)[1])  # the best chain of each first frame, best first
-        frames, totals = frames[first].tolist(), totals[first].tolist()
-        ranked = [chain[0] for chain in frames]
-        return Ranking(ranked, dict(zip(ranked, totals, strict=True)), dict(zip(ranked, frames, strict=True)))
+        best = np.lexsort((frames[:, -1], -totals))
+        first = np.sort(np.unique(frames[best, 0], return_index=True)[1])  # of each first frame its best, best first
+        return Ranking(frames[best[first]], totals[best[first]])
 
     def _in_order(self, fused: Fused) -> tuple[np.ndarray, np.ndarray]:
         """Positions, ascending, and scores of the frames with any score."""
-        positions, scores = self.frames.positions(fused.ids), fused.scores
-        order = np.argsort(positions)[scores[np.argsort(positions)] > 0]
+        scored = fused.scores > 0
+        ids, scores = fused.ids[scored], fused.scores[scored]
+        positions = self.frames.positions(ids)
+        if len(positions) < len(ids):  # a store that answers for other frames than the snapshot's
+            scores = scores[self.frames.known(ids)]
+        order = np.argsort(positions)
         return positions[order], scores[order]
 
     def _page(
         self, request: SearchRequest, parsed: ParsedQuery, ranking: Ranking, answers: list[Answer]
-    ) -> tuple[list, np.ndarray]:
+    ) -> tuple[list[Hit], np.ndarray]:
         """The hits of the page, and the ids of the best frames found."""
         timeline = self.frames.timeline
         need = request.offset + request.limit
-        kept, more = collapse(ranking.positions, timeline, per_video=request.per_video, need=need)
-        kept = self._reranked(parsed, ranking, kept)[request.offset :]
-        steps = [ranking.chains.get(p, [p]) for p in kept]
-        names = [[self.frames.frame_id(p) for p in chain] for chain in steps]
-        records = iter(self.snapshot.records.frames([name for chain in names for name in chain]))
-        hits = [
-            hit_of([(int(timeline.vector_ids[p]), next(records)) for p in chain], ranking.scores[chain[0]], answers)
-            for chain in steps
-        ]
-        counted = [
-            replace(h, more_in_video=more.get(int(timeline.video_index[p]), 0)) for h, p in zip(hits, kept, strict=True)
-        ]
-        return counted, timeline.vector_ids[ranking.positions[:DEPTH]]
+        kept, left = collapse(ranking.first, timeline, per_video=request.per_video, need=need)
+        kept, scores = self._reranked(parsed, ranking, kept)
+        chosen = ranking.frames[kept[request.offset :]]
+        more = [left.get(video, 0) for video in timeline.video_index[chosen[:, 0]].tolist()]
+        ids = timeline.vector_ids[chosen]
+        hits = hits_of(ids, self._records(chosen), scores[request.offset :].tolist(), more, answers)
+        return hits, timeline.vector_ids[ranking.first[:DEPTH]]
 
-    def _reranked(self, parsed: ParsedQuery, ranking: Ranking, kept: list[int]) -> list[int]:
-        """The first hits in the order of the second look, the rest behind them."""
-        if self.reranker is None or ranking.chains:
-            return kept
-        head = kept[: self.reranker.depth]
-        records = self.snapshot.records.frames([self.frames.frame_id(p) for p in head])
-        scores = self.reranker.rerank(parsed, records, [ranking.scores[p] for p in head])
-        ranking.scores.update(zip(head, map(float, scores), strict=True))
-        return sorted(head, key=lambda p: (-ranking.scores[p], p)) + kept[self.reranker.depth :]
+    def _records(self, positions: np.ndarray) -> list[list[FrameRecord]]:
+        """Records by row of positions (n, m)."""
+        names = [self.frames.frame_id(position) for position in positions.ravel().tolist()]
+        records, width = self.snapshot.records.frames(names), positions.shape[1]
+        return [records[start : start + width] for start in range(0, len(records), width)]
+
+    def _reranked(self, parsed: ParsedQuery, ranking: Ranking, kept: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The places kept and their scores: the first in the order of the second look, the rest behind them."""
+        scores = ranking.scores[kept].astype(float)
+        if self.reranker is None or ranking.frames.shape[1] > 1 or not len(kept):
+            return kept, scores
+        depth = self.reranker.depth
+        records = [record for (record,) in self._records(ranking.frames[kept[:depth]])]
+        scores[:depth] = self.reranker.rerank(parsed, records, scores[:depth].tolist())
+        order = np.lexsort((ranking.first[kept[:depth]], -scores[:depth]))
+        order = np.concatenate([order, np.arange(len(order), len(kept))])
+        return kept[order], scores[order]
 
     def _facets(self, best: np.ndarray) -> Mapping[str, Mapping[str, int]]:
         return self.snapshot.records.facet_counts(best) if len(best) else {}

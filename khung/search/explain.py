@@ -1,6 +1,6 @@
 """From scores to hits that say why: each channel's raw score, its normalised one, its share of the sum, and its reason."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,26 +11,45 @@ if TYPE_CHECKING:
     from khung.search.engine import Answer
 
 
-def hit_of(chain: Sequence[tuple[int, FrameRecord]], score: float, answers: Sequence["Answer"]) -> Hit:
-    """The hit of a chain of `(vector id, record)`, one for each event; `score` is the whole chain's."""
-    (first, record), *rest = chain
-    following = tuple(
-        Hit(step, _score(answer, vector_id), _channels(answer, vector_id, step))
-        for (vector_id, step), answer in zip(rest, answers[1:], strict=True)
-    )
-    return Hit(record, score, _channels(answers[0], first, record) if answers else {}, chain=following)
+def hits_of(
+    ids: np.ndarray,
+    records: Sequence[Sequence[FrameRecord]],
+    scores: Sequence[float],
+    more: Sequence[int],
+    answers: Sequence["Answer"],
+) -> list[Hit]:
+    """The hits of chains: `ids` int64 (n, steps) are vector ids and `records` theirs, one a step; `scores` are the chains';
+    `more` frames of the same video were left out."""
+    steps = list(zip(*records, strict=True)) if records else []
+    told = [_channels(answer, ids[:, n], steps[n]) for n, answer in enumerate(answers) if steps]
+    of_step = [_scores(answer, ids[:, n]) for n, answer in enumerate(answers)]
+    return [
+        Hit(
+            chain[0],
+            score,
+            told[0][n] if told else {},
+            more_in_video=left,
+            chain=tuple(Hit(r, of_step[s][n], told[s][n]) for s, r in enumerate(chain) if s),
+        )
+        for n, (chain, score, left) in enumerate(zip(records, scores, more, strict=True))
+    ]
 
 
-def _channels(answer: "Answer", vector_id: int, record: FrameRecord) -> Mapping[str, ChannelScore]:
-    scores = {}
+def _channels(answer: "Answer", ids: np.ndarray, records: Sequence[FrameRecord]) -> list[dict[str, ChannelScore]]:
+    """By frame, what each channel that found it gave."""
+    told: list[dict[str, ChannelScore]] = [{} for _ in records]
+    at_fused = np.searchsorted(answer.fused.ids, ids)
     for name, found in answer.found.items():
-        at = np.flatnonzero(found.ids == vector_id)
-        if len(at) and name in answer.fused.shares:
-            share = answer.fused.shares[name][np.searchsorted(answer.fused.ids, vector_id)]
-            raw, normalised = float(found.raw[at[0]]), float(found.normalised[at[0]])
-            scores[name] = ChannelScore(raw, normalised, float(share), found.why(record))
-    return scores
+        if name not in answer.fused.shares or not len(found.ids):
+            continue
+        order = np.argsort(found.ids)
+        at = order[np.minimum(np.searchsorted(found.ids, ids, sorter=order), len(order) - 1)]
+        columns = (found.ids[at] == ids, found.raw[at], found.normalised[at], answer.fused.shares[name][at_fused])
+        for n, (held, raw, normalised, share) in enumerate(zip(*(c.tolist() for c in columns), strict=True)):
+            if held:
+                told[n][name] = ChannelScore(raw, normalised, share, found.why(records[n]))
+    return told
 
 
-def _score(answer: "Answer", vector_id: int) -> float:
-    return float(answer.fused.scores[np.searchsorted(answer.fused.ids, vector_id)])
+def _scores(answer: "Answer", ids: np.ndarray) -> list[float]:
+    return answer.fused.scores[np.searchsorted(answer.fused.ids, ids)].tolist()

@@ -19,13 +19,13 @@ COARSE = "coarse"
 def shared(
     shelf: Path, inputs: Sequence[SealedInput], shard_count: int, fingerprint: str, policy: IndexPolicy
 ) -> np.ndarray | None:
-    """`(nlist, d)` centroids for a shard that is large enough for lists, else None.
+    """`(nlist, d)` centroids for a shard that is large enough for lists, or is one of many of a large library; else None.
 
     The first large shard of a model trains them, with as many as the whole library of such shards wants: videos fall into
     shards by hash, so one shard is a fair sample. To train anew, take the file away and seal again.
     """
     size = sum(len(one.records) for one in inputs)
-    if size <= policy.sq8_up_to:
+    if size <= policy.sq8_up_to and size * shard_count <= policy.lists_from:
         return None
     folder = Path(shelf) / COARSE
     folder.mkdir(parents=True, exist_ok=True)

@@ -130,17 +130,18 @@ def _linked(folder: Path, together: Path) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class _Hits:
-    """Hits as columns: score, id, the address of the document."""
+    """Hits as columns: score, id, and the place of the document's address in `addresses`."""
 
     scores: np.ndarray
     ids: np.ndarray
-    addresses: np.ndarray
+    places: np.ndarray
+    addresses: list[Any]
 
     def take(self, rows: np.ndarray | slice) -> "_Hits":
-        return _Hits(self.scores[rows], self.ids[rows], self.addresses[rows])
+        return _Hits(self.scores[rows], self.ids[rows], self.places[rows], self.addresses)
 
 
-_NOTHING = _Hits(np.zeros(0), np.zeros(0, np.int64), np.zeros(0, object))
+_NOTHING = _Hits(np.zeros(0), np.zeros(0, np.int64), np.zeros(0, np.int64), [])
 
 
 class TantivyText:
@@ -165,7 +166,7 @@ class TantivyText:
 
     def search(self, clauses: Sequence[TextClause], *, limit: int, allowed: np.ndarray | None = None) -> list[TextHit]:
         found = self._found(clauses, limit, allowed)
-        told = [self._terms(address, clauses) for address in found.addresses]
+        told = [self._terms(found.addresses[place], clauses) for place in found.places.tolist()]
         return [TextHit(*hit) for hit in zip(found.ids.tolist(), found.scores.tolist(), told, strict=True)]
 
     def best(
@@ -239,10 +240,10 @@ class TantivyText:
         found = self._searcher.search(query, depth, count=False).hits
         if not found:
             return _NOTHING
-        addresses = np.fromiter((address for _, address in found), object, len(found))
-        scores = rounded(np.fromiter((score for score, _ in found), float, len(found)))
-        ids = np.array(self._searcher.fast_field_values(ID, addresses.tolist()), np.int64)
-        return _Hits(scores, ids, addresses).take(np.lexsort((ids, -scores)))
+        raw, addresses = map(list, zip(*found, strict=True))
+        scores = rounded(np.array(raw))
+        ids = np.array(self._searcher.fast_field_values(ID, addresses), np.int64)
+        return _Hits(scores, ids, np.arange(len(ids)), addresses).take(np.lexsort((ids, -scores)))
 
     def _filtered(self, query: Any, limit: int, allowed: np.ndarray) -> _Hits:
         """Deepen until `limit` allowed hits are found or there are no more: as exact as a filter inside, and cheaper for many ids."""

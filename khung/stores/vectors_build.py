@@ -41,6 +41,9 @@ class IndexPolicy:
 
     exact_up_to: int = 20_000
     sq8_up_to: int = 50_000
+    lists_from: int = (
+        48_000  # frames of a library of many shards: an exact search of them all would be most of a question
+    )
     graph_up_to: int = 200_000  # beyond, building a graph takes too long
     probes: tuple[int, ...] = (8, 16, 32)  # lists that are asked, from few on; more of them cost what a graph does
     recall_at_10: float = RECALL_GATE
@@ -65,7 +68,9 @@ def write_part(
         exact.add(vectors)
     np.save(folder / IDS, ids.astype(np.int64))
     _save(exact, folder / EXACT)
-    index, fast = _fast_index(exact, policy, centroids) if len(ids) > policy.exact_up_to else (None, Fast())
+    index, fast = (None, Fast())
+    if len(ids) > policy.exact_up_to or (centroids is not None and len(ids)):
+        index, fast = _fast_index(exact, policy, centroids)
     if index is not None:
         _save(index, folder / FAST)
     (folder / FAST_PARAMETERS).write_text(json.dumps(asdict(fast), sort_keys=True))
@@ -118,7 +123,7 @@ def _fast_index(exact: Any, policy: IndexPolicy, centroids: np.ndarray | None) -
 def _candidates(exact: Any, policy: IndexPolicy, centroids: np.ndarray | None) -> Iterable[tuple[Any, Fast]]:
     """From the cheapest to ask on. All are made of the rounded vectors, as a later seal will read them: it makes the same files."""
     n = exact.ntotal
-    if n > policy.sq8_up_to:
+    if n > policy.sq8_up_to or centroids is not None:
         centroids = train_coarse(exact.reconstruct_n(0, n), lists_for(n)) if centroids is None else centroids
         ivf = _ivf(exact, centroids)
         name = hashlib.sha256(np.ascontiguousarray(centroids, np.float32).tobytes()).hexdigest()[:16]

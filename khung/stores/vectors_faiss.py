@@ -5,12 +5,14 @@ graph, or inverted lists). Inside FAISS a vector's number is its row; outside th
 """
 
 import json
+import threading
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from cachetools import LRUCache
 
 from khung.errors import ConfigError, CorruptError, NotFound, StoreError
 from khung.stores.idsets import is_in
@@ -22,6 +24,8 @@ __all__ = ["FaissVectors", "IndexPolicy", "write_part"]
 _SHORT = 100  # hits whose stored vectors are worth reading
 _TOGETHER = 256  # queries whose candidates are in memory together
 _SAME = 1e-6  # equal vectors have equal codes; the sums of a score may come in another order
+_FILTERS = 16  # sets of allowed ids whose bits are remembered
+_LISTS_FOR = 100  # hits that the lists of the recall gate are thought enough for
 
 
 class _Part:
@@ -46,26 +50,34 @@ class _Part:
         """The rows of those ids that are here."""
         return np.searchsorted(self.ids, ids[is_in(ids, self.ids)])
 
-    def search(
-        self, coarse: "_Coarse", k: int, allowed: np.ndarray | None, exact: bool
-    ) -> tuple[np.ndarray, np.ndarray]:
-        queries = coarse.queries
-        rows = None if allowed is None else self.rows_of(allowed)
-        if not len(self.ids) or (rows is not None and not len(rows)):
+    def chosen(self, allowed: np.ndarray) -> "_Chosen":
+        """The rows among the allowed ids; the shorter of the two lists is looked up in the other."""
+        if len(allowed) > len(self.ids):
+            marks = is_in(self.ids, allowed)
+        else:
+            marks = np.zeros(len(self.ids), bool)
+            marks[self.rows_of(allowed)] = True
+        return _Chosen(int(marks.sum()), np.packbits(marks, bitorder="little"))
+
+    def search(self, coarse: "_Coarse", k: int, chosen: "_Chosen | None", exact: bool) -> tuple[np.ndarray, np.ndarray]:
+        queries, rows = coarse.queries, len(self.ids) if chosen is None else chosen.count
+        if not rows:
             return _nothing(len(queries), 0)
         # a narrow filter leaves most lists empty, where an approximate search finds too little
-        use_exact = exact or self.index is None or (rows is not None and 10 * len(rows) < len(self.ids))
-        bitmap = None if rows is None or len(rows) == len(self.ids) else _bitmap(rows, len(self.ids))
+        use_exact = exact or self.index is None or 10 * rows < len(self.ids)
+        bitmap = None if chosen is None or rows == len(self.ids) else chosen.bitmap
         k = min(k, len(self.ids))
         if use_exact:
             scores, found = self.exact.search(queries, k, params=parameters(Fast(), bitmap))
         elif self.fast.kind == "ivf":
             scores, found = self._search_lists(coarse, k, bitmap)
         elif self.fast.kind == "hnsw":
-            scores, found = self._search_graph(queries, k, bitmap, len(self.ids) if rows is None else len(rows))
+            scores, found = self._search_graph(queries, k, bitmap, rows)
         else:
             scores, found = self.index.search(queries, k, params=parameters(self.fast, bitmap))
         missing = found < 0
+        if not missing.any():
+            return scores, self.ids[found]
         ids = np.where(missing, -1, self.ids[np.where(missing, 0, found)])
         return np.where(missing, -np.inf, scores).astype(np.float32), ids
 
@@ -73,11 +85,12 @@ class _Part:
         """The lists were chosen once for all parts. (FAISS's Python wrapper of this call takes no parameters.)"""
         import faiss
 
-        near, lists = coarse.lists(self.index.quantizer, self.fast)
+        fast = coarse.widened(self.fast)
+        near, lists = coarse.lists(self.index.quantizer, fast)
         scores, found = _nothing(len(coarse.queries), k)
         self.index.search_preassigned_c(
             len(coarse.queries), faiss.swig_ptr(coarse.queries), k, faiss.swig_ptr(lists), faiss.swig_ptr(near),
-            faiss.swig_ptr(scores), faiss.swig_ptr(found), False, parameters(self.fast, bitmap),
+            faiss.swig_ptr(scores), faiss.swig_ptr(found), False, parameters(fast, bitmap),
         )  # fmt: skip
         return scores, found
 
@@ -101,18 +114,35 @@ class _Part:
         return recall_at_10(self.exact, self.index, self.fast, sample_queries(self.exact, GATE_QUERIES))
 
 
-class _Coarse:
-    """The lists near some queries, found once for each coarse quantiser and number of lists."""
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """The rows of one part that a filter lets pass."""
 
-    def __init__(self, queries: np.ndarray) -> None:
+    count: int
+    bitmap: np.ndarray  # one bit a row, as FAISS reads it
+
+
+class _Coarse:
+    """The lists near some queries, found once for each coarse quantiser; more of them for longer answers."""
+
+    def __init__(self, queries: np.ndarray, k: int, parts: "Sequence[_Part]") -> None:
         self.queries = queries
-        self._known: dict[tuple[str, int], tuple[np.ndarray, np.ndarray]] = {}
+        self._times = 1 + k // _LISTS_FOR
+        self._most: dict[str, int] = {}
+        for fast in (part.fast for part in parts):
+            self._most[fast.coarse] = max(self._most.get(fast.coarse, 0), self.widened(fast).nprobe)
+        self._known: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+
+    def widened(self, fast: Fast) -> Fast:
+        """The gate was passed for ten hits; hundreds lie in more lists."""
+        return replace(fast, nprobe=min(fast.nprobe * self._times, fast.nlist))
 
     def lists(self, quantizer: Any, fast: Fast) -> tuple[np.ndarray, np.ndarray]:
-        key = (fast.coarse, fast.nprobe)
-        if key not in self._known:
-            self._known[key] = quantizer.search(self.queries, fast.nprobe)
-        return self._known[key]
+        """The nearest `fast.nprobe` lists: closeness and number, `(n, nprobe)` each."""
+        if fast.coarse not in self._known:
+            self._known[fast.coarse] = quantizer.search(self.queries, self._most[fast.coarse])
+        near, lists = self._known[fast.coarse]
+        return np.ascontiguousarray(near[:, : fast.nprobe]), np.ascontiguousarray(lists[:, : fast.nprobe])
 
 
 class FaissVectors:
@@ -121,6 +151,8 @@ class FaissVectors:
     def __init__(self, folders: Sequence[Path], dim: int) -> None:
         self.dim = dim
         self._parts = [_Part(Path(folder)) for folder in folders]
+        self._lock = threading.Lock()
+        self._filters: LRUCache[int, tuple[np.ndarray, list[_Chosen]]] = LRUCache(_FILTERS)
         for part, folder in zip(self._parts, folders, strict=True):
             if part.exact.d != dim:
                 raise CorruptError(f"The vectors in {folder} have {part.exact.d} dimensions, not {dim}.")
@@ -163,19 +195,32 @@ class FaissVectors:
     def _search(
         self, queries: np.ndarray, k: int, allowed: np.ndarray | None, exact: bool
     ) -> tuple[np.ndarray, np.ndarray]:
-        coarse = _Coarse(queries)
+        coarse, chosen = _Coarse(queries, k, self._parts), self._chosen(allowed)
         share = min(k, 2 * k // max(len(self._parts), 1) + 32)
-        found = [part.search(coarse, share, allowed, exact) for part in self._parts]
+        found = [part.search(coarse, share, rows, exact) for part, rows in zip(self._parts, chosen, strict=True)]
         if share < k:
             bar = _best(found, k)[0][
                 :, -1:
             ]  # a part whose last hit could still be among the best is asked again for all
             full = [len(s.T) == share and bool((s[:, -1:] >= bar).any()) for s, _ in found]
             found = [
-                part.search(coarse, k, allowed, exact) if again else hits
-                for part, hits, again in zip(self._parts, found, full, strict=True)
+                part.search(coarse, k, rows, exact) if again else hits
+                for part, hits, rows, again in zip(self._parts, found, chosen, full, strict=True)
             ]
         return _best([*found, _nothing(len(queries), k)], k)
+
+    def _chosen(self, allowed: np.ndarray | None) -> "list[_Chosen | None]":
+        """By part. A searcher keeps a filter for many questions: the latest are remembered, each with its array, so that the
+        array's address stays its own."""
+        if allowed is None:
+            return [None] * len(self._parts)
+        with self._lock:
+            known = self._filters.get(id(allowed))
+        if known is None:
+            known = (allowed, [part.chosen(allowed) for part in self._parts])
+            with self._lock:
+                self._filters[id(allowed)] = known
+        return known[1]
 
     def reconstruct(self, vector_id: int) -> np.ndarray:
         for part in self._parts:
@@ -223,9 +268,3 @@ def _best(found: Sequence[tuple[np.ndarray, np.ndarray]], k: int) -> tuple[np.nd
 
 def _nothing(n: int, k: int) -> tuple[np.ndarray, np.ndarray]:
     return np.full((n, k), -np.inf, np.float32), np.full((n, k), -1, np.int64)
-
-
-def _bitmap(rows: np.ndarray, size: int) -> np.ndarray:
-    marks = np.zeros(size, bool)
-    marks[rows] = True
-    return np.packbits(marks, bitorder="little")

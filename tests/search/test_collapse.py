@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from khung.search.collapse import collapse
+from khung.search import collapse as page
 from khung.stores import Timeline
 
 
@@ -21,6 +21,13 @@ def timeline(frames: list[tuple[int, int, int, int]]) -> Timeline:
         tuple(f"v{n}" for n in range(count)),
         np.full(count, 10**6),
     )
+
+
+def collapse(ranked, tl: Timeline, **limits) -> tuple[list[int], dict[int, int]]:
+    """The kept ones as positions."""
+    positions = np.array(list(ranked), np.int64)
+    kept, more = page.collapse(positions, tl, **limits)
+    return positions[kept].tolist(), more
 
 
 def test_one_moment_is_shown_once_by_its_best_frame():
@@ -43,3 +50,9 @@ def test_no_more_than_needed_but_all_are_counted():
     tl = timeline([(0, 10_000 * n, n, 0) for n in range(5)])
     assert collapse(range(5), tl, per_video=None, need=2) == ([0, 1], {0: 3})
     assert collapse([], tl, per_video=None, need=2) == ([], {})
+
+
+def test_the_page_is_filled_from_beyond_the_first_frames_that_are_looked_at():
+    alike = [(0, 10, 0, 0)] * 1000
+    tl = timeline([*alike, (1, 0, 0, 0), (2, 0, 0, 0)])
+    assert collapse(range(1002), tl, per_video=None, need=3) == ([0, 1000, 1001], {0: 999})

@@ -83,6 +83,18 @@ class ServeSettings(BaseSettings):
     )
 
 
+class SearchSettings(BaseSettings):
+    """How hits are put in order, beyond the fixed combination. docs/how-to/evaluate.md."""
+
+    model_config = SettingsConfigDict(env_prefix="KHUNG_SEARCH_", env_file=".env", extra="ignore")
+
+    fusion: Path | None = Field(None, description="a fusion learned by `khung fusion`; used only if it won")
+    reranker: Literal["none", "captions"] = Field(
+        "none", description="captions: a second look at the best hits' captions"
+    )
+    topics: Path | None = Field(None, description="judged topics that each new snapshot is asked: an asset check")
+
+
 class ContestSettings(BaseSettings):
     """The contest's door. The server is fixed here and never by a browser: khung calls no address a stranger names."""
 
@@ -233,6 +245,7 @@ class Settings(BaseSettings):
     media: MediaLimits = Field(default_factory=MediaLimits)
     extraction: ExtractionSettings = Field(default_factory=ExtractionSettings)
     serve: ServeSettings = Field(default_factory=ServeSettings)
+    search: SearchSettings = Field(default_factory=SearchSettings)
     contest: ContestSettings = Field(default_factory=ContestSettings)
     stores: StoreSettings = Field(default_factory=StoreSettings)
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from khung.errors import CorruptError, CursorExpired, KhungError, NotFound, SearchUnavailable
 from khung.metrics import INDEXED, OPENED_SECONDS, REFUSED, SNAPSHOT
+from khung.search.assembly import engine_of
 from khung.search.encoders import QueryEncoders
 from khung.search.engine import Engine
 from khung.shards.pointer import Move
@@ -215,7 +216,7 @@ class Serving:
         """With the encoders of *its* vectors: another snapshot may have been made by another model."""
         snapshot = self._shelf.open(snapshot_id)
         try:
-            return Resident(snapshot, Engine(snapshot, encoder_of=self._encoders.of))
+            return Resident(snapshot, engine_of(self._encoders.settings, snapshot, self._encoders.of))
         except BaseException:
             snapshot.close()
             raise
@@ -225,7 +226,7 @@ class Serving:
         resident = self._resident
         if resident and not all(resident.engine.encoders.values()) and time.monotonic() - resident.since > RETRY_S:
             resident.since = time.monotonic()
-            engine = Engine(resident.snapshot, encoder_of=self._encoders.of)
+            engine = engine_of(self._encoders.settings, resident.snapshot, self._encoders.of)
             if engine.encoders != resident.engine.encoders:
                 engine.warm()
                 resident.engine = engine

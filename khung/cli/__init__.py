@@ -8,7 +8,7 @@ import sys
 import typer
 
 from khung import __version__
-from khung.cli import doctor, ingest, keep, keys, models, search, serve, shelf, status
+from khung.cli import doctor, evaluate, ingest, keep, keys, models, search, serve, shelf, status
 from khung.cli.show import errors
 from khung.errors import ConfigError, KhungError, QueryError
 
@@ -25,6 +25,8 @@ app.command("search")(search.search)
 app.command("serve")(serve.serve)
 app.command("encode-serve")(serve.encode_serve)
 app.command("status")(status.status)
+app.command("evaluate")(evaluate.evaluate)
+app.command("fusion")(evaluate.fusion)
 app.command("doctor")(doctor.doctor)
 app.command("snapshots")(shelf.snapshots)
 app.command("rollback")(shelf.rollback)

@@ -67,8 +67,8 @@ def _engine() -> Any:
 
     @contextmanager
     def opened() -> Any:
+        from khung.search.assembly import engine_of
         from khung.search.encoders import QueryEncoders
-        from khung.search.engine import Engine
         from khung.shards.shelf import open_shelf
 
         config = settings()
@@ -83,7 +83,7 @@ def _engine() -> Any:
             encoders = QueryEncoders(config)
             if len(snapshot.records):
                 encoders.of(snapshot.fingerprint)  # whoever asks in a terminal wants the cure, not half an answer
-            yield Engine(snapshot, encoder_of=encoders.of)
+            yield engine_of(config, snapshot, encoders.of)
         finally:
             snapshot.close()
 

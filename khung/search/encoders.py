@@ -22,7 +22,7 @@ class QueryEncoders:
     held, the ones that were loaded last."""
 
     def __init__(self, settings: Settings, given: Iterable[Embedder] = (), *, most: int | None = None) -> None:
-        self._settings, self._most = settings, most
+        self.settings, self._most = settings, most
         self._given = {one.fingerprint: one for one in given}
         self._held: dict[str, CachedEmbedder] = {}
         self._loading = threading.Lock()
@@ -47,7 +47,7 @@ class QueryEncoders:
         if fingerprint in self._given:
             return self._given[fingerprint]
         try:
-            return load_encoder(self._settings, fingerprint)
+            return load_encoder(self.settings, fingerprint)
         except KhungError:
             raise
         except (RuntimeError, MemoryError, OSError) as error:  # a full GPU, a driver that is gone, a torn file

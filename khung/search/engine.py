@@ -5,6 +5,7 @@ Ties are broken by the frames' order, so answers are repeatable. What the channe
 time-outs `running.py`, the values `request.py`.
 """
 
+import gc
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,7 +19,8 @@ from khung.search.collapse import collapse
 from khung.search.explain import hits_of
 from khung.search.filters import narrowed
 from khung.search.frames import Frames
-from khung.search.fusion import PRESETS, Found, Fused, Weights, fuse
+from khung.search.fusion import PRESETS, Found, Fused, Weights, fuse, fuse_ranks
+from khung.search.learned import Candidates, LearnedFusion, best_ids, candidates
 from khung.search.parsed import Event, Gap, ParsedQuery
 from khung.search.query import MAX_EVENTS, parse
 from khung.search.request import Degraded, Listener, Reranker, SearchRequest, SearchResult, SnapshotLike
@@ -32,6 +34,7 @@ __all__ = ["Degraded", "Engine", "Reranker", "SearchRequest", "SearchResult"]
 
 DEPTH, SEQUENCE_DEPTH = 300, 3_000
 """How far each channel looks for one event; further when the page lies deeper."""
+RERANKER = "reranker"
 _COUNTED = 200  # best frames whose objects are counted when a number was asked for
 
 
@@ -67,7 +70,9 @@ class Engine:
         encoder_of: EncoderOf | None = None,
         timeouts_s: Mapping[str, float] = TIMEOUTS_S,
         reranker: Reranker | None = None,
+        learned: LearnedFusion | None = None,
     ) -> None:
+        self.learned = learned
         self.snapshot, self.frames, self.reranker = snapshot, Frames(snapshot.records), reranker
         spaces = open_spaces(snapshot, encoder_of or (lambda _: embedder))
         self.channels = Channels(snapshot, self.frames, spaces)
@@ -80,11 +85,16 @@ class Engine:
         return {space.fingerprint: space.encoder is not None for space in self.channels.spaces}
 
     def warm(self) -> None:
-        """Do beforehand what the first questions would wait for: compile the sequence search, read captions for suggestions.
-        Takes seconds; safe in a thread of its own while searches run."""
+        """Do beforehand what the first questions would wait for: compile the sequence search, count facets, read captions for
+        suggestions; then put what lives as long as the snapshot out of the garbage collector's sight, which otherwise took a
+        third of a search. Takes seconds; safe in a thread of its own while searches run."""
         none = (np.zeros(0, np.int64), np.zeros(0, np.float32))
         chains([none, none], self.frames.timeline.pts_ms, self.frames.timeline.video_index, [Gap()])
+        self.snapshot.records.facet_counts(self.frames.ids[:1])
         self._suggester = Suggester(captions_of(self.snapshot.records, self.frames))
+        gc.unfreeze()
+        gc.collect()
+        gc.freeze()
 
     def did_you_mean(self, text: str) -> str:
         """The text with the marks that it most likely lacks, by the library's captions; "" when there is nothing better."""
@@ -118,7 +128,7 @@ class Engine:
         began: float,
     ) -> SearchResult:
         ranking = self._ranking(answers, parsed.gaps, allowed)
-        hits, best = self._page(request, parsed, ranking, answers)
+        hits, best = self._page(request, parsed, ranking, answers, degraded)
         return SearchResult(
             hits=hits,
             parsed=parsed,
@@ -158,7 +168,8 @@ class Engine:
             )
 
         def fused(found: list[dict[str, Found | FacetSets]]) -> list[Answer]:
-            return [self._answer(q, f, w) for q, f, w in zip(questions, found, weights, strict=True)]
+            made = [self._answer(q, f, w, request.preset) for q, f, w in zip(questions, found, weights, strict=True)]
+            return [self._learned(parsed, made[0], questions[0])] if self._learns(request, made) else made
 
         def so_far(found: list[dict[str, Found | FacetSets]]) -> None:
             if all(f.keys() - {"facets"} for f in found):  # facets alone would rank the whole library
@@ -196,20 +207,45 @@ class Engine:
     def _beside(self, question: Question, asked: Sequence[str]) -> Found | None:
         return self.channels.vector_fallback(question) if "vector" in asked else None
 
-    def _answer(self, question: Question, found: dict[str, Found | FacetSets], weights: Weights) -> Answer:
+    def _learns(self, request: SearchRequest, made: Sequence[Answer]) -> bool:
+        return self.learned is not None and request.preset == "balanced" and len(made) == 1
+
+    def _learned(self, parsed: ParsedQuery, answer: Answer, question: Question) -> Answer:
+        return replace(answer, fused=self.learned.rescored(answer.fused, self._candidates(parsed, answer, question)))
+
+    def _candidates(self, parsed: ParsedQuery, answer: Answer, question: Question) -> Candidates:
+        ids = best_ids(answer.fused)
+        ids = ids[self.frames.known(ids)]
+        records = [record for (record,) in self._records(self.frames.positions(ids)[:, None])]
+        return candidates(answer.fused, answer.found, parsed, question.event, records, ids)
+
+    def candidates(self, request: SearchRequest) -> Candidates | None:
+        """What a learned fusion sees of a question of one step; None for a sequence or for none. Raises as `search` does."""
+        request.check()
+        parsed = _with_steps(parse(request.text), request)
+        _check_asked(request, parsed)
+        allowed = self._allowed(request, parsed)
+        questions = _questions(request, parsed, allowed)
+        if len(questions) != 1:
+            return None
+        (answer,), _ = self._answers(replace(request, preset="fixed"), parsed, allowed, None)
+        return self._candidates(parsed, answer, questions[0])
+
+    def _answer(self, question: Question, found: dict[str, Found | FacetSets], weights: Weights, preset: str) -> Answer:
         """Facets judge what the other channels found; alone, they judge every frame that is allowed."""
+        together = fuse_ranks if preset == "rrf" else lambda channels: fuse(channels, weights)
         sets = found.pop("facets", None)
         if not isinstance(sets, FacetSets):
-            return Answer(found, fuse(found, weights))
+            return Answer(found, together(found))
         others = [f.ids for f in found.values()]
         everything = self.frames.ids if question.allowed is None else question.allowed
         ids = np.unique(np.concatenate(others)) if others else everything
         judged = found | {"facets": sets.judge(ids)}
         if sets.counts:
-            best = _best(fuse(judged, weights), _COUNTED)
+            best = _best(together(judged), _COUNTED)
             records = [record for (record,) in self._records(self.frames.positions(best)[:, None])]
             judged = found | {"facets": sets.judge(ids, dict(zip(best.tolist(), records, strict=True)))}
-        return Answer(judged, fuse(judged, weights))
+        return Answer(judged, together(judged))
 
     def _ranking(self, answers: list[Answer], gaps: Sequence[Gap], allowed: np.ndarray | None) -> Ranking:
         if not answers:
@@ -241,13 +277,18 @@ class Engine:
         return positions[order], scores[order]
 
     def _page(
-        self, request: SearchRequest, parsed: ParsedQuery, ranking: Ranking, answers: list[Answer]
+        self,
+        request: SearchRequest,
+        parsed: ParsedQuery,
+        ranking: Ranking,
+        answers: list[Answer],
+        degraded: list[Degraded],
     ) -> tuple[list[Hit], np.ndarray]:
         """The hits of the page, and the ids of the best frames found."""
         timeline = self.frames.timeline
         need = request.offset + request.limit
         kept, left = collapse(ranking.first, timeline, per_video=request.per_video, need=need)
-        kept, scores = self._reranked(parsed, ranking, kept)
+        kept, scores = self._reranked(parsed, ranking, kept, degraded)
         chosen = ranking.frames[kept[request.offset :]]
         more = [left.get(video, 0) for video in timeline.video_index[chosen[:, 0]].tolist()]
         ids = timeline.vector_ids[chosen]
@@ -260,14 +301,22 @@ class Engine:
         records, width = self.snapshot.records.frames(names), positions.shape[1]
         return [records[start : start + width] for start in range(0, len(records), width)]
 
-    def _reranked(self, parsed: ParsedQuery, ranking: Ranking, kept: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The places kept and their scores: the first in the order of the second look, the rest behind them."""
+    def _reranked(
+        self, parsed: ParsedQuery, ranking: Ranking, kept: np.ndarray, degraded: list[Degraded]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The places kept and their scores: the first in the order of the second look, the rest behind them. A second look that
+        fails is named, and the first one's order stays."""
         scores = ranking.scores[kept].astype(float)
         if self.reranker is None or ranking.frames.shape[1] > 1 or not len(kept):
             return kept, scores
         depth = self.reranker.depth
         records = [record for (record,) in self._records(ranking.frames[kept[:depth]])]
-        scores[:depth] = self.reranker.rerank(parsed, records, scores[:depth].tolist())
+        head = scores[:depth].tolist()
+        looked = self.runner.attempt(RERANKER, lambda: self.reranker.rerank(parsed, records, head))
+        if isinstance(looked, Degraded):
+            degraded.append(looked)
+            return kept, scores
+        scores[:depth] = looked
         order = np.lexsort((ranking.first[kept[:depth]], -scores[:depth]))
         order = np.concatenate([order, np.arange(len(order), len(kept))])
         return kept[order], scores[order]

@@ -41,6 +41,30 @@ def tied_reciprocal_rank(scores: Mapping[str, float], relevant: str) -> float:
     return sum(1 / (above + n) for n in range(1, tied + 1)) / tied
 
 
+AIC_CUTS = (1, 5, 20, 50, 100)
+
+
+def aic_score(ranked: Sequence[str], gains: Mapping[str, float]) -> float:
+    """The HCMC AI Challenge's score of one query: the best R-score among the first k, averaged over k = 1, 5, 20, 50, 100. The
+    R-score of a frame is its gain, at most 1: a frame of the wanted moment is wholly right."""
+    scores = [min(gains.get(one, 0.0), 1.0) for one in ranked[: max(AIC_CUTS)]]
+    return sum(max(scores[:k], default=0.0) for k in AIC_CUTS) / len(AIC_CUTS)
+
+
+def dres_score(
+    rank: int, *, task_s: float = 300.0, typing_s: float = 15.0, look_s: float = 0.5, wrong: int = 0
+) -> float:
+    """What DRES would give a known-item search [0, 1000], for a searcher who types one question, looks at the hits in their order
+    and sends the right one when it comes: 500 + 500 · (share of the time left) − 100 for each wrong answer before, at least 0.
+
+    The searcher is a model, not a measurement: one question, no browsing. `rank` 0: never seen.
+    """
+    took = typing_s + look_s * rank
+    if rank < 1 or took > task_s:
+        return 0.0
+    return max(0.0, 500 + 500 * (1 - took / task_s) - 100 * wrong)
+
+
 def mean(values: Collection[float]) -> float:
     """The mean, 0 of nothing."""
     return sum(values) / len(values) if values else 0.0

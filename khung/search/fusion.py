@@ -69,9 +69,16 @@ def only(channel: str) -> Callable[[ParsedQuery, Event], Weights]:
     return lambda parsed, event: {channel: 1.0}
 
 
+def equal(parsed: ParsedQuery, event: Event) -> Weights:
+    """Of ranks every channel's count alike."""
+    return dict.fromkeys(BALANCED, 1.0)
+
+
 PRESETS: Mapping[str, Callable[[ParsedQuery, Event], Weights]] = MappingProxyType(
-    {"balanced": balanced, "proposal": proposal} | {f"{name} only": only(name) for name in BALANCED}
+    {"balanced": balanced, "fixed": balanced, "proposal": proposal, "rrf": equal}
+    | {f"{name} only": only(name) for name in BALANCED}
 )
+"""`balanced` is the default: a learned fusion where the engine has one, else `fixed`. `rrf` fuses ranks, the others scores."""
 
 
 def fuse(found: Mapping[str, Found], weights: Weights) -> Fused:

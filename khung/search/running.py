@@ -19,6 +19,7 @@ TIMEOUTS_S: Mapping[str, float] = {
     "text": 2.0,
     "screen_text": 2.0,
     "facets": 2.0,
+    "reranker": 3.0,
 }
 """The vector channel includes the query encoder, which is the slow part on a CPU."""
 
@@ -50,6 +51,13 @@ class Runner:
         if jobs and not answers:
             raise _outage(degraded, [f.exception() for f in futures.values() if f.done() and not f.cancelled()])
         return answers, degraded
+
+    def attempt(self, name: str, job: Callable[[], Any]) -> "Any | Degraded":
+        """The answer of what may be done without, or who failed."""
+        began = time.monotonic()
+        future = self._pool.submit(_timed, name, job)
+        error = self._error(name, future, began)
+        return future.result() if error is None else _told(name, error)
 
     def _listen(self, futures: "Mapping[str, Future[Any]]", began: float, heard: Callable) -> None:
         """Wait as long as any channel may take, telling of each answer as it comes."""

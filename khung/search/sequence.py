@@ -31,17 +31,27 @@ def chains(
     `found`: for each event its frames, int64 positions ascending in the order of (video, time), and their scores in (0, 1];
     `pts_ms` and `video`: of every position. Returns `(totals (m,), frames (m, events))`: scores in [0, 1] and positions.
     """
-    positions, best = found[0][0], found[0][1].astype(np.float64)
-    frames = positions[:, None]
-    for (following, scores), gap in zip(found[1:], gaps, strict=True):
+    best = found[0][1].astype(np.float64)
+    backs: list[np.ndarray] = []
+    for (before, _), (after, scores), gap in zip(found, found[1:], gaps, strict=False):
         high = DEFAULT_GAP_MS if gap.max_ms is None else gap.max_ms
-        reached, back = _compiled()(
-            positions, best, following, scores, pts_ms, video, gap.min_ms, max(high, gap.min_ms), price_per_ms
+        best, back = _compiled()(
+            before, after, best, scores, pts_ms, video, gap.min_ms, max(high, gap.min_ms), price_per_ms
         )
-        kept = np.flatnonzero(back >= 0)
-        positions, best = following[kept], reached[kept]
-        frames = np.column_stack([frames[back[kept]], positions])
-    return np.maximum(best / len(found), 0.0), frames
+        backs.append(back)
+    ends = np.flatnonzero(best > -np.inf)
+    totals = np.maximum(best[ends] / len(found), 0.0)
+    return totals, _followed([positions for positions, _ in found], backs, ends)
+
+
+def _followed(positions: Sequence[np.ndarray], backs: Sequence[np.ndarray], ends: np.ndarray) -> np.ndarray:
+    """The chains that end there, `(len(ends), events)`, read from their ends."""
+    frames = np.empty((len(ends), len(positions)), np.int64)
+    frames[:, -1] = positions[-1][ends]
+    for event in range(len(backs) - 1, -1, -1):
+        ends = backs[event][ends]
+        frames[:, event] = positions[event][ends]
+    return frames
 
 
 @lru_cache(maxsize=1)
@@ -51,31 +61,33 @@ def _compiled() -> Any:
     return numba.njit(cache=True, nogil=True)(_step)
 
 
-def _step(before, best, after, scores, pts, video, low, high, price):
+def _step(before, after, best, scores, pts, video, low, high, price):
     """One event more: reached[i] = scores[i] + max over j of best[j] − price · apart, with low ≤ apart ≤ high, before[j] <
-    after[i] and both in one video; back[i] is that j, or −1. The maximum stands at the head of a queue whose keys
-    best[j] + price · pts[j] fall from head to tail."""
+    after[i] and both in one video; back[i] is that j, or −1 with reached[i] = −∞. The maximum stands at the head of a queue
+    whose keys best[j] + price · pts[j] fall from head to tail."""
     reached = np.full(len(after), -np.inf)
-    back = np.full(len(after), -1, np.int64)
-    queue = np.empty(len(before), np.int64)
+    back = np.full(len(after), -1, np.int32)
+    queue = np.empty(len(before), np.int32)
     keys = np.empty(len(before), np.float64)
     head, tail, j, current = 0, 0, 0, -1
     for i in range(len(after)):
-        t = after[i]
-        if video[t] != current:
-            current, head, tail = video[t], 0, 0
+        frame = after[i]
+        now = pts[frame]
+        if video[frame] != current:
+            current, head, tail = video[frame], 0, 0
             while j < len(before) and video[before[j]] < current:
                 j += 1
-        while j < len(before) and before[j] < t and video[before[j]] == current and pts[t] - pts[before[j]] >= low:
+        while j < len(before) and before[j] < frame and video[before[j]] == current and now - pts[before[j]] >= low:
             key = best[j] + price * pts[before[j]]
-            while tail > head and keys[tail - 1] < key:
-                tail -= 1
-            queue[tail], keys[tail] = j, key
-            tail += 1
+            if key > -np.inf:
+                while tail > head and keys[tail - 1] < key:
+                    tail -= 1
+                queue[tail], keys[tail] = j, key
+                tail += 1
             j += 1
-        while tail > head and pts[t] - pts[before[queue[head]]] > high:
+        while tail > head and now - pts[before[queue[head]]] > high:
             head += 1
         if tail > head:
-            reached[i] = scores[i] + keys[head] - price * pts[t]
+            reached[i] = scores[i] + keys[head] - price * now
             back[i] = queue[head]
     return reached, back

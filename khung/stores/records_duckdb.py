@@ -6,9 +6,9 @@ text are elsewhere.
 """
 
 import mmap
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +112,12 @@ class RecordFile:
 
     def _read(self, row: int) -> FrameRecord:
         start, end = self._offsets[row : row + 2].tolist()
-        return tables.from_json(self._data[start:end], FrameRecord)
+        return _record_reader()(self._data[start:end])
+
+
+@cache
+def _record_reader() -> Callable[[bytes], FrameRecord]:
+    return tables.json_reader(FrameRecord)
 
 
 def _mapped(path: Path) -> mmap.mmap | bytes:

@@ -95,6 +95,21 @@ def from_json(data: bytes, cls: type[T]) -> T:
     return from_plain(plain, cls)
 
 
+def json_reader(cls: type[T]) -> Callable[[bytes], T]:
+    """`from_json` for very many records that this house wrote itself: several times as fast. The function raises CorruptError."""
+    from pydantic import TypeAdapter, ValidationError
+
+    reader = TypeAdapter(cls)
+
+    def read(data: bytes) -> T:
+        try:
+            return reader.validate_json(data, strict=True, extra="forbid")
+        except ValidationError as error:
+            raise CorruptError(f"Not a {cls.__name__}: {error.errors()[0]['msg']}.", cure=_CURE) from error
+
+    return read
+
+
 def from_plain(plain: Any, cls: type[T]) -> T:
     """A record from dicts and lists, as JSON or Arrow give them. Raises CorruptError."""
     try:

@@ -6,7 +6,7 @@ from typing import Any
 
 import dagster as dg
 
-from assets.audits import library_agrees, still_answers
+from assets.audits import answers_judged_topics, library_agrees, still_answers
 from assets.gme_outputs import descriptions, embeddings
 from assets.keyframes import keyframes
 from assets.partitions import SHARDS
@@ -64,7 +64,7 @@ def build_defs(settings: Settings, resource_overrides: Mapping[str, Any] | None 
         )
     return dg.Definitions(
         assets=_with_recipes(settings),
-        asset_checks=[library_agrees, still_answers],
+        asset_checks=[library_agrees, still_answers, answers_judged_topics],
         jobs=[*ASSET_JOBS.values(), *CHORES],
         sensors=[*SENSORS, alert_on_failure, alert_on_audit, tell_of_snapshots],
         schedules=[collect_nightly, audit_nightly, embed_again_nightly, refresh_nightly],

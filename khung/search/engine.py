@@ -286,13 +286,14 @@ class Engine:
     ) -> tuple[list[Hit], np.ndarray]:
         """The hits of the page, and the ids of the best frames found."""
         timeline = self.frames.timeline
-        need = request.offset + request.limit
+        need = max(request.offset + request.limit, self.reranker.depth if self.reranker else 0)
         kept, left = collapse(ranking.first, timeline, per_video=request.per_video, need=need)
         kept, scores = self._reranked(parsed, ranking, kept, degraded)
-        chosen = ranking.frames[kept[request.offset :]]
+        page = slice(request.offset, request.offset + request.limit)
+        chosen = ranking.frames[kept[page]]
         more = [left.get(video, 0) for video in timeline.video_index[chosen[:, 0]].tolist()]
         ids = timeline.vector_ids[chosen]
-        hits = hits_of(ids, self._records(chosen), scores[request.offset :].tolist(), more, answers)
+        hits = hits_of(ids, self._records(chosen), scores[page].tolist(), more, answers)
         return hits, timeline.vector_ids[ranking.first[:DEPTH]]
 
     def _records(self, positions: np.ndarray) -> list[list[FrameRecord]]:

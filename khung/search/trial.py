@@ -76,8 +76,16 @@ class Difference:
     worse: int
 
 
-def run(ask: Ask, timeline: Timeline, topics: Sequence[Topic], *, preset: str = "balanced", name: str = "") -> Trial:
-    """Every topic whose videos are all there. Raises ConfigError when none is."""
+def run(
+    ask: Ask,
+    timeline: Timeline,
+    topics: Sequence[Topic],
+    *,
+    preset: str = "balanced",
+    name: str = "",
+    strict: bool = False,
+) -> Trial:
+    """Every topic whose videos are all there. Raises ConfigError when none is; `strict`, for any topic that has no frame here."""
     known = set(timeline.videos)
     asked = [topic for topic in topics if topic.videos <= known]
     if not asked:
@@ -85,10 +93,10 @@ def run(ask: Ask, timeline: Timeline, topics: Sequence[Topic], *, preset: str = 
             "No topic asks for a video of this library.", cure="Bring the judged videos in, or judge your own."
         )
     gains = [frames_of(topic, timeline) for topic in asked]
+    if strict and (unanswerable := [t.text for t, g in zip(asked, gains, strict=True) if not g]):
+        raise ConfigError(f"“{unanswerable[0]}”: the snapshot has no frame in that time.")
     degraded: set[str] = set()
-    outcomes = [
-        _outcome(topic, g, _ranked(ask, topic, preset, degraded)) for topic, g in zip(asked, gains, strict=True)
-    ]
+    outcomes = [outcome(topic, g, _ranked(ask, topic, preset, degraded)) for topic, g in zip(asked, gains, strict=True)]
     return Trial(
         name or preset,
         tuple(outcomes),
@@ -133,7 +141,8 @@ def _ranked(ask: Ask, topic: Topic, preset: str, degraded: set[str]) -> list[str
     return [hit.record.frame_id for hit in result.hits]
 
 
-def _outcome(topic: Topic, gains: Mapping[str, float], ranked: Sequence[str]) -> Outcome:
+def outcome(topic: Topic, gains: Mapping[str, float], ranked: Sequence[str]) -> Outcome:
+    """`ranked`: the frames as they were answered."""
     reciprocal = reciprocal_rank(ranked, gains)
     rank = round(1 / reciprocal) if reciprocal else 0
     measures = {"mrr": reciprocal, "ndcg@10": ndcg_at(10, ranked, gains), "p@10": precision_at(10, ranked, gains)}

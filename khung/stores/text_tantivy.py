@@ -194,7 +194,7 @@ class TantivyText:
         if not vector_ids:
             return []
         hits = self._asked(Query.term_set_query(self._schema, ID, list(vector_ids)), len(vector_ids))
-        found = dict(zip(hits.ids.tolist(), hits.addresses, strict=True))
+        found = {i: hits.addresses[place] for i, place in zip(hits.ids.tolist(), hits.places.tolist(), strict=True)}
         asked = {name: {c.term for c in clauses if c.field == name} for name in WORD_FIELDS}
         return [_places(self._searcher.doc(one_of(found, i)), asked) for i in vector_ids]
 

@@ -119,6 +119,7 @@ def test_the_audit_compares_and_asks(kitchen):
     assert {e.check_name: e.passed for e in result.get_asset_check_evaluations()} == {
         "library_agrees": True,
         "still_answers": True,
+        "answers_judged_topics": True,
     }
     kitchen.stock("unpublished")
     result = kitchen.run("audit")

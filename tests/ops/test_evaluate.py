@@ -8,7 +8,9 @@ import pytest
 from kitchen import kitchen_in
 
 from khung.errors import ConfigError
-from ops.evaluate import Scored, Topic, figures, read_topics
+from khung.search.topics import Moment, Topic, read_topics
+from khung.search.trial import Trial, outcome
+from ops.evaluate import figures
 from orchestration.ranges import range_tags
 
 DOG = {
@@ -60,12 +62,12 @@ def test_an_unknown_snapshot_is_refused(kitchen, tmp_path):
 
 
 def test_the_figures_by_hand():
-    topic = Topic("q", "v", 0, 1)
-    scored = [
-        Scored(topic, 1, {1: 1.0, 5: 1.0, 10: 1.0, 50: 1.0}),
-        Scored(topic, 0, dict.fromkeys((1, 5, 10, 50), 0.0)),
-    ]
-    found = figures([*scored, Scored(topic, 4, {1: 0.0, 5: 0.5, 10: 1.0, 50: 1.0})])
+    topic = Topic("q", "v", "en", (Moment("v", 0),))
+    ranked = [f"x/{n}" for n in range(50)]
+    first = outcome(topic, {"v/0": 1.0}, ["v/0", *ranked])
+    never = outcome(topic, {"v/0": 1.0}, ranked)
+    fourth = outcome(topic, {"v/0": 1.0, "v/1": 1.0}, [*ranked[:3], "v/0", *ranked[3:7], "v/1"])
+    found = figures(Trial("t", (first, never, fourth)))
     assert (found["mrr"], found["found_at_1"], found["found_at_5"], found["recall_at_5"]) == (
         0.4167,
         0.3333,

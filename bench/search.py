@@ -1,6 +1,7 @@
 """The search engine, measured: reading questions, ranking Vietnamese text, chaining events, whole searches.
 
-`python -m bench search` makes bench/SEARCH.md and bench/out/search.json; `-- --frames 1000000` takes a larger library (built once, minutes).
+`python -m bench search` makes bench/SEARCH.md from bench/search.json, which keeps the latest of each section; `-- --frames 1000000` takes a
+larger library (built once, minutes), `--only` some sections.
 Every section has its reference in the same run. CPU times are the ones to compare: machines share their clocks.
 """
 
@@ -11,7 +12,7 @@ import os
 import platform
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
@@ -19,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.search_data import OUT, BenchEncoder, Library, open_library, rows
+from bench.search_opensearch import against_opensearch
 from khung.errors import QueryError
 from khung.search.clauses import caption_ask
 from khung.search.engine import Engine, SearchRequest
@@ -32,24 +34,43 @@ from khung.text import fields, fold, key, marked, tokens
 from khung.text.forms import strip_marks
 
 PAGE = Path(__file__).parent / "SEARCH.md"
+RESULTS = Path(__file__).parent / "search.json"
 GOLDEN = Path(__file__).parent.parent / "tests" / "search" / "data" / "golden.txt"
 
 
 def main() -> None:
     options = argparse.ArgumentParser()
     options.add_argument("--frames", type=int, default=100_000)
-    frames = options.parse_args().frames
-    library = open_library(frames)
-    sections = {
-        "Reading a question": reading(),
-        "Ranking Vietnamese text": ranking(),
-        "A then B": sequences(),
-        f"Whole searches over {frames:,} frames": searches(library),
+    options.add_argument("--only", default="", help="reading, ranking, sequences, searches, opensearch; commas between")
+    chosen = options.parse_args()
+    frames, only = chosen.frames, chosen.only.split(",") if chosen.only else []
+
+    def opensearch() -> list[dict]:
+        with tempfile.TemporaryDirectory() as folder:
+            return against_opensearch(open_library(frames), Path(folder), frames)
+
+    sections: dict[str, tuple[str, Callable[[], list[dict]]]] = {
+        "reading": ("Reading a question", reading),
+        "ranking": ("Ranking Vietnamese text", ranking),
+        "sequences": ("A then B", sequences),
+        "searches": (f"Whole searches over {frames:,} frames", lambda: searches(open_library(frames))),
+        "opensearch": (f"Text alone over {frames:,} captions, against OpenSearch in the same run", opensearch),
     }
+    made = {
+        title: {"of": _machine(), "rows": make()}
+        for name, (title, make) in sections.items()
+        if not only or name in only
+    }
+    known = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     OUT.mkdir(exist_ok=True)
-    (OUT / f"search-{frames}.json").write_text(json.dumps(sections, indent=1, ensure_ascii=False))
-    PAGE.write_text(page(sections))
-    print(PAGE.read_text())
+    RESULTS.write_text(json.dumps(known | made, indent=1, ensure_ascii=False))
+    PAGE.write_text(page(known | made))
+    print(page(made))
+
+
+def _machine() -> str:
+    cores, load = os.cpu_count(), os.getloadavg()[0]
+    return f"{date.today()}, {platform.machine()}, {cores} cores, load {load:.1f}, Python {platform.python_version()}"
 
 
 # -- sections: title → rows of a table
@@ -148,6 +169,7 @@ def searches(library: Library) -> list[dict]:
     """Reference: the two stores alone, one call each, no parsing, fusion, collapsing, facets or records."""
     encoder = BenchEncoder()
     engine = Engine(library, encoder)
+    engine.warm()
     questions = [r[2] for r in rows()]
     bare = [strip_marks(q) for q in questions]
     ask = lambda q, **more: lambda: engine.search(SearchRequest(q, **more))  # noqa: E731
@@ -166,7 +188,11 @@ def searches(library: Library) -> list[dict]:
         "reference: FAISS and tantivy alone, 500 hits each": stores,
     }
     table = [{"what": name} | timed(calls) for name, calls in kinds.items()]
-    return [*table, {"what": "text with marks from 2 threads"} | throughput(kinds["text with marks, 50 hits"] * 2, 2)]
+    two = {
+        f"{name} from 2 threads": kinds[name] * 2
+        for name in ("text with marks, 50 hits", "text, 20 hits, no facet counts")
+    }
+    return table + [{"what": name} | throughput(calls, 2) for name, calls in two.items()]
 
 
 def _stores(library: Library, encoder: BenchEncoder, question: str) -> None:
@@ -202,19 +228,17 @@ def _short(ms: float) -> float:
     return float(f"{ms:.3g}")
 
 
-def page(sections: dict[str, list[dict]]) -> str:
+def page(sections: Mapping[str, Mapping]) -> str:
     lines = [
         "# Search, measured",
         "",
         "`python -m bench search` makes this page. CPU times are the ones to compare; wall times are of a machine that may do other",
         "work. The query encoder is left out: it is the model's, not the engine's.",
-        "",
-        f"{date.today()}, {platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, Python {platform.python_version()}.",
     ]
-    for title, table in sections.items():
-        columns = list(dict.fromkeys(name for row in table for name in row))
-        lines += ["", f"## {title}", "", f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)]
-        lines += [f"| {' | '.join(str(row.get(c, '')) for c in columns)} |" for row in table]
+    for title, section in sections.items():
+        columns = list(dict.fromkeys(name for row in section["rows"] for name in row))
+        lines += ["", f"## {title}", "", section["of"], "", f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)]
+        lines += [f"| {' | '.join(str(row.get(c, '')) for c in columns)} |" for row in section["rows"]]
     return "\n".join(lines) + "\n"
 
 

@@ -55,10 +55,12 @@ class BenchEncoder:
 def open_library(frames: int) -> Library:
     folder = OUT / f"library-{frames}"
     if not (folder / "complete").exists():
-        shutil.rmtree(folder, ignore_errors=True)
-        lists = vectors_build.train_coarse(_vectors(0, frames), vectors_build.lists_for(frames))
+        folder.mkdir(parents=True, exist_ok=True)
+        lists = _lists(folder / "lists.npy", frames)
         for part in range(PARTS):
-            _write_part(folder, part, frames, lists)
+            if not (folder / f"part-{part}").exists():  # a run that was stopped goes on
+                _write_part(folder, part, frames, lists)
+                (folder / f"part-{part}").touch()
         (folder / "complete").write_text(json.dumps({"frames": frames}))
     of = {name: [folder / name / str(part) for part in range(PARTS)] for name in ("records", "text", "vectors")}
     return Library(
@@ -76,12 +78,19 @@ def _write_part(folder: Path, part: int, frames: int, lists: np.ndarray) -> None
     ids = np.array([vector_id(r.frame_id) for r in records], np.int64)
     of = {name: folder / name / str(part) for name in ("records", "text", "vectors")}
     for path in of.values():
+        shutil.rmtree(path, ignore_errors=True)
         path.mkdir(parents=True)
     shots = [Shot(v, 0, 0, PER_VIDEO * 50, 0, PER_VIDEO * 2000) for v in videos]
     records_duckdb.write_part(of["records"], [_video(v) for v in videos], shots, records)
     text_tantivy.write_part(of["text"], zip(ids.tolist(), (f for _, f in made), strict=True))
     vectors = _vectors(part, frames)
     vectors_build.write_part(of["vectors"], ids, vectors, vectors_build.IndexPolicy(), centroids=lists)
+
+
+def _lists(path: Path, frames: int) -> np.ndarray:
+    if not path.exists():
+        np.save(path, vectors_build.train_coarse(_vectors(0, frames), vectors_build.lists_for(frames)))
+    return np.load(path)
 
 
 def _vectors(part: int, frames: int) -> np.ndarray:

@@ -7,6 +7,7 @@ Both languages are always asked; the guess only changes their weight.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import log
 
 import numpy as np
@@ -45,10 +46,15 @@ class Ask:
         """The typed words that a frame's texts hold, in order."""
         captions = record.description.captions
         shown = " ".join(line.text for line in record.screen_text)
-        texts = fields(captions.get("vi", ""), captions.get("en", ""), shown)
-        words = {name: frozenset(text.split()) for name, text in texts.items()}
+        words = _words_of(captions.get("vi", ""), captions.get("en", ""), shown)
         held = (self.words[c.term] for c in self.clauses if c.term in self.words and c.term in words[c.field])
         return ", ".join(dict.fromkeys(held))
+
+
+@lru_cache(maxsize=8192)
+def _words_of(vi: str, en: str, shown: str) -> Mapping[str, frozenset[str]]:
+    """Field → words. Searches come back to the same frames, and a page tells of each frame for two channels."""
+    return {name: frozenset(text.split()) for name, text in fields(vi, en, shown).items()}
 
 
 def caption_ask(text: str, language: str) -> Ask:

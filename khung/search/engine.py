@@ -19,10 +19,11 @@ from khung.search.collapse import collapse
 from khung.search.explain import hits_of
 from khung.search.filters import narrowed
 from khung.search.frames import Frames
-from khung.search.fusion import PRESETS, Found, Fused, Weights, fuse, fuse_ranks
+from khung.search.fusion import Found, Fused, Weights, fuse, fuse_ranks
 from khung.search.learned import Candidates, LearnedFusion, best_ids, candidates
-from khung.search.parsed import Event, Gap, ParsedQuery
-from khung.search.query import MAX_EVENTS, parse
+from khung.search.parsed import Gap, ParsedQuery
+from khung.search.query import parse
+from khung.search.questions import DEPTH, check_asked, is_plain, questions_of, weights_of, with_steps
 from khung.search.request import Degraded, Listener, Reranker, SearchRequest, SearchResult, SnapshotLike
 from khung.search.running import TIMEOUTS_S, Runner
 from khung.search.sequence import chains
@@ -32,8 +33,6 @@ from khung.vision import Embedder
 
 __all__ = ["Degraded", "Engine", "Reranker", "SearchRequest", "SearchResult"]
 
-DEPTH, SEQUENCE_DEPTH = 300, 3_000
-"""How far each channel looks for one event; further when the page lies deeper."""
 RERANKER = "reranker"
 _COUNTED = 200  # best frames whose objects are counted when a number was asked for
 
@@ -104,8 +103,8 @@ class Engine:
         """Raises QueryError, NotFound (of a frame id), SearchUnavailable when no channel answers, and what `listener` raises."""
         began = time.perf_counter()
         request.check()
-        parsed = _with_steps(parse(request.text), request)
-        _check_asked(request, parsed)
+        parsed = with_steps(parse(request.text), request)
+        check_asked(request, parsed)
         if listener:
             listener.parsed(parsed)
         allowed = self._allowed(request, parsed)
@@ -137,7 +136,7 @@ class Engine:
             total=len(ranking.scores),
             facets=self._facets(best) if request.facets else {},
             took_ms=1000 * (time.perf_counter() - began),
-            did_you_mean=self.did_you_mean(parsed.text) if _is_plain(parsed) else "",
+            did_you_mean=self.did_you_mean(parsed.text) if is_plain(parsed) else "",
         )
 
     def _allowed(self, request: SearchRequest, parsed: ParsedQuery) -> np.ndarray | None:
@@ -159,8 +158,8 @@ class Engine:
         allowed: np.ndarray | None,
         heard: Callable[[Sequence[str], list[Answer]], None] | None,
     ) -> tuple[list[Answer], list[Degraded]]:
-        questions = _questions(request, parsed, allowed)
-        weights = [_weights(request.preset, parsed, question) for question in questions]
+        questions = questions_of(request, parsed, allowed)
+        weights = [weights_of(request.preset, parsed, question) for question in questions]
         asked = [[c for c in self.channels.asked(q) if w.get(c)] for q, w in zip(questions, weights, strict=True)]
         if not all(asked):
             raise QueryError(
@@ -222,10 +221,10 @@ class Engine:
     def candidates(self, request: SearchRequest) -> Candidates | None:
         """What a learned fusion sees of a question of one step; None for a sequence or for none. Raises as `search` does."""
         request.check()
-        parsed = _with_steps(parse(request.text), request)
-        _check_asked(request, parsed)
+        parsed = with_steps(parse(request.text), request)
+        check_asked(request, parsed)
         allowed = self._allowed(request, parsed)
-        questions = _questions(request, parsed, allowed)
+        questions = questions_of(request, parsed, allowed)
         if len(questions) != 1:
             return None
         (answer,), _ = self._answers(replace(request, preset="fixed"), parsed, allowed, None)
@@ -333,49 +332,6 @@ def _as_one_channel(answers: Mapping[str, list]) -> Mapping[str, list]:
         pairs = zip(answers["vector"], answers[STAND_INS], strict=True)
         plain["vector"] = [own and side_by_side([own, other]) for own, other in pairs]
     return plain
-
-
-def _with_steps(parsed: ParsedQuery, request: SearchRequest) -> ParsedQuery:
-    """The further steps as further events, each read like a question of its own; a picture or a frame alone is the first."""
-    steps = [parse(step).events[:1] for step in request.then if step.strip()]
-    pictured = request.image is not None or request.like or parsed.like or request.more
-    events = parsed.events or ((Event(),) if steps and pictured else ())
-    events += tuple(event for step in steps for event in step)
-    if len(events) > MAX_EVENTS:
-        raise QueryError(f"The question has {len(events)} steps.", cure=f"At most {MAX_EVENTS} are followed.")
-    gaps = parsed.gaps + (Gap(),) * (max(len(events) - 1, 0) - len(parsed.gaps))
-    return replace(parsed, events=events, gaps=gaps)
-
-
-def _is_plain(parsed: ParsedQuery) -> bool:
-    """One event in words alone: a suggestion for anything else would lose what was understood."""
-    structural = {"then", "gap", "time", "field", "screen_text", "without"}
-    return len(parsed.events) == 1 and not any(piece.kind in structural for piece in parsed.pieces)
-
-
-def _check_asked(request: SearchRequest, parsed: ParsedQuery) -> None:
-    """Punctuation alone asks for nothing; it must not list the whole library."""
-    hard = request.where or parsed.where or parsed.last_ms is not None or parsed.must_show
-    if not (parsed.events or hard or request.image is not None or request.like or parsed.like or request.more):
-        raise QueryError("Nothing is asked.", cure="Write what to look for, or give a picture, a frame or a filter.")
-
-
-def _questions(request: SearchRequest, parsed: ParsedQuery, allowed: np.ndarray | None) -> list[Question]:
-    """One for each event; pictures, frames and feedback belong to the first."""
-    need = request.offset + request.limit
-    depth = (SEQUENCE_DEPTH if len(parsed.events) > 1 else DEPTH) * (1 + need // 125)
-    directed = Question(
-        Event(), parsed.language, depth, allowed, request.image, request.like or parsed.like, request.more, request.less
-    )
-    events = parsed.events or ((Event(),) if directed.has_direction else ())
-    plain = Question(Event(), parsed.language, depth, allowed)
-    return [replace(plain if n else directed, event=event) for n, event in enumerate(events)]
-
-
-def _weights(preset: str, parsed: ParsedQuery, question: Question) -> Weights:
-    if preset not in PRESETS:
-        raise QueryError(f"There is no preset “{preset}”.", cure=f"Use one of: {', '.join(PRESETS)}.")
-    return PRESETS[preset](parsed, question.event)
 
 
 def _best(fused: Fused, count: int) -> np.ndarray:

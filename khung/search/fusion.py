@@ -71,7 +71,7 @@ def only(channel: str) -> Callable[[ParsedQuery, Event], Weights]:
 
 def equal(parsed: ParsedQuery, event: Event) -> Weights:
     """Of ranks every channel's count alike."""
-    return dict.fromkeys(BALANCED, 1.0)
+    return dict.fromkeys(BALANCED, 1 / len(BALANCED))
 
 
 PRESETS: Mapping[str, Callable[[ParsedQuery, Event], Weights]] = MappingProxyType(

@@ -20,6 +20,7 @@ _BACK_OFF = (
     0.4  # of a bigram that was never seen, times the word's own share (T. Brants et al., “stupid backoff”, 2007)
 )
 _START = "^"
+_LONGEST = 25  # words; each may have ten readings, and every pair of neighbours is weighed
 
 
 class Suggester:
@@ -43,9 +44,9 @@ class Suggester:
             self._of_fold[fold(word)].append(k)
 
     def suggest(self, text: str) -> str:
-        """The text with the marks it most likely lacks; "" when there is nothing to suggest or the text reads as English."""
+        """The text with the marks it most likely lacks; "" when there is nothing to suggest, the text reads as English or is long."""
         words = tokens(text)
-        if not words or language(text) == "en":
+        if not 0 < len(words) <= _LONGEST or language(text) == "en" or all(map(marked, words)):
             return ""
         best = [self._spelling.get(k, w) for k, w in zip(self._likeliest(words), words, strict=True)]
         return " ".join(best) if [key(w) for w in best] != [key(w) for w in words] else ""
@@ -68,11 +69,11 @@ class Suggester:
         return known or [key(word)]
 
     def _cost(self, last: str, word: str) -> float:
-        pair = self._pairs[last, word]
-        before = self._words[last] if last != _START else self._total
+        pair = self._pairs.get((last, word), 0)
+        before = self._words.get(last, 0) if last != _START else self._total
         if pair:
             return log(pair / max(before, 1))
-        return log(_BACK_OFF * (self._words[word] + 0.01) / (self._total + 1))
+        return log(_BACK_OFF * (self._words.get(word, 0) + 0.01) / (self._total + 1))
 
 
 def captions_of(records: RecordStore, frames: Frames) -> Iterator[str]:

@@ -261,8 +261,8 @@ def valkey() -> Server:
     return Server(f"redis://127.0.0.1:{port}/0", port, folder, command, lambda: answers(port)).start()
 
 
-def opensearch() -> Server:
-    """OpenSearch 2.5.0 with k-NN, on the machine's own Java."""
+def opensearch(java: str = "-Xms512m -Xmx512m -XX:TieredStopAtLevel=1") -> Server:
+    """OpenSearch 2.5.0 with k-NN, on the machine's own Java. `java`: its options; these start soon and are not the fastest."""
     import urllib.request
 
     home = _opensearch_home()
@@ -296,7 +296,7 @@ def opensearch() -> Server:
     environment = {
         "OPENSEARCH_JAVA_HOME": _java_home(), "OPENSEARCH_PATH_CONF": str(config), "OPENSEARCH_TMPDIR": str(folder / "tmp"),
         "LD_LIBRARY_PATH": str(home / "plugins" / "opensearch-knn" / "lib"), "HOME": str(folder),
-        "OPENSEARCH_JAVA_OPTS": "-Xms512m -Xmx512m -XX:TieredStopAtLevel=1",
+        "OPENSEARCH_JAVA_OPTS": java,
     }  # fmt: skip
     command = [home / "bin" / "opensearch"]
     return Server(f"http://127.0.0.1:{port}", port, folder, command, ready, environment, patience_s=240).start()

@@ -52,7 +52,7 @@ class Site:
     def khung(self, *arguments: object, code: int = 0) -> Any:
         stores = self.settings.stores
         own = {
-            "KHUNG_HOME": str(self.folder), "KHUNG_SHARD_COUNT": str(SHARDS), "KHUNG_STORES_ARCHIVE_URL": stores.archive_url,
+            "COLUMNS": "400", "KHUNG_HOME": str(self.folder), "KHUNG_SHARD_COUNT": str(SHARDS), "KHUNG_STORES_ARCHIVE_URL": stores.archive_url,
             "KHUNG_STORES_POSTGRES_URL": stores.postgres_url, "KHUNG_STORES_OPENSEARCH_URL": stores.opensearch_url,
             "KHUNG_STORES_OPENSEARCH_PREFIX": stores.opensearch_prefix,
         }  # fmt: skip

@@ -6,9 +6,8 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Page, expect
 
-from khung.api import pagestate
+from khung.api import pagestate, screens
 from khung.api.app import create_app
-from khung.api.routes import pages
 from khung.errors import ModelError
 from tests.support.screen import SHIFT, ask, settled, until
 from tests.support.served import served
@@ -96,7 +95,7 @@ def test_history_survives_what_others_stored(page: Page):
 
 @pytest.fixture
 def small_pages(monkeypatch) -> None:
-    for module in (pages, pagestate):
+    for module in (screens, pagestate):
         monkeypatch.setattr(module, "PAGE_SIZE", 8)
     monkeypatch.setattr(pagestate, "PER_GROUP", 2)
 

@@ -1,6 +1,5 @@
 """The screens for people. Whole pages, rendered on the server; the scripts only put their parts in place without a reload."""
 
-from itertools import groupby
 from typing import Annotated, Any, Literal
 
 import anyio
@@ -8,23 +7,17 @@ from fastapi import APIRouter, Depends, Path, Query, Request, UploadFile
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic import ValidationError
 
-from khung.api import present
-from khung.api.chips import Link, chips_of, facets_of, word
+from khung.api import present, screens
 from khung.api.contest import Booth, booth_of
 from khung.api.library import STATES, copied, shelf_of
-from khung.api.pagestate import PAGE_SIZE, PageState
+from khung.api.pagestate import PageState
 from khung.api.problems import Problem
 from khung.api.routes.search import keep_query_image
-from khung.api.schemas import FACET_FIELDS, MAX_DEPTH, VIDEO_ID, FrameOut, HitOut, SearchOut
+from khung.api.schemas import VIDEO_ID
 from khung.api.service import Service, service_of
 from khung.errors import NotFound, SearchUnavailable
-from khung.records import FrameRecord, frame_id
-from khung.search.clauses import ENGLISH_FUNCTION_WORDS
-from khung.search.engine import SearchResult
-from khung.search.query import parse
+from khung.records import frame_id
 from khung.stores import STAGES
-from khung.text import tokens
-from khung.web.highlight import terms_of
 from khung.web.render import render
 from khung.web.strings import Words, choose_language
 
@@ -54,7 +47,7 @@ async def search_page(request: Request, state: State, service: Asked) -> Respons
     result = await service.search(asked)
     if (booth := request.app.state.booth) and (token := request.cookies.get("contest")):
         booth.log_search(token, service, await anyio.to_thread.run_sync(service.request, asked), result)
-    return page(request, "search.html", state=state, here="search", **_answer(state, result, words_of(request)))
+    return page(request, "search.html", state=state, here="search", **screens.answer(state, result, words_of(request)))
 
 
 @router.get("/frame/{video_id}/{frame_index}")
@@ -73,8 +66,8 @@ def frame_page(
         video = present.video(of, here.gist(video_id), copied(service, [of]))
     frame, t = around.frame, words_of(request)
     strip = [*around.before, frame, *around.after]
-    terms = _terms(state)
-    values = {"frame": frame, "video": video, "around": strip, "terms": terms, "known": _known(frame, state, t)}
+    known = screens.known(frame, state, t)
+    values = {"frame": frame, "video": video, "around": strip, "terms": screens.terms(state), "known": known}
     return page(request, "frame.html", state=state, here="search", **values)
 
 
@@ -86,7 +79,7 @@ def video_page(request: Request, video_id: InPath, state: State, service: Asked)
         of = here.snapshot.records.video(video_id)
         video = present.video(of, here.gist(video_id), copied(service, [of]))
     inside = state.model_copy(update={"video": [video_id]})
-    return page(request, "video.html", state=inside, here="library", video=video, shots=_shots(frames))
+    return page(request, "video.html", state=inside, here="library", video=video, shots=screens.shots(frames))
 
 
 @router.get("/library")
@@ -183,88 +176,14 @@ def words_of(request: Request) -> Words:
     return Words(choose_language(asked, kept, request.headers.get("accept-language", "")))
 
 
-def _answer(state: PageState, result: SearchResult, t: Words) -> dict[str, Any]:
-    shown: SearchOut = present.search(result)
-    missing = ", ".join(t.maybe(f"channel_{one.channel}", one.channel) for one in shown.degraded)
-    more = shown.total > state.page * PAGE_SIZE and len(shown.hits) == PAGE_SIZE and state.page * PAGE_SIZE <= MAX_DEPTH
-    return {
-        "hits": shown.hits,
-        "groups": _groups(shown.hits, state.group),
-        "video_count": len({hit.frame.video_id for hit in shown.hits}),
-        "total": shown.total,
-        "chips": chips_of(state, result.parsed if state.q else None, t),
-        "facets": facets_of(state, shown.facets, t),
-        "terms": _terms(state),
-        "degraded": missing,
-        "suggestion": Link(shown.did_you_mean, state.url(q=shown.did_you_mean)) if shown.did_you_mean else None,
-        "question_fields": state.question_fields(),
-        "snapshot": shown.snapshot,
-        "took_ms": shown.took_ms,
-        "next_url": state.url(page=state.page + 1) if more else "",
-        "previous_url": state.url(page=state.page - 1) if state.page > 1 else "",
-    }
-
-
-def _groups(hits: list[HitOut], by: str) -> list[dict[str, Any]]:
-    """All hits in one group, or one group a video in the order of its best hit."""
-    if not by:
-        return [{"video": "", "hits": hits, "first": True}]
-    videos = list(dict.fromkeys(hit.frame.video_id for hit in hits))
-    return [
-        {"video": name, "hits": [hit for hit in hits if hit.frame.video_id == name], "first": name == videos[0]}
-        for name in videos
-    ]
-
-
-def _terms(state: PageState) -> frozenset[str]:
-    """What to light up. Words that say nothing of a picture would light up everything."""
-    asked = [parse(text) for text in (state.q, *state.then)]
-    empty = ENGLISH_FUNCTION_WORDS if any(parsed.language == "en" for parsed in asked) else frozenset()
-    events = [event for parsed in asked for event in parsed.events]
-    said = [word for event in events for word in tokens(event.text) if word not in empty]
-    quoted = [word for event in events for text in event.screen_text for word in tokens(text)]
-    return terms_of(word for word in said + quoted if len(word) > 1 or not word.isascii())
-
-
-def _known(frame: FrameOut, state: PageState, t: Words) -> list[Any]:
-    """What was recognised, each a link to more of it."""
-    found = [("object", label) for label in dict.fromkeys(region.label for region in frame.objects)]
-    for name in ("place", "scene_type", "time_of_day", "weather"):
-        found.append((name, getattr(frame, name)))
-    found += [("color", value) for value in frame.colors] + [("emotion", value) for value in frame.emotions]
-    found += [("action", value) for value in frame.actions]
-    return [_known_chip(name, value, state, t) for name, value in found if value and value != "unknown"]
-
-
-def _known_chip(name: str, value: str, state: PageState, t: Words) -> dict[str, str]:
-    return {"title": t(f"facet_{FACET_FIELDS[name]}"), "label": word(value, t), "url": state.adding(name, value)}
-
-
-def _shots(frames: list[FrameRecord]) -> list[dict[str, Any]]:
-    shots = groupby((present.frame(record) for record in frames), key=lambda frame: frame.shot.index)
-    return [_shot(list(group)) for _, group in shots]
-
-
-def _shot(frames: list[FrameOut]) -> dict[str, Any]:
-    first = frames[0].shot
-    return {"index": first.index, "start_ms": first.start_ms, "end_ms": first.end_ms, "frames": frames}
-
-
 def _reel(service: Service) -> tuple[list[dict[str, Any]], int]:
     """Some searchable videos, each with three of its frames, and how many there are; none before the first snapshot."""
     try:
         with service.serving.borrow() as here:
             videos = here.snapshot.records.videos()
-            return [_film(here, video) for video in videos[:REEL]], len(videos)
+            return [screens.film(here, video) for video in videos[:REEL]], len(videos)
     except SearchUnavailable:
         return [], 0
-
-
-def _film(here: Any, video: Any) -> dict[str, Any]:
-    frames = here.snapshot.records.frames_of(video.video_id)
-    best = sorted(frames, key=lambda record: -record.keyframe.importance)[:3]
-    shown = [present.frame(record) for record in sorted(best, key=lambda record: record.pts_ms)]
-    return {"video": present.video(video, here.gist(video.video_id)), "frames": shown}
 
 
 async def _chunks(file: UploadFile):

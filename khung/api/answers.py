@@ -29,7 +29,7 @@ class Answer:
     """`head` is the JSON up to the cursor's opening quote; `next_offset` is where the next page begins, 0 on the last."""
 
     head: bytes
-    etag: str
+    digest: str
     snapshot_id: str
     next_offset: int
     whole: bool  # no channel was missing: it may be kept
@@ -39,8 +39,12 @@ class Answer:
         body = present.encoded(present.search(result))
         end = request.offset + request.limit
         more = len(result.hits) == request.limit and end <= MAX_DEPTH
-        etag = f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
-        return cls(body.removesuffix(_END), etag, result.snapshot_id, end if more else 0, not result.degraded)
+        digest = hashlib.blake2b(body, digest_size=12).hexdigest()
+        return cls(body.removesuffix(_END), digest, result.snapshot_id, end if more else 0, not result.degraded)
+
+    def etag(self, owner: str) -> str:
+        """Weak, for the cursor is another at every time; and the caller's, for it is of no use to another."""
+        return f'W/"{self.digest}.{owner}"'
 
     def tail(self, signer: Signer, asked: SearchIn, owner: str) -> bytes:
         if not self.next_offset:
@@ -49,24 +53,30 @@ class Answer:
 
     def pack(self) -> bytes:
         """For a cache that keeps bytes."""
-        return f"{self.etag} {self.snapshot_id} {self.next_offset}\n".encode() + self.head
+        return f"{self.digest} {self.snapshot_id} {self.next_offset}\n".encode() + self.head
 
     @classmethod
     def unpack(cls, data: bytes) -> "Answer | None":
         """None for what was not packed here."""
         line, _, head = data.partition(b"\n")
         match line.decode("ascii", "replace").split(" "):
-            case [etag, snapshot_id, offset] if offset.isdigit() and head.startswith(b"{"):
-                return cls(head, etag, snapshot_id, int(offset), True)
+            case [digest, snapshot_id, offset] if offset.isdigit() and head.startswith(b"{"):
+                return cls(head, digest, snapshot_id, int(offset), True)
         return None
 
 
-def respond(request: Request, answer: Answer, tail: bytes) -> Response:
+def respond(request: Request, answer: Answer, tail: bytes, owner: str) -> Response:
     """200, or 304 for who has it already."""
-    headers = {"ETag": answer.etag, "Cache-Control": CACHE_CONTROL}
-    if etag_matches(request.headers.get("if-none-match"), answer.etag):
+    etag = answer.etag(owner)
+    headers = {"ETag": etag, "Cache-Control": CACHE_CONTROL}
+    if has(request.headers.get("if-none-match"), etag):
         return Response(status_code=304, headers=headers)
     return Response(answer.head + tail, media_type="application/json", headers=headers)
+
+
+def has(if_none_match: str | None, etag: str) -> bool:
+    """Whether the client has it already: weak comparison, RFC 9110 §8.8.3.2."""
+    return etag_matches(if_none_match, etag.removeprefix("W/"))
 
 
 @dataclass(frozen=True, slots=True)

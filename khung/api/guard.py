@@ -14,9 +14,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from khung.api.answers import CACHE_CONTROL, Quick
+from khung.api.answers import CACHE_CONTROL, Quick, has
 from khung.api.headers import HEADERS
-from khung.api.media import etag_matches
 from khung.api.problems import MEDIA_TYPE, Problem, problem_of, response_of
 from khung.errors import AccessDenied, KhungError
 from khung.metrics import CACHE, HTTP_SECONDS
@@ -58,7 +57,7 @@ class Guard:
                 scope["khung.route"] = "/v1/search"
                 service.popular.again(quick.question)
                 CACHE.labels("address", "hit").inc()
-                return await _send_quick(scope, quick, send)
+                return await _send_quick(scope, quick, caller.id, send)
             if service.desk.full and scope["query_string"] not in service.asking:
                 scope["khung.route"] = "/v1/search"  # turned away before it costs anything
                 return await response_of(service.desk.overloaded())(scope, receive, send)
@@ -91,11 +90,11 @@ async def _to_login(scope: Scope, receive: Receive, send: Send) -> None:
     await RedirectResponse(there, 303, {"Cache-Control": "no-store"})(scope, receive, send)
 
 
-async def _send_quick(scope: Scope, quick: Quick, send: Send) -> None:
-    answer = quick.answer
-    headers = [(b"etag", answer.etag.encode()), (b"cache-control", CACHE_CONTROL.encode())]
+async def _send_quick(scope: Scope, quick: Quick, owner: str, send: Send) -> None:
+    answer, etag = quick.answer, quick.answer.etag(owner)
+    headers = [(b"etag", etag.encode()), (b"cache-control", CACHE_CONTROL.encode())]
     asked = next((value for name, value in scope["headers"] if name == b"if-none-match"), None)
-    if asked is not None and etag_matches(asked.decode("latin-1"), answer.etag):
+    if asked is not None and has(asked.decode("latin-1"), etag):
         await send({"type": "http.response.start", "status": 304, "headers": headers})
         return await send({"type": "http.response.body", "body": b""})
     length = len(answer.head) + len(quick.tail)

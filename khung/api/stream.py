@@ -18,7 +18,6 @@ from khung.api.service import Service
 from khung.errors import KhungError
 from khung.search.engine import SearchResult
 from khung.search.parsed import ParsedQuery
-from khung.search.query import parse
 
 
 @dataclass(eq=False)
@@ -58,7 +57,7 @@ class Stream:
     # -- heard in the searching thread
 
     def parsed(self, parsed: ParsedQuery) -> None:
-        self._tell(_parsed(parsed))
+        self._tell(_event("parsed", orjson.dumps(present.parsed(parsed))))
 
     def partial(self, channels: Sequence[str], result: SearchResult) -> None:
         page = present.encoded(present.search(result))
@@ -72,9 +71,10 @@ class Stream:
     async def _run(self, service: Service, asked: SearchIn, owner: str) -> None:
         try:
             answer, tail = await service.answer(asked, owner, self)
-            if not self.has_parsed:
-                self._put(_parsed(parse(asked.q)))
-            self._put(_event("final", answer.head + tail))
+            body = answer.head + tail
+            if not self.has_parsed:  # kept, or somebody else's search
+                self._put(_event("parsed", orjson.dumps(orjson.loads(body)["parsed"])))
+            self._put(_event("final", body))
         except KhungError as error:
             self.failed = error
             self._put(_event("problem", problem_of(error).model_dump_json().encode()))
@@ -86,10 +86,6 @@ class Stream:
         self.has_parsed |= event.event == "parsed"
         self.told.put_nowait(event)
         self.begun.set()
-
-
-def _parsed(parsed: ParsedQuery) -> ServerSentEvent:
-    return _event("parsed", orjson.dumps(present.parsed(parsed)))
 
 
 def _event(name: str, data: bytes) -> ServerSentEvent:

@@ -200,7 +200,7 @@ def test_what_is_said_is_what_the_schema_says(client):
 
 
 def test_answers_are_packed_for_other_servers():
-    answer = Answer(b'{"hits":[],"next":"', '"tag"', "s1", 50, True)
+    answer = Answer(b'{"hits":[],"next":"', "tag", "s1", 50, True)
     assert Answer.unpack(answer.pack()) == answer
     for poisoned in (b"", b"x", b'"t" s -1\n{', b'"t" s 1\nno json', b"\xff\xfe", b'"t" s 1 2\n{'):
         assert Answer.unpack(poisoned) is None

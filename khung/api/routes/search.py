@@ -131,7 +131,7 @@ async def _answer(request: Request, asked: SearchIn, service: Service) -> Respon
             question = asked.model_dump_json(exclude_defaults=True)
             quick = Quick(answer, tail, question, service.serving.fingerprint, time.monotonic())
             service.quick.put(address, owner, quick)
-    return respond(request, answer, tail)
+    return respond(request, answer, tail, owner)
 
 
 @router.post("/query-images", status_code=201, responses=documented(400, 413, 422))

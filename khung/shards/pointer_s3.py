@@ -6,6 +6,7 @@ ignores `If-None-Match: *`; current MinIO, SeaweedFS, AWS and others keep to it.
 """
 
 import secrets
+import time
 from collections.abc import Callable, Collection
 from datetime import timedelta
 from typing import Any
@@ -61,7 +62,8 @@ class S3Pointer:
             new = change(old)
             if new == old or self._put(KEY, manifest.encode(new), {"If-Match": etag} if etag else _NEW):
                 return new
-        raise PublishConflict("Too many publishers at once.", cure="Publish again.")
+            time.sleep(secrets.randbelow(100) / 1000)  # not in step with whoever else is at it
+        raise PublishConflict("Others moved the pointer each time, or the server failed.", cure="Publish again.")
 
     def _read(self) -> tuple[Pointer, str]:
         """With its ETag as the server wrote it; `""` before the first move."""

@@ -194,14 +194,14 @@ class OpenSearchText:
         fields = {name: {"type": "plain", "number_of_fragments": 0} for name in WORD_FIELDS}
         for start in range(0, len(vector_ids), _PAGE):
             body = {
-                "size": _PAGE, "query": {"terms": {ID: list(vector_ids[start : start + _PAGE])}}, "sort": [{ID: "asc"}],
+                "size": _PAGE, "query": {"terms": {ID: [int(i) for i in vector_ids[start : start + _PAGE]]}}, "sort": [{ID: "asc"}],
                 "_source": False, "highlight": {"pre_tags": [_MARK], "post_tags": [""], "highlight_query": asked, "fields": fields},
             }  # fmt: skip
             with told("highlight"):
                 answer = self._client.search(index=self._name, body=body)
                 whole(answer)
                 found |= {hit["sort"][0]: _places(hit.get("highlight", {})) for hit in answer["hits"]["hits"]}
-        return [one_of(found, vector_id) for vector_id in vector_ids]
+        return [one_of(found, int(i)) for i in vector_ids]
 
     def suggest(self, field: str, prefix: str, *, limit: int) -> list[tuple[str, int]]:
         check_field(field)

@@ -191,12 +191,13 @@ class TantivyText:
         from tantivy import Query
 
         check_clauses(clauses)
-        if not vector_ids:
+        ids = [int(i) for i in vector_ids]
+        if not ids:
             return []
-        hits = self._asked(Query.term_set_query(self._schema, ID, list(vector_ids)), len(vector_ids))
+        hits = self._asked(Query.term_set_query(self._schema, ID, ids), len(ids))
         found = {i: hits.addresses[place] for i, place in zip(hits.ids.tolist(), hits.places.tolist(), strict=True)}
         asked = {name: {c.term for c in clauses if c.field == name} for name in WORD_FIELDS}
-        return [_places(self._searcher.doc(one_of(found, i)), asked) for i in vector_ids]
+        return [_places(self._searcher.doc(one_of(found, i)), asked) for i in ids]
 
     def suggest(self, field: str, prefix: str, *, limit: int) -> list[tuple[str, int]]:
         check_field(field)

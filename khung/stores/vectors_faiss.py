@@ -22,7 +22,7 @@ from khung.stores.vectors_recall import GATE_QUERIES, MORE, Fast, parameters, re
 __all__ = ["FaissVectors", "IndexPolicy", "write_part"]
 
 _SHORT = 100  # hits whose stored vectors are worth reading
-_TOGETHER = 256  # queries whose candidates are in memory together
+_TOGETHER = 64  # queries whose candidates are in memory together
 _SAME = 1e-6  # equal vectors have equal codes; the sums of a score may come in another order
 _FILTERS = 16  # sets of allowed ids whose bits are remembered
 _LISTS_FOR = 100  # hits that the lists of the recall gate are thought enough for

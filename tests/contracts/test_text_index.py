@@ -230,6 +230,7 @@ def test_found_words_are_placed(make_index: MakeIndex, parts: int) -> None:
     expected = [{"vi_key": (0,)}, {"vi_key": (0, 2), "vi_fold": (0, 2), "en": (1,)}, {}]
     assert index.highlight(clauses, [10, 30, 20]) == expected
     assert index.highlight([], [10, 40]) == [{}, {}]
+    assert index.highlight(clauses, np.array([20, 10])) == [expected[2], expected[0]]
     assert index.highlight(clauses, []) == []
     with pytest.raises(NotFound):
         index.highlight(clauses, [10, 11])

@@ -1,4 +1,4 @@
-"""What crosses the HTTP door: questions and answers as pydantic models, with their limits and examples.
+"""What crosses the HTTP door: questions as pydantic models with their limits, answers as models or plain dataclasses, with examples.
 
 Unknown fields are refused. Turning records into these is khung.api.present; nothing here computes.
 """

@@ -30,7 +30,7 @@ from orchestration.faults import innermost
 from orchestration.inbox import arrivals
 from orchestration.ranges import in_flight, job_name, range_tags, ranges
 from orchestration.sensors import sync_partitions
-from orchestration.turn import turn
+from orchestration.turn import taken, turn
 
 ROOT = Path(__file__).parent.parent
 VIDEOS_A_RUN = 500  # one model load for all of them
@@ -151,6 +151,8 @@ def main(arguments: Sequence[str]) -> int:
         paths = files_of(asked.paths)
         os.chdir(ROOT)  # dagster.yaml names its folders from here
         os.environ.setdefault("DAGSTER_HOME", str(ROOT))
+        if taken(config.home):
+            tell("waiting")
         with turn(config.home), dg.DagsterInstance.get() as instance:
             library = Library(open_archive(config))
             ingest = Ingest(instance, build_defs(config), open_ledger(config), library, open_shelf(config), config)

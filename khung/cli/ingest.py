@@ -132,6 +132,8 @@ class _display:
         self._bars.stop()
 
     def _tell(self, event: Event) -> None:
+        if event["event"] == "waiting":
+            self._bars.console.print("[dim]Another khung ingest is at work; this one waits for its turn.[/]")
         if event["event"] == "file":
             self._wanted.add(event["linked_to"] or event["video_id"])
         if event["event"] == "run" and event["asset"] in STAGE_TEXT:

@@ -12,6 +12,7 @@ from khung.records import FrameRecord
 from khung.search.engine import Engine
 from khung.search.frames import Frames
 from khung.search.request import SearchRequest, SnapshotLike
+from khung.search.running import PATIENT
 from khung.search.scale import Scales, measure, measure_few, names_of
 from khung.search.spaces import EncoderOf
 
@@ -39,7 +40,7 @@ def complaints(snapshot: SnapshotLike, encoder_of: EncoderOf) -> Iterator[str]:
     Any channel that does not answer is wrong. Captions are wrong when more than half do not find themselves: one alone may
     read as a command ("A, then B"), or as many better frames do.
     """
-    engine = Engine(snapshot, encoder_of=encoder_of)
+    engine = Engine(snapshot, encoder_of=encoder_of, timeouts_s=PATIENT)
     records = _some(snapshot)
     for record in records:
         _, silent = _ask(engine, SearchRequest(like=record.frame_id, limit=FOUND_WITHIN))

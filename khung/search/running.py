@@ -23,6 +23,9 @@ TIMEOUTS_S: Mapping[str, float] = {
 }
 """The vector channel includes the query encoder, which is the slow part on a CPU."""
 
+PATIENT: Mapping[str, float] = dict.fromkeys(TIMEOUTS_S, 60.0)
+"""For who asks by night: beside the pipeline's own work a channel may be slow, and only one that does not answer is wrong."""
+
 
 class Runner:
     """A pool of threads for channels. A channel that overruns keeps its thread until it ends; its answer is dropped."""

@@ -14,6 +14,7 @@ from awkward_files import clip
 from khung.settings import Settings
 from khung.shards.snapshot import current
 from khung.stores.ledger_sqlite import SqliteLedger
+from orchestration.turn import turn
 
 pytestmark = pytest.mark.models
 ROOT = Path(__file__).parent.parent.parent
@@ -47,6 +48,11 @@ class Shop:
         return SqliteLedger(self.settings.ledger_path)
 
     def ingest(self, *arguments: object, **environment: str) -> Told:
+        process = self.start(*arguments, **environment)
+        output, errors = process.communicate()
+        return Told(process.returncode, [json.loads(line) for line in output.splitlines()], errors)
+
+    def start(self, *arguments: object, **environment: str) -> "subprocess.Popen[str]":
         """From a folder of its own, so that no path may depend on where it is called."""
         own = {
             "KHUNG_HOME": "khung",
@@ -54,14 +60,14 @@ class Shop:
             "DAGSTER_HOME": str(self.home / "dagster"),
             "PYTHONPATH": str(ROOT),
         }
-        done = subprocess.run(
+        return subprocess.Popen(
             [sys.executable, "-m", "orchestration.ingest", *map(str, arguments)],
             cwd=self.home,
             env=os.environ | own | environment,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
         )
-        return Told(done.returncode, [json.loads(line) for line in done.stdout.splitlines()], done.stderr)
 
 
 PUBLISH = ["shard_indices", "search_snapshot"]
@@ -138,6 +144,15 @@ def test_without_a_path_it_finishes_what_is_pending_and_retry_tries_what_failed(
     assert retried.code == 1
     assert [event["asset"] for event in retried.all("run")] == ["videos"]
     assert {event["video_id"] for event in retried.all("failed")} == {"empty"}
+
+
+def test_a_second_one_says_that_it_waits_for_its_turn(shop, first):
+    with turn(shop.settings.home):
+        second = shop.start("films/phố.mp4")
+        assert json.loads(second.stdout.readline()) == {"event": "waiting"}
+        assert second.poll() is None
+    second.communicate()
+    assert second.returncode == 0
 
 
 def test_a_preview_is_published_before_the_rest(shop, first):

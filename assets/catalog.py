@@ -61,6 +61,12 @@ def shard_members(ledger: Ledger, shard_count: int) -> dict[int, list[str]]:
     return members
 
 
+def empty_shards(ledger: Ledger, keys: Iterable[str], shard_count: int) -> set[str]:
+    """The partitions of shards without videos: a run may lead over them, for there is nothing to seal."""
+    members = shard_members(ledger, shard_count)
+    return {key for key in keys if int(key) not in members}
+
+
 def previewed(ledger: Ledger) -> set[str]:
     """The videos that can be found by a preview and by nothing more yet. Who had all its vectors once never goes back to it."""
     return _done(ledger, "preview").keys() - _embedded_once(ledger)

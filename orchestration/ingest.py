@@ -16,7 +16,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from assets.catalog import VIDEO_STAGES, heads, in_service, pending, sealable, unready
+from assets.catalog import VIDEO_STAGES, empty_shards, heads, in_service, pending, sealable, unready
 from assets.partitions import SHARDS
 from khung.errors import ConfigError, KhungError
 from khung.settings import Settings, settings
@@ -76,8 +76,9 @@ class Ingest:
                 self._publish()
 
     def _publish(self) -> None:
-        dirty = {f"{index:02}" for index in sealable(self.ledger, self.settings.shard_count, "")}
-        self._make("shard_indices", SHARDS.get_partition_keys(), dirty, set())
+        keys, count = SHARDS.get_partition_keys(), self.settings.shard_count
+        dirty = {f"{index:02}" for index in sealable(self.ledger, count, "")}
+        self._make("shard_indices", keys, dirty, empty_shards(self.ledger, keys, count))
         newest = sorted(heads(self.ledger, self.settings.shard_count).values())
         if newest != in_service(self.shelf):
             tell("run", asset="search_snapshot", partitions=[])

@@ -12,7 +12,7 @@ import dagster as dg
 from dagster._core.storage.tags import PRIORITY_TAG
 
 from assets.batch import VIDEOS_A_RUN
-from assets.catalog import NEEDS, VIDEO_STAGES, heads, in_service, pending, sealable, unready
+from assets.catalog import NEEDS, VIDEO_STAGES, empty_shards, heads, in_service, pending, sealable, unready
 from assets.partitions import SHARDS, VIDEOS
 from assets.versions import digest
 from khung.settings import Settings
@@ -145,7 +145,8 @@ def shards_sensor(
         return dg.SkipReason("khung ingest is at work.")
     keys = SHARDS.get_partition_keys()
     behind = {f"{index:02}": since for index, since in _sealable(ledger, settings).items()}
-    parts = ranges(keys, behind.keys() - in_flight(context.instance, "shard_indices", keys), settings.shard_count)
+    wanted = behind.keys() - in_flight(context.instance, "shard_indices", keys)
+    parts = ranges(keys, wanted, settings.shard_count, empty_shards(ledger, keys, settings.shard_count))
     requests = [
         dg.RunRequest(
             run_key=f"shards:{digest(*((key, behind[key]) for key in part))}",

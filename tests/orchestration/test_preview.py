@@ -86,6 +86,8 @@ def test_first_a_tenth_and_then_every_frame_once(kitchen):
         assert told["video"]["preview"] and told["total_frames"] == len(by_preview) == 5
         assert client.get("/v1/library").json()["videos"][0]["state"] == "preview"
         assert "Tìm được một phần" in client.get("/library?ui=vi").text
+        for page in (f"/frame/{hits[0]['frame']['id']}?ui=en", "/video/long?ui=en"):
+            assert "found by 5 frames spread over the video" in client.get(page).text
 
     night(kitchen)
     assert embedder.seen == FRAMES  # the tenth was not embedded again

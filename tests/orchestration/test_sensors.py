@@ -237,6 +237,22 @@ def test_from_results_to_a_snapshot_and_again_after_a_change(kitchen):
     assert len(tick(kitchen, sensors.snapshot_sensor)) == 1
 
 
+def test_one_run_seals_shards_with_nothing_between_them(kitchen):
+    kitchen.stock("a", "b", "c", "d")
+    requests = tick(kitchen, sensors.shards_sensor)
+    assert len(requests) == 1
+    assert kitchen.run("make_shard_indices", tags=dict(requests[0].tags)).success
+    assert len(kitchen.ledger.find(stage="shard_indices", state="done")) == 4
+    kitchen.ledger.put([replace(kitchen.ledger.get(v)["shard_indices"], state="waiting") for v in ends_of("abcd")])
+    assert len(tick(kitchen, sensors.shards_sensor)) == 2  # what is sealed between them is left alone
+
+
+def ends_of(videos: str) -> tuple[str, str]:
+    """Those in the first and in the last shard."""
+    ordered = sorted(videos, key=lambda video: shard_of(video, 16))
+    return ordered[0], ordered[-1]
+
+
 def same_shard(count: int) -> list[str]:
     """Ids that fall into one shard."""
     return [name for name in (f"v{i}" for i in range(2000)) if shard_of(name, 16) == 5][:count]

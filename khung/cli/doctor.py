@@ -155,7 +155,6 @@ def _with(_: object, said: str) -> str:
 
 def look_at_library(config: Settings) -> Iterator[Finding]:
     from khung.shards.shelf import open_shelf
-    from khung.vision.encoders import load_encoder
 
     shelf = open_shelf(config)
     try:
@@ -171,15 +170,25 @@ def look_at_library(config: Settings) -> Iterator[Finding]:
     except KhungError as error:
         yield Finding("library", "missing", f"snapshot {snapshot_id} cannot be opened: {error.message}", error.cure)
         return
-    frames, videos, fingerprint = len(snapshot.records), len(snapshot.records.videos()), snapshot.fingerprint
+    frames, videos = len(snapshot.records), len(snapshot.records.videos())
+    spaces = [snapshot.fingerprint, *snapshot.others]
     snapshot.close()
     yield Finding("library", "ok", f"snapshot {snapshot_id}: {videos} videos, {frames} keyframes")
     if not frames:
         return
+    for fingerprint in spaces:
+        yield _asked(config, fingerprint)
+
+
+def _asked(config: Settings, fingerprint: str) -> Finding:
+    """Can a question be put to the vectors of that model, here or by a server?"""
+    from khung.vision.encoders import load_encoder
+
     try:
-        yield Finding("query encoder", "ok", load_encoder(config, fingerprint).fingerprint)
+        load_encoder(config, fingerprint).embed_texts(["khung"])
     except KhungError as error:
-        yield Finding("query encoder", "missing", error.message, error.cure)
+        return Finding("query encoder", "missing", error.message, error.cure)
+    return Finding("query encoder", "ok", fingerprint)
 
 
 LOOKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (

@@ -142,7 +142,7 @@ def test_a_preview_is_found_while_the_rest_is_on_its_way(page: Page, fresh, clip
     row = page.locator("#videos tr", has_text="cockatoo_cc0.mp4")
     expect(row).to_contain_text("Tìm được một phần", timeout=20_000)
     row.get_by_role("link", name="cockatoo_cc0.mp4").click()
-    expect(page.locator(".banner")).to_contain_text("3 khung hình đầu tiên")
+    expect(page.locator(".banner")).to_contain_text("3 khung hình rải khắp video")
     expect(page.locator(".card")).to_have_count(3)
     page.fill("#ask input[name=q]", "con vẹt")
     page.press("#ask input[name=q]", "Enter")

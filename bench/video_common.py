@@ -23,11 +23,11 @@ ROOT = Path(__file__).parent.parent
 CLIPS = ROOT / "tests" / "data"
 OUT = Path(__file__).parent / "out"
 PAGE = Path(__file__).parent / "VIDEO.md"
-PAGES = ("video_speed", "video_shots", "video_keyframes")
+PAGES = ("video_speed", "video_memory", "video_shots", "video_keyframes")
 HEAD = """# The video stage, measured
 
-`python -m bench video_speed video_shots video_keyframes` makes this page (and JSON in `bench/out/`); it needs the model files (`make
-models`) and FFmpeg. Clips outside the repository are used where they are found (`KHUNG_TEST_CLIPS`).
+`python -m bench video_speed video_memory video_shots video_keyframes` makes this page (and JSON in `bench/out/`); it needs the model files
+(`make models`) and FFmpeg. Clips outside the repository are used where they are found (`KHUNG_TEST_CLIPS`).
 """
 KINDS = {".mp4", ".avi", ".mpg", ".mov"}
 
@@ -102,6 +102,12 @@ def ffmpeg_cpu_s(path: Path) -> float:
     subprocess.run(command, check=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def busy_s() -> float:
+    """CPU seconds that the whole machine has worked since it started."""
+    user, nice, system, _, _, irq, softirq = map(int, Path("/proc/stat").read_text().split("\n")[0].split()[1:8])
+    return (user + nice + system + irq + softirq) / os.sysconf("SC_CLK_TCK")
 
 
 def machine() -> str:

@@ -16,9 +16,10 @@ from khung.keyframes.pick import pick
 from khung.records import Keyframe, Shot
 from khung.settings import ExtractionSettings, MediaLimits
 from khung.shots.detect import shots_of
+from khung.video.chunk import chunks
 from khung.video.decode import pictures
 from khung.video.formats import sniff
-from khung.video.phash import distance, phash
+from khung.video.phash import distance, phash_many
 from khung.video.source import open_source
 
 SETTINGS = ExtractionSettings()
@@ -46,7 +47,7 @@ def picked(clip: Path) -> list[Keyframe]:
 def hashes(clip: Path) -> list[int]:
     """The perceptual hash of every frame."""
     with open_source(clip, sniff(clip), MediaLimits().model_dump()) as source:
-        return [phash(picture.grey) for picture in pictures(source)]
+        return [int(value) for chunk in chunks(pictures(source)) for value in phash_many(chunk.grey)]
 
 
 def khung(clip: Path) -> list[int]:

@@ -11,6 +11,7 @@ from itertools import chain
 import numpy as np
 
 from khung.errors import MediaError
+from khung.video.chunk import FRAMES, Chunk, chunks
 from khung.video.source import Source
 from khung.video.taps import Tap
 from khung.video.views import Picture
@@ -28,11 +29,11 @@ class Signals:
         self.pts_ms = array("q")
         self.columns: dict[str, array] = {}
 
-    def add(self, picture: Picture) -> None:
-        self.size = self.size if self.pts_ms else picture.size
-        self.pts_ms.append(picture.pts_ms)
-        for name, value in picture.scores.items():
-            self.columns.setdefault(name, array("f")).append(value)
+    def add(self, chunk: Chunk) -> None:
+        self.size = self.size if self.pts_ms else chunk.pictures[0].size
+        self.pts_ms.frombytes(chunk.pts_ms.tobytes())
+        for name, values in chunk.scores.items():
+            self.columns.setdefault(name, array("f")).frombytes(values.astype(np.float32).tobytes())
 
     def arrays(self) -> dict[str, np.ndarray]:
         """`pts_ms` int64 and each score float32, all `(frames,)`."""
@@ -40,17 +41,20 @@ class Signals:
         return {"pts_ms": np.array(self.pts_ms, np.int64), **scores}
 
 
-def decode(source: Source, taps: Sequence[Tap], report: Report) -> Signals:
+def decode(source: Source, taps: Sequence[Tap], report: Report, chunk_frames: int = FRAMES) -> Signals:
     """Show every frame to every tap. Raises MediaError `no_frames` and those of the source."""
+    import cv2
+
+    cv2.setNumThreads(1)  # one worker a core: threads inside cost more than they bring
     signals = Signals()
     reported = time.monotonic()
-    for picture in pictures(source):
+    for chunk in chunks(pictures(source), chunk_frames):
         for tap in taps:
-            tap.see(picture)
-        signals.add(picture)
+            tap.see(chunk)
+        signals.add(chunk)
         if time.monotonic() - reported >= REPORT_EVERY_S:
             reported = time.monotonic()
-            report(len(signals.pts_ms), picture.pts_ms)
+            report(len(signals.pts_ms), int(chunk.pts_ms[-1]))
     for tap in taps:
         tap.close()
     return signals

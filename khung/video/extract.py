@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from khung.video.candidates import Candidate, read_candidates
+from khung.video.chunk import SMALL
 from khung.video.formats import sniff
 from khung.video.probe import BASE_CPU_S, BASE_WALL_S, probe
 from khung.video.sandbox import ChildLimits, Progress, run
-from khung.video.views import SMALL
 
 if TYPE_CHECKING:
     from khung.settings import ExtractionSettings, MediaLimits
@@ -98,10 +98,16 @@ def extract(
         duration_s = probe(path, limits).duration_ms / 1000
     folder = folder.resolve()
     (folder / "candidates").mkdir(parents=True, exist_ok=True)
-    request = {"folder": str(folder), "max_fps": settings.max_fps, "decoder": settings.decoder}
+    decoder = settings.decoder if gpu_at_hand() else "cpu"
+    request = {"folder": str(folder), "max_fps": settings.max_fps, "decoder": decoder}
     answer = _run("decode_all", path, demuxer, limits, duration_s, request, progress)
     answer["warnings"] = tuple(answer["warnings"])
     return Extraction(folder=folder, source=path, demuxer=demuxer, limits=limits, **answer)
+
+
+def gpu_at_hand() -> bool:
+    """Is there the device file of an NVIDIA driver? Without one a decoder on the GPU is not even tried, and memory stays limited."""
+    return any(Path(device).exists() for device in ("/dev/nvidiactl", "/dev/dxg"))
 
 
 def _run(

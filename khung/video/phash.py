@@ -5,11 +5,13 @@ are those of `imagehash.phash` (the first coefficient is the highest bit), so th
 shrunk by area instead of Lanczos.
 """
 
+from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
 
 SIDE, LOW = 32, 8
+MIDDLE = LOW * LOW // 2
 
 
 def phash(grey: np.ndarray) -> int:
@@ -17,7 +19,7 @@ def phash(grey: np.ndarray) -> int:
     return int(phash_many([grey])[0])
 
 
-def phash_many(greys: list[np.ndarray]) -> np.ndarray:
+def phash_many(greys: Sequence[np.ndarray]) -> np.ndarray:
     """uint8 pictures of any sizes → uint64 `(n,)`."""
     import cv2
 
@@ -25,7 +27,8 @@ def phash_many(greys: list[np.ndarray]) -> np.ndarray:
     for i, grey in enumerate(greys):
         small[i] = cv2.resize(grey, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
     low = (_basis() @ small @ _basis().T).reshape(len(greys), LOW * LOW)
-    bits = low > np.median(low, axis=1, keepdims=True)
+    middle = np.partition(low, (MIDDLE - 1, MIDDLE), axis=1)[:, MIDDLE - 1 : MIDDLE + 1]
+    bits = low > middle.mean(axis=1, keepdims=True)  # the median; numpy's own takes twice as long
     return np.packbits(bits, axis=1).view(">u8").astype(np.uint64).reshape(-1)
 
 

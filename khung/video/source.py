@@ -97,9 +97,9 @@ def _open(path: Path, demuxer: str, decoder: str) -> "av.container.InputContaine
     import av
 
     options = {**CONTAINER_OPTIONS, **PROBE_OPTIONS}
-    if decoder == "nvdec":
-        from av.codec.hwaccel import HWAccel
+    from av.codec.hwaccel import HWAccel, hwdevices_available
 
+    if decoder == "nvdec" and "cuda" in hwdevices_available():
         with suppress(
             av.error.FFmpegError
         ):  # no driver, no device, or a file that the next attempt will name unreadable

@@ -13,11 +13,12 @@ import numpy as np
 from khung.errors import MediaError
 from khung.video.candidates import read_candidates, write_candidates
 from khung.video.child import Tell
+from khung.video.chunk import Chunk
 from khung.video.decode import decode, pictures
 from khung.video.identity import to_hex
 from khung.video.playable import plays
 from khung.video.source import Source, check_duration, open_source
-from khung.video.taps.candidates import CandidateTap, write_candidate
+from khung.video.taps.candidates import CandidateTap, MasterWriter
 from khung.video.taps.content import ContentTap
 from khung.video.taps.motion import MotionTap
 from khung.video.taps.quality import QualityTap
@@ -75,13 +76,14 @@ def decode_all(request: dict, tell: Tell) -> dict:
 def fetch_frames(request: dict, tell: Tell) -> dict:
     """Make candidates of the frames asked for, beside those that are there."""
     folder = Path(request["folder"]) / "candidates"
-    wanted, quality = set(request["frames"]), QualityTap()
+    wanted, quality, writer = set(request["frames"]), QualityTap(), MasterWriter(folder)
     added = []
     with _open(request) as source:
         for picture in pictures(source):
             if picture.index in wanted:
-                quality.see(picture)
-                added.append(write_candidate(picture, folder))
+                alone = Chunk([picture])
+                quality.see(alone)
+                added.append(writer.write(picture, alone.grey[0], float(alone.scores["sharpness"][0])))
             if len(added) == len(wanted):
                 break
     known = {candidate.frame_index: candidate for candidate in [*read_candidates(folder), *added]}

@@ -1,76 +1,55 @@
-"""What taps see of a decoded frame: small pictures made straight from its planes, and the full picture only on demand.
+"""One decoded frame: its planes as stored, and the full picture on demand. The small pictures are made in chunk.py.
 
-Converting 720p to RGB costs as much as decoding it, so the three planes are first thinned to 192×108 by nearest
-neighbour (a view, no copy) and only that is converted to colours; averaged down to 48×27 it gives TransNetV2 the same cuts as a full area
-scaling (F1 0.995, against 0.967 for swscale's fast_bilinear). Colours of small pictures are BT.601's, which differs too
-little from BT.709 to move a cut. Runs in the sandboxed child only.
+Runs in the sandboxed child only.
 """
 
 import re
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
     import av
-
-MEDIUM = (192, 108)  # width, height of the pictures that the content, motion and hash taps see
-SMALL = (48, 27)  # of TransNetV2's input
+    from av.video.reformatter import VideoReformatter
 
 _PLANAR = re.compile(r"yuva?(j?)(4[0-4]{2}|411|410)p(9|10|12|14|16)?(?:le)?$")
-_JPEG_RANGE = 2
 
 
 class Picture:
-    """One decoded frame with upright views that are made once and on demand. `scores` collects what taps measure.
-
-    `aspect` is the width of a pixel over its height.
-    """
+    """One decoded frame. `aspect` is the width of a pixel over its height; `turns` the quarters clockwise that make it upright."""
 
     def __init__(self, index: int, pts_ms: int, frame: "av.VideoFrame", aspect: float = 1.0) -> None:
         self.index, self.pts_ms, self.frame, self.aspect = index, pts_ms, frame, aspect
         self.turns = rotation_of(frame) // 90
-        self.scores: dict[str, float] = {}
-        self.jumps = False  # looks like the first frame after a hard cut
+
+    @property
+    def form(self) -> tuple[str, int, int, int, int]:
+        """What must be the same for frames to be treated together: pixel format, size, colour range, rotation."""
+        frame = self.frame
+        return frame.format.name, frame.width, frame.height, int(frame.color_range), self.turns
 
     @cached_property
     def planes(self) -> list[np.ndarray] | None:
         """Zero-copy views as stored: Y, U and V; Y and UV of a hardware decoder's NV12; None for what swscale must convert."""
-        if self.frame.format.name == "nv12":
+        name = self.frame.format.name
+        if name == "nv12":
             light, colour = self.frame.planes
             pairs = _array(colour, np.dtype("<u2")).view(np.uint8)
             return [_array(light, np.dtype(np.uint8)), pairs.reshape(len(pairs), -1, 2)]
-        if not _PLANAR.match(self.frame.format.name) or any(plane.line_size <= 0 for plane in self.frame.planes[:3]):
+        depth = planar_depth(name)
+        planes = self.frame.planes[:3] if depth else ()
+        if not planes or any(plane.line_size <= 0 for plane in planes):
             return None
-        dtype = np.dtype(np.uint8 if _depth(self.frame) == 8 else "<u2")
-        return [_array(plane, dtype) for plane in self.frame.planes[:3]]
-
-    @cached_property
-    def medium(self) -> np.ndarray:
-        """BGR uint8 (108, 192, 3)."""
-        size = MEDIUM[::-1] if self.turns % 2 else MEDIUM
-        bgr = _thinned(self.planes, size, self.frame) if self.planes else _scaled(self.frame, size)
-        return upright(bgr, self.turns)
-
-    @cached_property
-    def grey(self) -> np.ndarray:
-        """uint8 (108, 192)."""
-        import cv2
-
-        return cv2.cvtColor(self.medium, cv2.COLOR_BGR2GRAY)
-
-    @cached_property
-    def small(self) -> np.ndarray:
-        """RGB uint8 (27, 48, 3)."""
-        import cv2
-
-        return cv2.cvtColor(cv2.resize(self.medium, SMALL, interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2RGB)
+        dtype = np.dtype(np.uint8 if depth == 8 else "<u2")
+        return [_array(plane, dtype) for plane in planes]
 
     @cached_property
     def luma(self) -> np.ndarray:
         """The brightness plane in full size and depth, as stored: uint8, or uint16 for more than 8 bits."""
-        return self.planes[0] if self.planes else _array(self.frame.reformat(format="gray").planes[0], np.uint8)
+        return (
+            self.planes[0] if self.planes else _array(self.frame.reformat(format="gray", threads=1).planes[0], np.uint8)
+        )
 
     @property
     def size(self) -> tuple[int, int]:
@@ -81,18 +60,23 @@ class Picture:
     @property
     def luma_max(self) -> int:
         """The largest value that `luma` can hold: 255, 1023, …"""
-        return (1 << _depth(self.frame)) - 1
+        return (1 << (planar_depth(self.frame.format.name) or 8)) - 1
 
-    def master(self, max_side: int) -> np.ndarray:
-        """The whole picture, BGR uint8, upright, with square pixels, no side longer than `max_side`."""
+    def master(self, max_side: int, reformatter: "VideoReformatter | None" = None) -> np.ndarray:
+        """The whole picture, BGR uint8, upright, with square pixels, no side longer than `max_side`.
+
+        A `reformatter` that is kept from frame to frame saves its tables being made anew.
+        """
         width, height = square_size(self.frame.width, self.frame.height, self.aspect)
         scale = min(1.0, max_side / max(width, height))
-        bgr = self.frame.reformat(
-            width=max(1, round(width * scale)),
-            height=max(1, round(height * scale)),
-            format="bgr24",
-            interpolation="AREA" if scale < 1 else "BICUBIC",
-        )
+        wanted = {
+            "width": max(1, round(width * scale)),
+            "height": max(1, round(height * scale)),
+            "format": "bgr24",
+            "interpolation": "AREA" if scale < 1 else "BICUBIC",
+            "threads": 1,
+        }
+        bgr = reformatter.reformat(self.frame, **wanted) if reformatter else self.frame.reformat(**wanted)
         return upright(bgr.to_ndarray(), self.turns)
 
 
@@ -102,8 +86,9 @@ def rotation_of(frame: "av.VideoFrame") -> int:
 
 
 def upright(picture: np.ndarray, turns: int) -> np.ndarray:
-    """The picture turned clockwise by `turns` quarters."""
-    return np.ascontiguousarray(np.rot90(picture, -turns)) if turns else picture
+    """The picture, or all pictures of a stack `(n, height, width, 3)`, turned clockwise by `turns` quarters."""
+    axes = (picture.ndim - 3, picture.ndim - 2)
+    return np.ascontiguousarray(np.rot90(picture, -turns, axes)) if turns else picture
 
 
 def square_size(width: int, height: int, aspect: float) -> tuple[int, int]:
@@ -111,37 +96,13 @@ def square_size(width: int, height: int, aspect: float) -> tuple[int, int]:
     return (round(width * aspect), height) if 1 / 4 <= aspect <= 4 else (width, height)
 
 
+@cache
+def planar_depth(pixel_format: str) -> int:
+    """Bits a sample of a planar YUV format whose planes can be read as they lie; 0 for any other format."""
+    match = _PLANAR.match(pixel_format)
+    return int(match[3] or 8) if match else 0
+
+
 def _array(plane: "av.video.plane.VideoPlane", dtype: np.dtype) -> np.ndarray:
     rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: plane.height]
     return rows[:, : plane.width * np.dtype(dtype).itemsize].view(dtype)
-
-
-def _depth(frame: "av.VideoFrame") -> int:
-    match = _PLANAR.match(frame.format.name)
-    return int(match[3] or 8) if match else 8
-
-
-def _thinned(planes: list[np.ndarray], size: tuple[int, int], frame: "av.VideoFrame") -> np.ndarray:
-    """BGR of `size` from every n-th sample of each plane."""
-    import cv2
-
-    width, height = size
-    shift = _depth(frame) - 8
-    i420 = np.empty((height * 3 // 2, width), np.uint8)
-    half = (width // 2, height // 2)
-    parts = (i420[:height], *i420[height:].reshape(2, half[1], half[0]))
-    thin = [cv2.resize(planes[0], size, interpolation=cv2.INTER_NEAREST)]
-    for plane in planes[1:]:
-        colour = cv2.resize(plane, half, interpolation=cv2.INTER_NEAREST)
-        thin += [colour] if colour.ndim == 2 else [colour[..., 0], colour[..., 1]]
-    for part, values in zip(parts, thin, strict=True):
-        part[:] = values >> shift if shift else values
-    if frame.color_range == _JPEG_RANGE or "yuvj" in frame.format.name:  # OpenCV reads the studio range
-        i420[:height] = cv2.convertScaleAbs(i420[:height], alpha=219 / 255, beta=16)
-        i420[height:] = cv2.convertScaleAbs(i420[height:], alpha=224 / 255, beta=128 * (1 - 224 / 255))
-    return cv2.cvtColor(i420, cv2.COLOR_YUV2BGR_I420)
-
-
-def _scaled(frame: "av.VideoFrame", size: tuple[int, int]) -> np.ndarray:
-    """BGR of `size` by swscale, for palettes, packed and grey pictures."""
-    return frame.reformat(width=size[0], height=size[1], format="bgr24", interpolation="AREA").to_ndarray()

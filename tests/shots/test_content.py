@@ -6,36 +6,37 @@ import pytest
 from scenedetect import AdaptiveDetector, ContentDetector, FrameTimecode, StatsManager
 
 from khung.shots.content import MIN_FRAMES, adaptive_cuts, content_cuts
+from khung.video.chunk import Chunk
 from khung.video.taps.content import ContentTap
 from khung.video.views import Picture
 
 
 @pytest.fixture(scope="module")
-def pictures(clips) -> list[Picture]:
+def chunk(clips) -> Chunk:
     """The street clip's first ten seconds, their frames as taps see them."""
     import av
 
     with av.open(str(clips / "googlework_short.mp4")) as source:
-        made = []
-        for index, frame in zip(range(300), source.decode(video=0), strict=False):
-            picture = Picture(index, index * 33, frame)
-            assert picture.medium.shape == (108, 192, 3)
-            made.append(picture)
-        return made
+        frames = zip(range(300), source.decode(video=0), strict=False)
+        return Chunk([Picture(index, index * 33, frame) for index, frame in frames])
 
 
 @pytest.fixture(scope="module")
-def scores(pictures) -> np.ndarray:
-    tap = ContentTap()
-    for picture in pictures:
-        tap.see(picture)
-    return np.array([picture.scores["content"] for picture in pictures], np.float32)
+def pictures(chunk) -> np.ndarray:
+    assert chunk.medium.shape == (300, 108, 192, 3)
+    return chunk.medium
+
+
+@pytest.fixture(scope="module")
+def scores(chunk) -> np.ndarray:
+    ContentTap().see(chunk)
+    return chunk.scores["content"].astype(np.float32)
 
 
 def directly(detector, pictures) -> list[int]:
     found = []
-    for picture in pictures:
-        found += detector.process_frame(FrameTimecode(picture.index, 30.0), picture.medium)
+    for index, picture in enumerate(pictures):
+        found += detector.process_frame(FrameTimecode(index, 30.0), picture)
     return [cut.frame_num for cut in found]
 
 
@@ -61,8 +62,8 @@ def test_adaptive_cuts_are_those_of_the_detector_itself(pictures, scores, thresh
     assert expected
 
 
-def test_a_picture_thinned_from_planes_looks_like_one_scaled_by_area(pictures):
-    full = pictures[150].frame.to_ndarray(format="bgr24")
+def test_a_picture_thinned_from_planes_looks_like_one_scaled_by_area(chunk):
+    full = chunk.pictures[150].frame.to_ndarray(format="bgr24")
     scaled = cv2.resize(full, (192, 108), interpolation=cv2.INTER_AREA)
-    small = [cv2.resize(picture, (48, 27), interpolation=cv2.INTER_AREA) for picture in (scaled, pictures[150].medium)]
-    assert np.abs(small[0].astype(int) - small[1]).mean() < 6
+    small = cv2.cvtColor(cv2.resize(scaled, (48, 27), interpolation=cv2.INTER_AREA), cv2.COLOR_BGR2RGB)
+    assert np.abs(small.astype(int) - chunk.small[150]).mean() < 6

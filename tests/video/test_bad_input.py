@@ -87,7 +87,7 @@ def test_a_codec_that_is_not_on_the_list(make_video, tmp_path):
 def test_too_little_memory(make_video, tmp_path):
     path = make_video(size=(3840, 2160), frames=3)
     with pytest.raises(MediaError) as caught:
-        extract(path, tmp_path / "out", MediaLimits(memory_bytes=440 * 2**20), ExtractionSettings(), duration_s=1)
+        extract(path, tmp_path / "out", MediaLimits(memory_bytes=410 * 2**20), ExtractionSettings(), duration_s=1)
     assert caught.value.reason == "decoder_memory"
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from made_videos import CORNERS
 
+from khung.errors import MediaError
 from khung.settings import ExtractionSettings, MediaLimits
 from khung.video.extract import extract
 from khung.video.formats import sniff
@@ -199,14 +200,31 @@ def test_the_container_changes_nothing_but_the_clock(make_video, extracted, tmp_
     assert all((one.signals[signal] == other.signals[signal]).all() for signal in ("content", "change", "sharpness"))
 
 
-def test_without_a_gpu_the_cpu_decodes_the_same(make_video, extracted):
-    """On a machine with a GPU this compares the two decoders."""
-    path = make_video(frames=30)
+@pytest.mark.parametrize(
+    ("name", "codec"), [("a.mp4", "libx264"), ("a.avi", "mpeg4"), ("a.webm", "libvpx-vp9"), ("a.mkv", "ffv1")]
+)
+def test_the_gpu_is_wished_for_and_the_cpu_steps_in(make_video, extracted, monkeypatch, name, codec):
+    """The child is sent to look for a GPU even where there is none; on a machine with one this compares the two decoders,
+    codec by codec."""
+    monkeypatch.setattr("khung.video.extract.gpu_at_hand", lambda: True)
+    path = make_video(name, frames=30, codec=codec)
     plain = extracted(path)
     wished = extracted(path, ExtractionSettings(decoder="nvdec"))
     assert plain.decoder == "cpu"
     assert wished.pts_ms.tolist() == plain.pts_ms.tolist()
     assert np.abs(wished.small.astype(int) - plain.small).max() <= (0 if wished.decoder == "cpu" else 3)
+
+
+def test_without_a_gpu_memory_stays_limited(make_video, tmp_path, monkeypatch):
+    """Only a driver that reserves the address space of the whole machine may have it."""
+    path = make_video(size=(3840, 2160), frames=3)
+    limits, wish = MediaLimits(memory_bytes=410 * 2**20), ExtractionSettings(decoder="nvdec")
+    monkeypatch.setattr("khung.video.extract.gpu_at_hand", lambda: False)
+    with pytest.raises(MediaError) as caught:
+        extract(path, tmp_path / "out", limits, wish, duration_s=1)
+    assert caught.value.reason == "decoder_memory"
+    monkeypatch.setattr("khung.video.extract.gpu_at_hand", lambda: True)
+    assert extract(path, tmp_path / "out", limits, wish, duration_s=1).frame_count == 3
 
 
 def test_progress_is_told_and_nothing_but_the_result_is_left(clips, tmp_path):

@@ -4,9 +4,13 @@ A window also ends where the picture jumps, so that a short shot between two har
 only the best frame so far is held, whatever its length.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from khung.video.candidates import Candidate
+from khung.video.chunk import Chunk
 from khung.video.phash import phash
 from khung.video.views import Picture
 
@@ -14,33 +18,55 @@ MASTER_SIDE = 1920  # pixels of a master's longer side at most
 MASTER_QUALITY = 95  # JPEG
 
 
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A frame with what a candidate must know of it."""
+
+    picture: Picture
+    grey: np.ndarray
+    sharpness: float
+
+
 class CandidateTap:
     def __init__(self, folder: Path, max_fps: float) -> None:
-        self.folder, self.window_ms = folder, 1000 / max_fps
+        self.window_ms = 1000 / max_fps
+        self.writer = MasterWriter(folder)
         self.kept: list[Candidate] = []
-        self._best: Picture | None = None
+        self._best: _Seen | None = None
         self._window = 0
 
-    def see(self, picture: Picture) -> None:
-        window = int(picture.pts_ms / self.window_ms)
-        if window != self._window or picture.jumps:
-            self.close()
-            self._window = window
-        if self._best is None or picture.scores["sharpness"] > self._best.scores["sharpness"]:
-            self._best = picture
+    def see(self, chunk: Chunk) -> None:
+        sharpness, jumps = chunk.scores["sharpness"].tolist(), chunk.jumps.tolist()
+        for position, picture in enumerate(chunk.pictures):
+            window = int(picture.pts_ms / self.window_ms)
+            if window != self._window or jumps[position]:
+                self.close()
+                self._window = window
+            if self._best is None or sharpness[position] > self._best.sharpness:
+                self._best = _Seen(picture, chunk.grey[position], sharpness[position])
 
     def close(self) -> None:
         """Write the window's best frame."""
         if best := self._best:
-            self.kept.append(write_candidate(best, self.folder))
+            self.kept.append(self.writer.write(best.picture, best.grey, best.sharpness))
             self._best = None
 
 
-def write_candidate(picture: Picture, folder: Path) -> Candidate:
-    """The frame's JPEG master in `folder`, and what is known of it."""
-    import cv2
+class MasterWriter:
+    """Writes frames as JPEG masters into `folder`."""
 
-    name = f"{picture.index:08d}.jpg"
-    _, data = cv2.imencode(".jpg", picture.master(MASTER_SIDE), [cv2.IMWRITE_JPEG_QUALITY, MASTER_QUALITY])
-    (folder / name).write_bytes(data.tobytes())
-    return Candidate(picture.index, picture.pts_ms, picture.scores["sharpness"], phash(picture.grey), name)
+    def __init__(self, folder: Path) -> None:
+        from av.video.reformatter import VideoReformatter
+
+        self.folder = folder
+        self._reformatter = VideoReformatter()
+
+    def write(self, picture: Picture, grey: np.ndarray, sharpness: float) -> Candidate:
+        """The frame's master, and what is known of it; `grey` is its 192×108 picture."""
+        import cv2
+
+        name = f"{picture.index:08d}.jpg"
+        master = picture.master(MASTER_SIDE, self._reformatter)
+        _, data = cv2.imencode(".jpg", master, [cv2.IMWRITE_JPEG_QUALITY, MASTER_QUALITY])
+        (self.folder / name).write_bytes(data)
+        return Candidate(picture.index, picture.pts_ms, sharpness, phash(grey), name)

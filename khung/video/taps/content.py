@@ -9,7 +9,7 @@ from collections import deque
 
 import numpy as np
 
-from khung.video.views import Picture
+from khung.video.chunk import Chunk
 
 JUMP = 15.0  # PySceneDetect's min_content_val for adaptive cuts …
 JUMP_RATIO = 3.0  # … and its ratio to the neighbours, here to the two before
@@ -17,20 +17,21 @@ JUMP_RATIO = 3.0  # … and its ratio to the neighbours, here to the two before
 
 class ContentTap:
     def __init__(self) -> None:
-        self._hsv: np.ndarray | None = None
+        self._last: np.ndarray | None = None  # the frame before, HSV
         self._before: deque[float] = deque([0.0, 0.0], maxlen=2)
 
-    def see(self, picture: Picture) -> None:
-        score = self._score(picture.medium)
-        picture.scores["content"] = score
-        picture.jumps = score >= JUMP and score >= JUMP_RATIO * sum(self._before) / 2
-        self._before.append(score)
+    def see(self, chunk: Chunk) -> None:
+        scores = [self._score(hsv) for hsv in chunk.hsv]
+        for position, score in enumerate(scores):
+            chunk.jumps[position] = score >= JUMP and score >= JUMP_RATIO * sum(self._before) / 2
+            self._before.append(score)
+        chunk.scores["content"] = np.array(scores)
 
-    def _score(self, bgr: np.ndarray) -> float:
+    def _score(self, hsv: np.ndarray) -> float:
         import cv2
 
-        last, self._hsv = self._hsv, cv2.cvtColor(bgr, cv2.COLOR_BGR2HSV)
-        return 0.0 if last is None else cv2.norm(last, self._hsv, cv2.NORM_L1) / bgr.size
+        last, self._last = self._last, hsv
+        return 0.0 if last is None else cv2.norm(last, hsv, cv2.NORM_L1) / hsv.size
 
     def close(self) -> None:
         """Nothing is held back."""

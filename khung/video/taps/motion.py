@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from khung.video.views import Picture
+from khung.video.chunk import Chunk
 
 RATE = 4.0
 FLOW_SIZE = (96, 54)
@@ -24,30 +24,32 @@ class MotionTap:
         self._flow = 0.0
         self._next_ms = 0.0
 
-    def see(self, picture: Picture) -> None:
+    def see(self, chunk: Chunk) -> None:
+        frames = zip(chunk.pts_ms.tolist(), chunk.grey, chunk.jumps.tolist(), strict=True)
+        measured = [self._measure(pts_ms, grey, jumps) for pts_ms, grey, jumps in frames]
+        chunk.scores["change"], chunk.scores["flow"] = np.array(measured).T
+
+    def _measure(self, pts_ms: int, grey: np.ndarray, jumps: bool) -> tuple[float, float]:
+        """(change, flow) of the next frame."""
+        import cv2
+
         change = 0.0
         if self._last:
-            last_ms, last_grey = self._last
-            change = _change(last_grey, picture.grey)
-            if picture.pts_ms >= self._next_ms and not picture.jumps:
-                self._next_ms = picture.pts_ms + 1000 / RATE
-                self._flow = self._length(last_grey, picture.grey, picture.pts_ms - last_ms)
-        picture.scores["change"], picture.scores["flow"] = change, self._flow
-        self._last = picture.pts_ms, picture.grey
+            last_ms, last = self._last
+            change = cv2.norm(last, grey, cv2.NORM_L1) / (255 * grey.size)
+            if pts_ms >= self._next_ms and not jumps:
+                self._next_ms = pts_ms + 1000 / RATE
+                self._flow = self._length(last, grey, pts_ms - last_ms)
+        self._last = pts_ms, grey
+        return change, self._flow
 
     def _length(self, left: np.ndarray, right: np.ndarray, ms: int) -> float:
         import cv2
 
         left, right = (cv2.resize(grey, FLOW_SIZE, interpolation=cv2.INTER_AREA) for grey in (left, right))
-        flow = self._dis.calc(left, right, None)
-        pixels = float(np.hypot(flow[..., 0], flow[..., 1]).mean())
+        across, down = cv2.split(self._dis.calc(left, right, None))
+        pixels = cv2.mean(cv2.magnitude(across, down))[0]
         return pixels / math.hypot(*FLOW_SIZE) / (max(ms, 1) / 1000)
 
     def close(self) -> None:
         """Nothing is held back."""
-
-
-def _change(left: np.ndarray, right: np.ndarray) -> float:
-    import cv2
-
-    return cv2.norm(left, right, cv2.NORM_L1) / (255 * left.size)

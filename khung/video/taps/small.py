@@ -2,15 +2,15 @@
 
 from pathlib import Path
 
-from khung.video.views import Picture
+from khung.video.chunk import Chunk
 
 
 class SmallTap:
     def __init__(self, path: Path) -> None:
         self._file = path.open("wb")
 
-    def see(self, picture: Picture) -> None:
-        self._file.write(picture.small.data)
+    def see(self, chunk: Chunk) -> None:
+        self._file.write(chunk.small.data)
 
     def close(self) -> None:
         self._file.close()

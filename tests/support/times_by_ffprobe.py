@@ -1,4 +1,4 @@
-"""Makes times.json: `python tests/video/times_by_ffprobe.py CLIP… > tests/video/times.json` (needs ffprobe).
+"""Makes times.json: `python tests/support/times_by_ffprobe.py CLIP… > tests/video/times.json` (needs ffprobe).
 
 FFmpeg's own tool says when each frame is shown (best_effort_timestamp); khung's times are counted from the first frame and rounded
 half up to milliseconds.

@@ -8,6 +8,7 @@ quality = sqrt(sharpness · entropy).
 """
 
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -47,7 +48,7 @@ def pick(
     candidates: Sequence[Candidate],
     settings: "ExtractionSettings",
 ) -> list[Keyframe]:
-    """The keyframes by time, at least one for each shot that has a candidate."""
+    """The keyframes by time, at least one for each shot that has a candidate. `candidates` are by time."""
     looks = _Looks(signals)
     chosen = [each for index in range(len(shots)) for each in _of_shot(shots, index, looks, candidates, settings)]
     before: list[_Chosen | None] = [None, *chosen[:-1]]
@@ -78,7 +79,8 @@ def _of_shot(
     shots: Sequence[Shot], index: int, looks: _Looks, candidates: Sequence[Candidate], settings: "ExtractionSettings"
 ) -> list[_Chosen]:
     start, end = settled_range(shots, index)
-    inside = [each for each in candidates if start <= each.pts_ms < end]
+    first, last = (bisect_left(candidates, ms, key=lambda each: each.pts_ms) for ms in (start, end))
+    inside = candidates[first:last]
     if not inside:
         return []
     fps = rate_for(complexity(looks.signals, inside, start, end), settings.min_fps, settings.max_fps)

@@ -1,5 +1,6 @@
 """When a shot should be looked at, and which candidate stands nearest and clearest. Times and numbers only, no pictures."""
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
 from khung.video.candidates import Candidate
@@ -24,15 +25,17 @@ def nearest_clear(
 ) -> list[int]:
     """For each moment the position of the candidate that is worth most within reach, less so the farther it is.
 
-    A candidate is taken once; a moment with none in reach is passed over, but one candidate is always found.
+    `candidates` are by time. One is taken once; a moment with none in reach is passed over, but one candidate is always found.
     """
-    taken: list[int] = []
+    times = [each.pts_ms for each in candidates]
+    taken: set[int] = set()
     for moment in moments:
+        first, last = bisect_left(times, moment - reach_ms), bisect_right(times, moment + reach_ms)
         scored = [
-            (worth[i] * (1 - (1 - FAR) * abs(each.pts_ms - moment) / reach_ms), -i)
-            for i, each in enumerate(candidates)
-            if abs(each.pts_ms - moment) <= reach_ms and i not in taken
+            (worth[i] * (1 - (1 - FAR) * abs(times[i] - moment) / reach_ms), -i)
+            for i in range(first, last)
+            if i not in taken
         ]
         if scored:
-            taken.append(-max(scored)[1])
+            taken.add(-max(scored)[1])
     return sorted(taken) or [max(range(len(candidates)), key=lambda i: worth[i])]

@@ -14,7 +14,7 @@ from khung.vision.load import fingerprints
 
 CODE_VERSIONS = {
     "videos": "2",  # 2: says whether browsers play the file
-    "shots": "1",
+    "shots": "2",  # 2: entropy of every second row, 48×27 halved twice
     "keyframes": "1",
     "preview": "1",
     "embeddings": "1",
@@ -32,6 +32,9 @@ SHOT_SETTINGS = (
     "min_shot_s",
     "max_fps",
 )
+SIGNAL_SETTINGS = ("transnet_precision", "max_fps")
+"""Those that the decode pass and the network heed; the other settings of the shots only read what these left."""
+
 KEYFRAME_SETTINGS = ("min_fps", "max_fps", "phash_hamming")
 
 
@@ -47,6 +50,12 @@ def code_versions(settings: Settings) -> Mapping[str, str]:
         "playable_copies": playable.RECIPE,
     }
     return {stage: f"{code}-{recipes[stage]}" if stage in recipes else code for stage, code in CODE_VERSIONS.items()}
+
+
+def signals_recipe(settings: ExtractionSettings, sha256: str) -> str:
+    """By which recipe, from which bytes, the signals and candidates of a video are made."""
+    network = files.FILES["transnetv2.onnx"].sha256
+    return digest(CODE_VERSIONS["shots"], network, *_heeded(settings, SIGNAL_SETTINGS), sha256)
 
 
 def notes_fingerprint(describer: str, reader: str) -> str:

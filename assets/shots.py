@@ -3,27 +3,32 @@
 import tempfile
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import dagster as dg
+import numpy as np
 
 from assets.batch import Outcome, each_video, per_video, progress_in
 from assets.checks import shots_tile
 from assets.pictures import in_markdown
+from assets.recipe import signals_recipe
 from assets.versions import digest
 from assets.videos import DECODED
+from khung.errors import CorruptError, NotFound
 from khung.keyframes.sheet import timeline
 from khung.records import Shot, Video
 from khung.settings import Settings
-from khung.shots.detect import detect
+from khung.shots.detect import detect, shots_of, without_candidate
 from khung.shots.transnet import TransNet
 from khung.stores import Ledger
 from khung.stores.library import Library
+from khung.video.candidates import Candidate, read_candidates
 from khung.video.copies import Copies
 from khung.video.extract import Extraction, extract
 from khung.video.sandbox import Progress
 
+RECIPE = "recipe"  # beside the signals: of which they were made
 _one_network = threading.Lock()  # decoding runs beside, in children of its own
 
 
@@ -37,8 +42,8 @@ def shots(
     settings: dg.ResourceParam[Settings],
 ) -> Iterator[dg.AssetCheckResult]:
     """The shots of each video: TransNetV2 and PySceneDetect over one decode pass in a sandboxed child, merged within half a
-    second; each boundary remembers who saw it. Signals and candidate frames are kept, so that thresholds are re-tuned
-    without decoding."""
+    second; each boundary remembers who saw it. Signals and candidate frames are kept: after a change of thresholds alone, the
+    shots are cut anew without decoding."""
     workers = settings.extraction.decode_workers
 
     def work(video_id: str) -> Outcome:
@@ -56,23 +61,65 @@ def find_shots(
     settings: Settings,
     progress: Progress | None = None,
 ) -> Outcome:
-    """Decode, detect, keep; the decode pass also corrects what the container said of the video, and shows whose copy it is."""
+    """Cut by what an earlier pass over the same bytes left where it is there; else decode, detect, keep.
+
+    The decode pass also corrects what the container said of the video, and shows whose copy it is.
+    """
     video = library.video(video_id)
+    cut = _cut_again(video, library, settings) or _decode_and_cut(video, library, transnet, settings, progress)
+    video = _traced(cut.video, copies)
+    library.put_video(video)
+    library.put_shots(video_id, cut.shots)
+    copies.add(video)
+    told = _told(video, cut.shots) | {"decoded": cut.decoded}
+    return Outcome(digest(cut.shots), {"timeline": in_markdown(cut.picture, "shot timeline"), **told})
+
+
+@dataclass(frozen=True, slots=True)
+class _Cut:
+    """The shots of a video, drawn in `picture`; `decoded`: by a pass of this very run."""
+
+    video: Video
+    shots: list[Shot]
+    picture: bytes
+    decoded: bool
+
+
+def _cut_again(video: Video, library: Library, settings: Settings) -> _Cut | None:
+    """By the stored signals: only thresholds have changed. None where there are none of this recipe, or some shot would have
+    no candidate to show."""
+    try:
+        signals = library.signals(video.video_id)
+        if str(signals.pop(RECIPE, "")) != signals_recipe(settings.extraction, video.sha256):
+            return None
+        found = shots_of(video.video_id, signals, video.duration_ms, settings.extraction)
+        with library.candidates_dir(video.video_id) as folder:
+            candidates = read_candidates(folder)
+            if without_candidate(found, candidates):
+                return None
+            picture = _timeline(video, found, candidates, signals, folder)
+    except (NotFound, CorruptError):
+        return None
+    shots_tile(video, found)
+    return _Cut(video, found, picture, decoded=False)
+
+
+def _decode_and_cut(
+    video: Video, library: Library, transnet: TransNet, settings: Settings, progress: Progress | None
+) -> _Cut:
     media = library.archive.local_path(video.media_key)
     with tempfile.TemporaryDirectory(prefix="khung-decode-") as folder:
         duration_s = video.duration_ms / 1000
         extraction = extract(media, Path(folder), settings.media, settings.extraction, progress, duration_s=duration_s)
         with _one_network:
-            found, signals = detect(video_id, extraction, transnet, settings.extraction)
-        video = _traced(_corrected(video, extraction), copies)
+            found, signals = detect(video.video_id, extraction, transnet, settings.extraction)
+        video = _corrected(video, extraction)
         shots_tile(video, found)
-        library.put_signals(video_id, signals)
-        library.put_candidates(video_id, extraction.candidates_dir)
-        picture = _timeline(video, found, extraction)
-    library.put_video(video)
-    library.put_shots(video_id, found)
-    copies.add(video)
-    return Outcome(digest(found), {"timeline": in_markdown(picture, "shot timeline"), **_told(video, found)})
+        library.put_candidates(video.video_id, extraction.candidates_dir)
+        recipe = signals_recipe(settings.extraction, video.sha256)
+        library.put_signals(video.video_id, signals | {RECIPE: np.array(recipe)})
+        picture = _timeline(video, found, extraction.candidates, signals, extraction.candidates_dir)
+    return _Cut(video, found, picture, decoded=True)
 
 
 def _corrected(video: Video, extraction: Extraction) -> Video:
@@ -90,16 +137,13 @@ def _traced(video: Video, copies: Copies) -> Video:
     )
 
 
-def _timeline(video: Video, found: list[Shot], extraction: Extraction) -> bytes:
-    folder = extraction.candidates_dir
-    return timeline(
-        video.source_name,
-        found,
-        extraction.candidates,
-        extraction.signals,
-        lambda candidate: (folder / candidate.file).read_bytes(),
-        marks="candidates",
-    )
+def _timeline(
+    video: Video, found: list[Shot], candidates: list[Candidate], signals: dict[str, np.ndarray], folder: Path
+) -> bytes:
+    def image_of(candidate: Candidate) -> bytes:
+        return (folder / candidate.file).read_bytes()
+
+    return timeline(video.source_name, found, candidates, signals, image_of, marks="candidates")
 
 
 def _told(video: Video, found: list[Shot]) -> dict[str, object]:

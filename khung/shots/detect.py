@@ -1,6 +1,6 @@
 """From an extraction to the shots of a video: both kinds of detectors, merged. The one door of this room."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +10,7 @@ from khung.shots.boundaries import transnet_boundaries
 from khung.shots.content import adaptive_cuts, content_cuts
 from khung.shots.merge import drop_short, merge, near_within, tile
 from khung.shots.transnet import Prediction, TransNet
-from khung.video.candidates import settled_range
+from khung.video.candidates import Candidate, settled_range
 from khung.video.extract import Extraction
 
 if TYPE_CHECKING:
@@ -51,16 +51,18 @@ def shots_of(
     return tile(video_id, boundaries, pts_ms, duration_ms)
 
 
+def without_candidate(shots: list[Shot], candidates: Sequence[Candidate]) -> list[tuple[int, int]]:
+    """The settled ranges `[start_ms, end_ms)` of the shots in which no candidate lies."""
+    have = np.array([candidate.pts_ms for candidate in candidates])
+    settled = [settled_range(shots, index) for index in range(len(shots))]
+    return [(start, end) for start, end in settled if not ((have >= start) & (have < end)).any()]
+
+
 def _fetch_missing(extraction: Extraction, shots: list[Shot]) -> None:
     """A candidate for each shot that has none in its settled range: the frame nearest to its middle."""
-    have = np.array([candidate.pts_ms for candidate in extraction.candidates])
-    missing = []
-    for index in range(len(shots)):
-        start, end = settled_range(shots, index)
-        if not ((have >= start) & (have < end)).any():
-            missing.append(_middle_frame(extraction.pts_ms, start, end))
-    if missing:
-        extraction.fetch(missing)
+    lacking = without_candidate(shots, extraction.candidates)
+    if lacking:
+        extraction.fetch(_middle_frame(extraction.pts_ms, start, end) for start, end in lacking)
 
 
 def _middle_frame(pts_ms: np.ndarray, start: int, end: int) -> int:

@@ -120,12 +120,13 @@ class Library:
 
     def put_candidates(self, video_id: str, folder: Path) -> None:
         """The plain files of a folder, as one zip (stored: they are JPEGs already)."""
-        with tempfile.TemporaryFile() as aside:
+        with tempfile.NamedTemporaryFile(suffix=".zip") as aside:
             with zipfile.ZipFile(aside, "w", zipfile.ZIP_STORED) as packed:
                 for path in sorted(p for p in folder.iterdir() if p.is_file()):
                     packed.write(path, path.name)
-            aside.seek(0)
-            self._put(video_id, "candidates.zip", aside.read(), "application/zip")
+            aside.flush()
+            key = f"videos/{check_video_id(video_id)}/candidates.zip"
+            self.archive.put_file(key, Path(aside.name), content_type="application/zip")  # hours of video: gigabytes
 
     @contextmanager
     def candidates_dir(self, video_id: str) -> Iterator[Path]:

@@ -23,12 +23,13 @@ ROOT = Path(__file__).parent.parent
 CLIPS = ROOT / "tests" / "data"
 OUT = Path(__file__).parent / "out"
 PAGE = Path(__file__).parent / "VIDEO.md"
-PAGES = ("video_speed", "video_memory", "video_shots", "video_keyframes")
+PAGES = ("video_speed", "video_whole", "video_memory", "video_shots", "video_keyframes")
 HEAD = """# The video stage, measured
 
-`python -m bench video_speed video_memory video_shots video_keyframes` makes this page (and JSON in `bench/out/`); it needs the model files
-(`make models`) and FFmpeg. Clips outside the repository are used where they are found (`KHUNG_TEST_CLIPS`).
+`python -m bench video_speed video_whole video_memory video_shots video_keyframes` makes this page (and JSON in `bench/out/`); it needs
+the model files (`make models`) and FFmpeg. Clips outside the repository are used where they are found (`KHUNG_TEST_CLIPS`).
 """
+BY_SIZE = ("bbb_30s_1080p.mp4", "psd_testvideo.mp4", "basketball_360p.mp4", "googlework_short.mp4")
 KINDS = {".mp4", ".avi", ".mpg", ".mov"}
 
 
@@ -47,6 +48,11 @@ def all_clips() -> list[Path]:
     }
     own = {path.name: path for path in CLIPS.iterdir()}
     return [path for _, path in sorted((found | own).items()) if path.suffix in KINDS]
+
+
+def by_size() -> list[Path]:
+    """One clip each of 1080p, 720p, 360p and 180p, as far as they are here."""
+    return [clip for name in BY_SIZE for clip in all_clips() if clip.name == name]
 
 
 def known_cuts() -> dict[str, dict]:

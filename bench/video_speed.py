@@ -1,8 +1,7 @@
 """What the video stage costs, in CPU time against FFmpeg decoding the same file in the same run.
 
 R is CPU seconds over those of `ffmpeg -threads 1 -i FILE -map 0:v:0 -f null -`. Each figure is the best of several runs taken in turn, so that a busy
-machine disturbs all alike. Everything runs on one thread, in this process, but for the whole extraction, which is what users run:
-children, files and all.
+machine disturbs all alike. Everything runs on one thread, in this process. The whole extraction is in video_whole.
 """
 
 import io
@@ -10,10 +9,8 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 import zipfile
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 
@@ -23,8 +20,7 @@ from PIL import Image
 from bench.video_common import (
     CLIPS,
     OUT,
-    all_clips,
-    busy_s,
+    by_size,
     cpu_s,
     extra_clips,
     extracted,
@@ -33,13 +29,10 @@ from bench.video_common import (
     transnet,
 )
 from khung.keyframes.images import render
-from khung.keyframes.pick import pick
 from khung.settings import ExtractionSettings, MediaLimits, settings
 from khung.shots.content import adaptive_cuts, content_cuts
-from khung.shots.detect import detect
 from khung.video.chunk import Chunk
 from khung.video.decode import decode, pictures
-from khung.video.extract import extract
 from khung.video.formats import sniff
 from khung.video.phash import phash_many
 from khung.video.source import open_source
@@ -53,20 +46,17 @@ from khung.video.taps.small import SmallTap
 ROUNDS = 3
 GFLOP_A_WINDOW = 83
 LIMITS, SETTINGS = MediaLimits(), ExtractionSettings()
-BY_SIZE = ("bbb_30s_1080p.mp4", "psd_testvideo.mp4", "basketball_360p.mp4", "googlework_short.mp4")
 
 
 def main() -> None:
-    clips = [clip for name in BY_SIZE for clip in all_clips() if clip.name == name]
     keep(
         "video_speed",
         {
-            "Speed: the decode pass against FFmpeg (R)": [one_pass(clip) for clip in clips],
+            "Speed: the decode pass against FFmpeg (R)": [one_pass(clip) for clip in by_size()],
             "Speed: single stages, one thread": stages(),
             "Speed: the forms of a 720p keyframe": encoders(),
-            "Speed: the whole extraction, without embedding": [whole(clip) for clip in clips],
         },
-        [*workers(), *peak()],
+        peak(),
     )
 
 
@@ -206,78 +196,6 @@ def encoded(picture: Image.Image, options: dict) -> bytes:
     buffer = io.BytesIO()
     picture.save(buffer, **options)
     return buffer.getvalue()
-
-
-# --- the whole -------------------------------------------------------------------------------------------------------
-def whole(clip: Path) -> dict:
-    """CPU seconds a stage, and how many times faster than the video plays on one core. Short clips are repeated up to two minutes,
-    as what starts a child (half a second) is nothing to a video of usual length."""
-    with tempfile.TemporaryDirectory() as scratch:
-        video = repeated(clip, Path(scratch))
-        extraction = extract(video, Path(scratch) / "out", LIMITS, SETTINGS)
-        answer: dict = {}
-        network = transnet("int8")
-        shots_s = cpu_s(
-            lambda: answer.update(zip(("shots", "signals"), detect("v", extraction, network, SETTINGS), strict=True))
-        )
-        chosen = pick("v", answer["shots"], answer["signals"], extraction.candidates, SETTINGS)
-        files = {candidate.frame_index: candidate.file for candidate in extraction.candidates}
-        masters = [(extraction.candidates_dir / files[keyframe.frame_index]).read_bytes() for keyframe in chosen]
-        pictures_s = cpu_s(lambda: [render(master) for master in masters])
-    seconds = extraction.duration_ms / 1000
-    speed = seconds / (extraction.cpu_s + shots_s + pictures_s)
-    return {
-        "clip": clip.stem,
-        "size": f"{extraction.width}×{extraction.height}",
-        "seconds of video": round(seconds, 1),
-        "decode pass, CPU s": round(extraction.cpu_s, 2),
-        "shots (8 bits), CPU s": round(shots_s, 2),
-        "pictures, CPU s": round(pictures_s, 2),
-        "keyframes": len(chosen),
-        "× real time a core": round(speed, 1),
-        "cores busy all day for 500 h a day": round(500 / 24 / speed, 1),
-    }
-
-
-def repeated(clip: Path, folder: Path) -> Path:
-    """The clip over and over, two minutes or more."""
-    times = int(120_000 / extracted(clip).duration_ms) + 1
-    video = folder / clip.name
-    command = [
-        "ffmpeg",
-        "-v",
-        "error",
-        "-stream_loop",
-        str(times - 1),
-        "-i",
-        clip,
-        "-map",
-        "0:v:0",
-        "-c",
-        "copy",
-        video,
-    ]
-    subprocess.run(command, check=True)
-    return video
-
-
-def workers() -> list[str]:
-    """Wall time of eight extractions by one worker and by two, in turn, and what others had of the machine meanwhile."""
-    clip, cores = CLIPS / "cockatoo_cc0.mp4", len(os.sched_getaffinity(0))
-    used = {1: 0.0, 2: 0.0}
-
-    def eight(count: int) -> float:
-        start, busy, own = time.perf_counter(), busy_s(), sum(os.times()[:4])
-        with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(count) as pool:
-            folders = [Path(scratch) / str(i) for i in range(8)]
-            list(pool.map(lambda folder: extract(clip, folder, LIMITS, SETTINGS, duration_s=14), folders))
-        wall = time.perf_counter() - start
-        used[count] = max(used[count], (busy_s() - busy - (sum(os.times()[:4]) - own)) / wall / cores)
-        return wall
-
-    one, two = (min(eight(count) for _ in range(3)) for count in (1, 2))
-    others = f"other programs used up to {100 * max(used.values()):.0f} % of the {cores} cores meanwhile"
-    return [f"Two workers extract {one / two:.2f} times as much as one in the same wall time; {others}."]
 
 
 def peak() -> list[str]:

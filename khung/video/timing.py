@@ -14,12 +14,10 @@ class Clock:
     """
 
     def __init__(self, time_base: Fraction | None, rate: Fraction | None) -> None:
-        tick = Fraction(time_base) if time_base else 1 / _FALLBACK_RATE
-        self.nominal = max(1, round(1 / (rate or _FALLBACK_RATE) / tick))  # ticks from one frame to the next
-        self._twice_ms, self._divisor = (
-            2000 * tick.numerator,
-            tick.denominator,
-        )  # whole numbers: as exact, and far quicker
+        self.tick = Fraction(time_base) if time_base else 1 / _FALLBACK_RATE
+        self.nominal = max(1, round(1 / (rate or _FALLBACK_RATE) / self.tick))  # ticks from one frame to the next
+        self._twice_ms = 2000 * self.tick.numerator  # whole numbers: as exact as fractions, and far quicker
+        self._divisor = self.tick.denominator
         self.repaired = 0
         self._first: int | None = None
         self._last = 0

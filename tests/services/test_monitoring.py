@@ -11,6 +11,7 @@ from fastapi.testclient import TestClient
 
 from khung.api.app import create_app
 from khung.settings import Settings
+from tests.support.small_home import ColourEmbedder
 
 DEPLOY = Path(__file__).parent.parent.parent / "deploy"
 RULES = yaml.safe_load((DEPLOY / "prometheus" / "khung.rules.yml").read_text())["groups"][0]["rules"]
@@ -43,8 +44,10 @@ def metrics_of(expr: str) -> set[str]:
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> tuple[set[str], set[str]]:
     """The series that a real /metrics promises, and the routes of the real application."""
-    app = create_app(Settings(home=tmp_path_factory.mktemp("home"), _env_file=None), embedder=object())
-    text = TestClient(app).get("/metrics").text
+    settings = Settings(home=tmp_path_factory.mktemp("home"), _env_file=None)
+    app = create_app(settings, embedder=ColourEmbedder())
+    with TestClient(app) as client:
+        text = client.get("/metrics").text
     kinds = dict(re.findall(r"^# TYPE (\S+) (\w+)$", text, re.MULTILINE))
     series = {name if name.endswith(end) else name + end for name, kind in kinds.items() for end in FAMILY[kind]}
     routes = {path for path in app.openapi()["paths"]} | {"/health", "/ready", "/metrics", "unmatched"}

@@ -16,7 +16,6 @@ from pydantic import BaseModel, ConfigDict, Field
 import khung
 from khung.api import problems
 from khung.api.desk import Desk
-from khung.api.guard import Guard
 from khung.api.routes import system
 from khung.errors import ConfigError, ModelFileMissing, QueryError, VectorSpaceMismatch
 from khung.search.encoders import QueryEncoders
@@ -100,5 +99,4 @@ def create_encoder(settings: Settings, encoders: QueryEncoders | None = None) ->
     app.include_router(router, max_body_size=BODY)
     app.add_api_route("/health", system.health)
     app.add_api_route("/metrics", system.metrics)
-    app.add_middleware(Guard)
     return app

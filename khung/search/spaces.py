@@ -95,17 +95,14 @@ def _open(
     snapshot: SnapshotLike, fingerprint: str, vectors: VectorIndex, encoder_of: EncoderOf, *, first: bool = False
 ) -> Space:
     """With the scale that the snapshot carries, or one that is measured now."""
-    encoder, why = None, None
+    carried, gauge = read_scales(snapshot.normalisers, "" if first else fingerprint), measure if first else measure_few
     try:
         encoder = encoder_of(fingerprint)
+        fits = encoder is not None and encoder.fingerprint == fingerprint
+        return Space(fingerprint, vectors, encoder, carried or gauge(vectors, encoder if fits else None))
     except KhungError as error:
         log.error("encoder_missing", extra={"encoder": fingerprint, "reason": str(error)})
-        why = error
-    scales = read_scales(snapshot.normalisers, "" if first else fingerprint)
-    if scales is None:
-        fits = encoder is not None and encoder.fingerprint == fingerprint
-        scales = (measure if first else measure_few)(vectors, encoder if fits else None)
-    return Space(fingerprint, vectors, encoder, scales, why)
+        return Space(fingerprint, vectors, None, carried or gauge(vectors, None), error)
 
 
 def side_by_side(found: Sequence[Found]) -> Found:

@@ -12,7 +12,9 @@ from khung.api.problems import TABLE, problem_of
 
 
 def tree(kind=errors.KhungError):
-    return [kind, *(found for sub in kind.__subclasses__() for found in tree(sub))]
+    """The errors of the tree's own file. Others are told as what they derive from, and are not always imported."""
+    own = [sub for sub in kind.__subclasses__() if sub.__module__ == errors.__name__]
+    return [kind, *(found for sub in own for found in tree(sub))]
 
 
 def made(kind):

@@ -18,7 +18,7 @@ from assets.checks import CHECKS, CheckFailed
 from assets.partitions import VIDEOS, members
 from assets.recipe import CODE_VERSIONS
 from assets.versions import Input, event_pointers, version_tags
-from khung.errors import ConfigError, KhungError, ModelFileMissing
+from khung.errors import ConfigError, ContextLost, KhungError, ModelFileMissing
 from khung.stores import BY_INVITATION, Ledger, LedgerEntry
 from khung.timecode import format_ms
 
@@ -120,6 +120,9 @@ class Batch:
         except NOT_THE_VIDEOS_FAULT as fault:
             self._put_back(ready, fault)
             raise
+        except ContextLost as fault:
+            self._put_back([v for v in ready if v != video_id], fault)  # the one that was settled last met it first
+            raise
         return failures
 
     def _inputs(
@@ -149,8 +152,8 @@ class Batch:
         """Write what became of one video and return its error. The future holds whatever the work raised: it is the one
         barrier between a video's fault and the batch."""
         error = job.exception()
-        if isinstance(error, NOT_THE_VIDEOS_FAULT):
-            raise error
+        if isinstance(error, (*NOT_THE_VIDEOS_FAULT, ContextLost)):
+            raise error  # a lost context: the video stays `running`, as one whose process died, and is left alone after three
         entry = self.ledger.get(video_id)[self.stage]
         if error is None:
             self._tell(entry, *job.result(), inputs)

@@ -40,6 +40,10 @@ class DeviceLost(ModelError):
     """The accelerator's context is dead: nothing in this process can use it any more. A new process may."""
 
 
+class ContextLost(DeviceLost):
+    """The same, of this very process: whatever else it is asked fails too, so it must end."""
+
+
 class ModelFileMissing(ModelError):
     """A model file is not there, or its checksum is wrong."""
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from khung.errors import DeviceLost, ItemTooLarge
+from khung.errors import ContextLost, ItemTooLarge
 from khung.vision import device
 
 log = logging.getLogger(__name__)
@@ -74,7 +74,7 @@ class Batches:
         shrink: Callable[[Item], Item | None] | None = None,
     ) -> Iterator[Result]:
         """One result an item, in order. An item that does not fit alone is replaced by `shrink(item)`; when that is None
-        (or not given) ItemTooLarge is raised, after the results of all items before it. Raises DeviceLost."""
+        (or not given) ItemTooLarge is raised, after the results of all items before it. Raises ContextLost."""
         waiting: deque[Item] = deque()
         source = iter(items)
         while batch := self._take(waiting, source):
@@ -129,7 +129,9 @@ class Batches:
             elif not device.out_of_memory(error):
                 raise
         if lost:
-            raise DeviceLost(f"The accelerator failed: {lost}.", cure="Run it again: a new process gets a new context.")
+            raise ContextLost(
+                f"The accelerator failed: {lost}.", cure="Run it again: a new process gets a new context."
+            )
         device.release()
         return None
 

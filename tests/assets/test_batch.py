@@ -13,7 +13,7 @@ from assets.catalog import pending
 from assets.checks import SHOTS_TILE, CheckFailed
 from assets.partitions import VIDEOS
 from assets.versions import Input, version_tags
-from khung.errors import ConfigError, MediaError
+from khung.errors import ConfigError, ContextLost, MediaError
 from khung.stores import Ledger, LedgerEntry
 from khung.stores.ledger_sqlite import SqliteLedger
 from orchestration.ranges import range_tags
@@ -117,6 +117,26 @@ def test_what_is_not_the_videos_fault_stops_the_run_and_leaves_them_waiting(ledg
     assert not run([stage("shots", misconfigured, workers=1)], ledger, instance, "shots").success
     assert set(states(ledger, "shots").values()) == {"waiting"}
     assert "Change one" in ledger.get("a")["shots"].detail
+
+
+def test_a_dead_device_ends_the_run_and_the_next_goes_on_where_it_was(ledger, instance):
+    """In this process nothing can use the device any more: no other video may be blamed for it."""
+    dead = []
+
+    def work(video_id: str) -> Outcome:
+        if dead or video_id == "b":
+            dead.append(video_id)
+            raise ContextLost("The accelerator failed: CUDA error.", cure="Run it again.")
+        return good(video_id)
+
+    assert not run([stage("shots", work, workers=1)], ledger, instance, "shots").success
+    entries = {v: ledger.get(v).get("shots") for v in IDS}
+    assert (entries["a"].state, entries["b"].state, entries["b"].attempt) == ("done", "running", 1)
+    assert all(e is None or (e.state, e.attempt) == ("waiting", 0) for v, e in entries.items() if v in "cd")
+    assert [e.video_id for e in pending(ledger, "shots")] == ["b", "c", "d"]
+    dead.clear()
+    assert run([stage("shots", good)], ledger, instance, "shots", ["b", "c", "d"]).success
+    assert states(ledger, "shots") == dict.fromkeys(IDS, "done")
 
 
 def test_a_broken_rule_fails_the_video_and_its_check(ledger, instance):

@@ -88,10 +88,10 @@ def sealable(ledger: Ledger, shard_count: int, patient_until: str) -> dict[int, 
     dirty = dirty_shards(ledger, shard_count)
     in_service = {entry.video_id for entry in ledger.find(stage="shard_indices") if entry.fingerprint}
     urgent = {shard_of(v, shard_count) for v in previewed(ledger) - in_service}
-    stays = _with_vectors(ledger)
+    stays, lost = _with_vectors(ledger), _made_anew(ledger)
     for video_id in _at_work(ledger):
         shard = shard_of(video_id, shard_count)
-        anew = video_id in in_service and (video_id not in stays or _made_anew(ledger.get(video_id)))
+        anew = video_id in in_service and (video_id not in stays or video_id in lost)
         if anew or (shard not in urgent and dirty.get(shard, "") > patient_until):
             dirty.pop(shard, None)
     return dirty
@@ -164,9 +164,10 @@ def _at_work(ledger: Ledger) -> set[str]:
     return found | {entry.video_id for stage in TO_SHARD for entry in ledger.find(stage=stage, state="running")}
 
 
-def _made_anew(entries: dict[str, LedgerEntry]) -> bool:
-    """Has it lost a result that it had? Else there is only more to come."""
-    return any(entries[s].fingerprint and entries[s].state != "done" for s in TO_SHARD if s in entries)
+def _made_anew(ledger: Ledger) -> set[str]:
+    """Those that have lost a result that they had; for the others there is only more to come."""
+    entries = (entry for stage in TO_SHARD for entry in ledger.find(stage=stage))
+    return {entry.video_id for entry in entries if entry.fingerprint and entry.state != "done"}
 
 
 def _wanted(entry: LedgerEntry | None) -> bool:

@@ -79,8 +79,10 @@ def stale_results(ledger: Ledger, versions: Mapping[str, str]) -> dict[str, list
     """Video → its lines whose result is of another recipe than the present one."""
     found: dict[str, list[LedgerEntry]] = {}
     for stage in VIDEO_STAGES:
-        for video_id in stale(ledger, stage, versions[stage]):
-            found.setdefault(video_id, []).append(ledger.get(video_id)[stage])
+        behind = set(stale(ledger, stage, versions[stage]))
+        for entry in ledger.find(stage=stage, state="done"):
+            if entry.video_id in behind:
+                found.setdefault(entry.video_id, []).append(entry)
     return found
 
 

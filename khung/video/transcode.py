@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,8 +52,10 @@ def transcode(request: dict, tell: Tell) -> dict:
         tracks = [iter([first]), pictures]
         if _sound_of(source):
             other = stack.enter_context(open_source(path, request["demuxer"], limits))
-            tracks.append(_sounds(other, Fraction(first[2].time or 0)))
-            copy.add_sound()
+            sounds = _sounds(other, Fraction(first[2].time or 0))
+            if begins := next((sound for sound in sounds if sound[0] >= 0), None):  # else a track without a sound
+                copy.add_sound()
+                tracks.append(chain([begins], sounds))
         _copy(copy, heapq.merge(*tracks, key=lambda timed: timed[:2]), tell)
         silent = bool(source.container.streams.audio) and not copy.heard
     warnings = source.warnings | ({"no_sound_in_copy"} if silent else set())
@@ -104,7 +107,7 @@ class Copying:
         self.shown += 1
 
     def hear(self, seconds: Fraction, frame: "av.AudioFrame") -> None:
-        if seconds < 0 or seconds < self._heard_to - SMALL_GAP_S:  # before the first picture, or heard already
+        if seconds < self._heard_to - SMALL_GAP_S:  # heard already
             return
         begins = self._heard_to if self.heard and seconds - self._heard_to < SMALL_GAP_S else seconds
         frame.pts, frame.time_base = round(begins * frame.sample_rate), Fraction(1, frame.sample_rate)

@@ -90,7 +90,8 @@ def _cut_again(video: Video, library: Library, settings: Settings) -> _Cut | Non
     no candidate to show."""
     try:
         signals = library.signals(video.video_id)
-        if str(signals.pop(RECIPE, "")) != signals_recipe(settings.extraction, video.sha256):
+        of_this_recipe = str(signals.pop(RECIPE, "")) == signals_recipe(settings.extraction, video.sha256)
+        if not of_this_recipe or len(signals["pts_ms"]) != video.frame_count:  # probed anew, and not yet corrected
             return None
         found = shots_of(video.video_id, signals, video.duration_ms, settings.extraction)
         with library.candidates_dir(video.video_id) as folder:

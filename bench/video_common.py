@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import resource
 import shutil
 import subprocess
@@ -127,7 +128,7 @@ def machine() -> str:
 
 
 def keep(name: str, tables: dict[str, list[dict]], notes: list[str]) -> None:
-    """The results as JSON in bench/out, and bench/VIDEO.md written anew from all that is there."""
+    """The results as JSON in bench/out, and their section of bench/VIDEO.md written anew; the others' stay as they are."""
     OUT.mkdir(exist_ok=True)
     result = {
         "machine": machine(),
@@ -137,9 +138,16 @@ def keep(name: str, tables: dict[str, list[dict]], notes: list[str]) -> None:
         "notes": notes,
     }
     (OUT / f"{name}.json").write_text(json.dumps(result, indent=1, ensure_ascii=False))
-    pages = [path for page in PAGES if (path := OUT / f"{page}.json").exists()]
-    PAGE.write_text("\n".join([HEAD, *(_section(json.loads(path.read_text())) for path in pages)]))
-    print(_section(result))
+    sections = _sections(PAGE.read_text()) | {name: _section(result)}
+    known = [f"<!-- {page} -->\n{sections[page]}" for page in PAGES if page in sections]
+    PAGE.write_text("\n".join([HEAD, *known]))
+    print(sections[name])
+
+
+def _sections(page: str) -> dict[str, str]:
+    """By benchmark, what stands behind its mark."""
+    _, *parts = re.split(r"^<!-- (\w+) -->\n", page, flags=re.MULTILINE)
+    return {name: f"{text.rstrip()}\n" for name, text in zip(parts[::2], parts[1::2], strict=True)}
 
 
 def _section(result: dict) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from khung.errors import CorruptError
 from khung.records import Shot
 
 LIST = "candidates.json"
@@ -30,8 +31,13 @@ def write_candidates(folder: Path, candidates: Iterable[Candidate]) -> None:
 
 
 def read_candidates(folder: Path) -> list[Candidate]:
-    """By frame."""
-    return [Candidate(**each) for each in json.loads((folder / LIST).read_text(encoding="utf-8"))]
+    """By frame. Raises CorruptError when the list is not there or none."""
+    try:
+        return [Candidate(**each) for each in json.loads((folder / LIST).read_text(encoding="utf-8"))]
+    except (OSError, ValueError, TypeError) as error:
+        raise CorruptError(
+            f"The list of candidates cannot be read: {error}.", cure="Run the shots stage again."
+        ) from error
 
 
 def settled_range(shots: list[Shot], index: int) -> tuple[int, int]:

@@ -1,5 +1,7 @@
 """The shots of one video: decoded once; other thresholds are tried on what that pass left."""
 
+from dataclasses import replace
+
 import pytest
 
 from assets.shots import find_shots
@@ -28,7 +30,9 @@ def with_settings(**extraction: object) -> Settings:
     return Settings(extraction=ExtractionSettings(**extraction), _env_file=None)
 
 
-def test_other_thresholds_cut_anew_without_decoding(library, models_dir):
+def test_other_thresholds_cut_anew_without_decoding(library, models_dir, tmp_path):
+    (nothing := tmp_path / "nothing").mkdir()
+
     def cut(**extraction: object) -> tuple[bool, int]:
         told = find_shots("v", library, transnet, Copies(library), with_settings(**extraction)).metadata
         assert [shot.shot_index for shot in library.shots("v")] == list(range(told["shots"]))
@@ -46,4 +50,9 @@ def test_other_thresholds_cut_anew_without_decoding(library, models_dir):
     assert cut(max_fps=1.0) == (True, 3)
     library.archive.delete("videos/v/candidates.zip")
     assert cut(max_fps=1.0) == (True, 3)
+    library.put_candidates("v", nothing)
+    assert cut(max_fps=1.0) == (True, 3)
+    library.put_video(replace(video, frame_count=300, sequence_hash=""))
+    assert cut(max_fps=1.0) == (True, 3)
+    assert library.video("v") == video
     assert cut(max_fps=1.0) == (False, 3)

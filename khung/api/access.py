@@ -134,8 +134,9 @@ class Access:
 
 
 def check_public(settings: Settings) -> None:
-    """Raises ConfigError rather than serve strangers without asking who they are."""
-    if is_loopback(settings.host) or settings.serve.keys == "off" or not KeyRing(settings.keys_path).empty:
+    """Raises ConfigError rather than serve strangers without asking who they are, or begin with keys or rates that are none."""
+    access = Access(settings, Signer.of(settings))
+    if is_loopback(settings.host) or settings.serve.keys == "off" or not access.ring.empty:
         return
     raise ConfigError(
         f"Everyone who reaches {settings.host} could search and upload, for there is no key.",

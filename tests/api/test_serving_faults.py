@@ -270,6 +270,18 @@ def test_row_41_limits_are_kept(client, name, value):
     assert client.get("/v1/search", params={"q": "x", name: value}).status_code == 422
 
 
+@pytest.mark.parametrize(("trusted", "status"), [("", 429), ("10.0.0.0/8", 429), ("127.0.0.1", 200)])
+def test_row_58_a_forwarded_address_counts_only_from_a_trusted_proxy(settings, trusted, status):
+    serve = settings.serve.model_copy(update={"search_rate": "1/hour"})
+    app = create_app(settings.model_copy(update={"serve": serve}), embedder=ColourEmbedder())
+    with served(app, proxy_headers=bool(trusted), forwarded_allow_ips=trusted) as address:
+        told = [
+            httpx.get(f"{address}/v1/search?q=a", headers={"x-forwarded-for": peer}, timeout=60).status_code
+            for peer in ("1.1.1.1", "2.2.2.2")
+        ]
+    assert told == [200, status]
+
+
 def test_row_59_logs_hold_no_key_no_question_and_one_line_each(client):
     lines = []
 

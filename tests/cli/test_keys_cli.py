@@ -31,3 +31,12 @@ def test_create_list_revoke(run):
 def test_an_open_door_to_the_world_is_refused(run):
     refused = run("serve", "--host", "0.0.0.0")
     assert isinstance(refused.exception, ConfigError) and "khung keys create" in refused.exception.cure
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"), [("SEARCH_RATE", "many", "rate"), ("SECRET", "short", "too short"), ("KEYS_FILE", __file__, "read")]
+)  # fmt: skip
+def test_settings_that_are_none_are_told_before_anything_is_opened(run, monkeypatch, name, value, says):
+    monkeypatch.setenv(f"KHUNG_SERVE_{name}", value)
+    refused = run("serve")
+    assert isinstance(refused.exception, ConfigError) and says in str(refused.exception)

@@ -71,7 +71,7 @@ def answers_judged_topics(
         before = _tried_before(shelf, now, settings, encoder_of, [o.topic for o in trial.outcomes])
     except KhungError as error:
         return dg.AssetCheckResult(passed=False, metadata={"complaint": str(error)})
-    return _judged(trial, before)
+    return judged(trial, before)
 
 
 def _tried(shelf: Shelf, snapshot_id: str, settings: Settings, encoder_of: EncoderOf, topics: list[Topic]) -> Trial:
@@ -90,7 +90,8 @@ def _tried_before(
         return None
 
 
-def _judged(trial: Trial, before: Trial | None) -> dg.AssetCheckResult:
+def judged(trial: Trial, before: Trial | None) -> dg.AssetCheckResult:
+    """Whether the snapshot passes beside the one before it."""
     found = {"topics": len(trial.outcomes), **{f"now {name}": value for name, value in trial.figures().items()}}
     if before is None:
         return dg.AssetCheckResult(passed=True, metadata=found | {"before": "there is no snapshot to compare with"})

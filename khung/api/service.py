@@ -147,7 +147,8 @@ class Service:
         return answer
 
     def _key(self, request: SearchRequest, snapshot_id: str) -> str:
-        return answer_key(request, snapshot_id=snapshot_id, fingerprint=self.serving.fingerprint)
+        of = self.serving
+        return answer_key(request, snapshot_id=snapshot_id, fingerprint=of.fingerprint, ranking=of.ranking)
 
     async def rewarm(self) -> None:
         """Ask the popular questions anew, one after the other, so that a new snapshot does not begin cold."""

@@ -94,6 +94,12 @@ class Serving:
         own = resident.snapshot.fingerprint if resident else ""
         return own if resident and resident.engine.encoders[own] else ""
 
+    @property
+    def ranking(self) -> str:
+        """What orders hits beyond the default, so that servers of other settings share no answers."""
+        resident = self._resident
+        return resident.engine.ranking if resident else ""
+
     @contextlib.contextmanager
     def borrow(self, snapshot_id: str = "") -> Iterator[Resident]:
         """The snapshot in service, or that one as long as it is kept, held open until the block ends.

@@ -18,17 +18,17 @@ from khung.text import TEXT_VERSION, clean
 from khung.vision import Embedder, Image
 
 T = TypeVar("T")
-RANKING_VERSION = "1"
+RANKING_VERSION = "2"
 """Raise it when the same question over the same snapshot may be answered otherwise."""
 
 
-def answer_key(request: SearchRequest, *, snapshot_id: str, fingerprint: str) -> str:
-    """Hex digest of the question, the snapshot, the query encoder and the versions of text and ranking.
+def answer_key(request: SearchRequest, *, snapshot_id: str, fingerprint: str, ranking: str = "") -> str:
+    """Hex digest of the question, the snapshot, the query encoder, the engine's `ranking` and the versions of text and ranking.
 
     Questions that differ only in Unicode form, in what cannot be seen or in spaces share a key.
     """
     digest = hashlib.sha256()
-    for part in (snapshot_id, fingerprint, TEXT_VERSION, RANKING_VERSION, _plain(request)):
+    for part in (snapshot_id, fingerprint, ranking, TEXT_VERSION, RANKING_VERSION, _plain(request)):
         digest.update(repr(part).encode("utf-8", "surrogatepass") + b"\0")
     return digest.hexdigest()
 

@@ -83,6 +83,12 @@ class Engine:
         """Fingerprint of each vector space → is there an encoder that can ask it?"""
         return {space.fingerprint: space.encoder is not None for space in self.channels.spaces}
 
+    @property
+    def ranking(self) -> str:
+        """What orders hits beyond the fixed combination, for keys of answers: the learned fusion and the second look."""
+        second = type(self.reranker).__name__ if self.reranker else ""
+        return f"{self.learned.fingerprint if self.learned else ''}+{second}"
+
     def warm(self) -> None:
         """Do beforehand what the first questions would wait for: compile the sequence search, count facets, read captions for
         suggestions; then put what lives as long as the snapshot out of the garbage collector's sight, which otherwise took a

@@ -1,15 +1,18 @@
 """Topics with known answers, asked of a snapshot."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
 import pytest
 from kitchen import kitchen_in
 
+from assets.audits import judged
 from khung.errors import ConfigError
 from khung.search.topics import Moment, Topic, read_topics
 from khung.search.trial import Trial, outcome
+from khung.settings import SearchSettings
 from ops.evaluate import figures
 from orchestration.ranges import range_tags
 
@@ -88,3 +91,41 @@ def test_a_line_that_is_no_topic_is_named(tmp_path, line):
 def test_a_file_that_is_not_there(tmp_path):
     with pytest.raises(ConfigError, match=r"gone\.jsonl"):
         read_topics(tmp_path / "gone.jsonl")
+
+
+# -- the asset check
+
+
+def trial(name: str, ranks: list[int]) -> Trial:
+    topics = [Topic(str(n), f"q{n}", "en", (Moment("v", 0),)) for n in range(len(ranks))]
+    lists = [[*(f"x/{i}" for i in range(rank - 1)), "v/0"] if rank else [] for rank in ranks]
+    return Trial(name, tuple(outcome(t, {"v/0": 1.0}, ranked) for t, ranked in zip(topics, lists, strict=True)))
+
+
+def test_a_snapshot_that_answers_worse_than_the_one_before_fails():
+    result = judged(trial("now", [0] * 8 + [1]), trial("before", [1] * 9))
+    assert not result.passed
+    assert result.metadata["before mrr"].value == 1.0
+    assert result.metadata["p"].value < 0.05
+    assert "q0: 1 → –" in result.metadata["fell"].value
+
+
+def test_a_few_topics_that_fell_may_be_chance():
+    assert judged(trial("now", [2, 3, 1, 1]), trial("before", [1, 1, 1, 1])).passed
+
+
+def test_better_or_first_snapshots_pass():
+    assert judged(trial("now", [1] * 9), trial("before", [0] * 9)).passed
+    assert judged(trial("now", [0] * 9), None).passed
+
+
+def test_the_audit_asks_the_topics_that_are_set(kitchen, tmp_path):
+    path = write(tmp_path / "topics.jsonl", DOG, NEWS)
+    asking = replace(kitchen, settings=kitchen.settings.model_copy(update={"search": SearchSettings(topics=path)}))
+    (told,) = [e for e in asking.run("audit").get_asset_check_evaluations() if e.check_name == "answers_judged_topics"]
+    assert told.passed
+    assert told.metadata["topics"].value == 2
+    path.write_text("not json")
+    (told,) = [e for e in asking.run("audit").get_asset_check_evaluations() if e.check_name == "answers_judged_topics"]
+    assert not told.passed
+    assert "line 1" in told.metadata["complaint"].value

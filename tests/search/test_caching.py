@@ -18,12 +18,12 @@ from khung.stores import FrameFilter
 RED = SearchRequest("áo đỏ")
 
 
-def key(request=RED, snapshot="s1", model="m1"):
-    return answer_key(request, snapshot_id=snapshot, fingerprint=model)
+def key(request=RED, snapshot="s1", model="m1", ranking=""):
+    return answer_key(request, snapshot_id=snapshot, fingerprint=model, ranking=ranking)
 
 
-def test_another_snapshot_or_model_is_another_key():
-    assert len({key(), key(snapshot="s2"), key(model="m2")}) == 3
+def test_another_snapshot_model_or_ranking_is_another_key():
+    assert len({key(), key(snapshot="s2"), key(model="m2"), key(ranking="abc+")}) == 4
 
 
 OTHERS = {

@@ -128,3 +128,26 @@ def test_of_a_short_list_the_exact_scores_decide(tmp_path: Path, kind: str) -> N
     same = ids == exact_ids
     assert np.abs(scores - exact_scores)[same].max() < 1e-5
     assert index.search(queries[:0], 10)[1].shape == (0, 10)
+
+
+def test_remembered_filters_are_never_mistaken_for_one_another(tmp_path: Path) -> None:
+    """More filters than are remembered, made and dropped so that their memory is used again, asked twice each."""
+    write(tmp_path / "p", 700, IndexPolicy(exact_up_to=100))
+    index = FaissVectors([tmp_path / "p"], DIM)
+    ids, query = index.ids(), index.reconstruct(int(index.ids()[0]))[None]
+    for n in range(60):
+        allowed = np.sort(np.random.default_rng(n).choice(ids, 40, replace=False))
+        for _ in range(2):
+            _, found = index.search(query, 40, allowed=allowed)
+            assert np.array_equal(np.sort(found[0]), allowed)
+        del allowed
+
+
+def test_long_answers_look_into_more_lists(tmp_path: Path) -> None:
+    write(tmp_path / "p", 4000, IndexPolicy(exact_up_to=1, sq8_up_to=1, recall_at_10=0.3), clusters=30)
+    index = FaissVectors([tmp_path / "p"], DIM)
+    assert index.kinds[0].kind == "ivf"
+    query = index.reconstruct(int(index.ids()[7]))[None]
+    exact = set(index.search(query, 400, exact=True)[1][0].tolist())
+    found = set(index.search(query, 400)[1][0].tolist()) - {-1}
+    assert len(found & exact) > 0.8 * len(exact)

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from khung.text.fields import FACETS, FIELDS, WORD_FIELDS
 ID = "vector_id"
 _META = "meta.json"
 _MAX_HEAP, _MIN_HEAP = 2_000_000_000, 20_000_000
+_COUNTS = 50_000  # of documents with a word that are remembered
 _TIES = (2, 8)  # times the limit: how far equal scores are gathered to be put in order
 _SET_UP_TO = 2_000  # allowed ids that are cheaper as a term set than as a filter on the hits
 
@@ -150,6 +152,9 @@ class TantivyText:
     def __init__(self, folders: Sequence[Path]) -> None:
         index = _opened([Path(folder) for folder in folders])
         self._schema, self._searcher = index.schema, index.searcher()
+        self._count = lru_cache(_COUNTS)(
+            self._searcher.doc_freq
+        )  # each part is asked, and searchers repeat their words
 
     def __len__(self) -> int:
         return self._searcher.num_docs
@@ -162,7 +167,7 @@ class TantivyText:
 
     def document_counts(self, clauses: Sequence[TextClause]) -> list[int]:
         check_clauses(clauses)
-        return [self._searcher.doc_freq(clause.field, clause.term) for clause in clauses]
+        return [self._count(clause.field, clause.term) for clause in clauses]
 
     def search(self, clauses: Sequence[TextClause], *, limit: int, allowed: np.ndarray | None = None) -> list[TextHit]:
         found = self._found(clauses, limit, allowed)

@@ -1,5 +1,6 @@
 """`khung evaluate`: judged topics asked of the library in service; `khung fusion`: learn from them. Figures, a page, an exit code."""
 
+import logging
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -124,6 +125,7 @@ def _opened() -> Any:
     from khung.search.encoders import QueryEncoders
     from khung.shards.shelf import open_shelf
 
+    logging.getLogger("khung").addHandler(logging.NullHandler())  # what failed is told once, not with each topic
     config = settings()
     shelf = open_shelf(config)
     snapshot_id = shelf.follow()

@@ -347,6 +347,9 @@ def page(sections: dict[str, list[dict]], frames: int) -> str:
         "“per second” are of half a machine. “By CPU” is what the cores would give if the server had them alone and used them all,",
         "which takes `khung serve --workers N`.",
         "",
+        "Goals: fresh p50 ≤ 25 ms, p95 ≤ 100 ms, 500 a second; kept p99 ≤ 25 ms, 5,000 a second; 1,000 connections without an error and",
+        "`/health` p99 < 100 ms; goodput ≥ 80 % at three times the peak. A fresh answer is the engine's time ([SEARCH.md](SEARCH.md)) and 2 ms.",
+        "",
         f"{date.today()}, {platform.machine()}, {CORES} cores, load {os.getloadavg()[0]:.1f}, Python {platform.python_version()}.",
     ]
     for title, table in sections.items():

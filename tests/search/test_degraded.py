@@ -57,13 +57,13 @@ def test_a_broken_text_store_is_named_for_both_its_channels(street, embedder):
 
 
 def test_a_stalling_channel_is_left_behind(street, embedder):
-    slow = Broken(street.text, {"best"}, stall_s=1.5)
+    slow = Broken(street.text, {"best"}, stall_s=8)
     engine = Engine(
         replace(street, text=slow), embedder, timeouts_s={"vector": 5, "text": 0.2, "screen_text": 0.2, "facets": 5}
     )
     began = time.monotonic()
     result = engine.search(ASK)
-    assert time.monotonic() - began < 1.4
+    assert time.monotonic() - began < 7
     assert {(d.channel, d.reason) for d in result.degraded} == {("text", "timeout"), ("screen_text", "timeout")}
 
 

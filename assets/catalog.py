@@ -6,6 +6,7 @@ Sensors, `khung ingest` and the assets ask here, so that they agree. Nothing in 
 from collections.abc import Iterable
 from dataclasses import replace
 
+from assets.recipe import SEAL_VERSION
 from khung.shards.manifest import shard_of
 from khung.shards.shelf import Shelf
 from khung.stores import BY_INVITATION, MAX_ATTEMPTS, Ledger, LedgerEntry
@@ -171,6 +172,12 @@ def _made_anew(ledger: Ledger) -> set[str]:
 
 
 def _wanted(entry: LedgerEntry | None) -> bool:
-    if entry is None or entry.state == "waiting":
+    if entry is None or entry.state == "waiting" or _of_another_version(entry):
         return True
     return entry.state == "running" and entry.attempt < MAX_ATTEMPTS
+
+
+def _of_another_version(entry: LedgerEntry) -> bool:
+    """A seal that this khung cannot search. Sealing again embeds nothing anew, so nobody need ask for it."""
+    sealed = entry.stage == "shard_indices" and entry.state == "done"
+    return sealed and entry.code_version not in ("", SEAL_VERSION)

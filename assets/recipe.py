@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from assets.versions import digest
 from khung.keyframes.pick import SCORES_VERSION
 from khung.settings import ExtractionSettings, Settings
+from khung.shards.manifest import SCHEMA_VERSION
+from khung.text.fields import TEXT_VERSION
 from khung.video import playable
 from khung.vision import files
 from khung.vision.load import fingerprints
@@ -22,6 +24,9 @@ CODE_VERSIONS = {
     "playable_copies": "1",
 }
 """Raise one when its stage would make another result of the same input."""
+
+SEAL_VERSION = f"1-schema{SCHEMA_VERSION}-text{TEXT_VERSION}"
+"""Of the shards: their files and their words. A seal of another version cannot be searched any more, and is made again unasked."""
 
 SHOT_SETTINGS = (
     "transnet_precision",

@@ -13,7 +13,7 @@ from assets.batch import raise_failures, reason_of
 from assets.catalog import READS, heads, previewed, shard_members
 from assets.checks import CHECKS, counts_agree, recall_is_high
 from assets.partitions import SHARDS
-from assets.recipe import notes_fingerprint
+from assets.recipe import SEAL_VERSION, notes_fingerprint
 from assets.versions import Input, digest, version_tags
 from khung.errors import CorruptError, KhungError, NotFound
 from khung.settings import Settings
@@ -34,7 +34,7 @@ from khung.vision.load import fingerprints
             group_name="shelf",
             kinds={"faiss", "duckdb", "parquet"},
             owners=["team:kitchen"],
-            code_version="1",
+            code_version=SEAL_VERSION,
             partitions_def=SHARDS,
             skippable=True,
         )

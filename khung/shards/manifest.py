@@ -162,7 +162,7 @@ def decode(data: bytes, cls: type[T], name: str) -> T:
     if version > SCHEMA_VERSION:
         raise CorruptError(f"{name} has schema {version}; this khung knows {SCHEMA_VERSION}.", cure="Update khung.")
     if version < SCHEMA_VERSION:
-        raise CorruptError(f"{name} has the old schema {version}.", cure="Seal the shards again.")
+        raise CorruptError(f"{name} has the old schema {version}.", cure="`khung ingest` seals the shards again.")
     return tables.from_plain(plain, cls)
 
 

@@ -53,7 +53,7 @@ class Snapshot:
         if sealed.text_version != TEXT_VERSION:
             raise CorruptError(
                 f"Snapshot {self.id} has words of version {sealed.text_version}, not {TEXT_VERSION}.",
-                cure="Seal the shards again.",
+                cure="`khung ingest` seals the shards again; nothing is embedded anew.",
             )
         folders = [shard_folder(shelf, ref.shard_id) for ref in sealed.shards]
         self._leases: list[Lease] = []

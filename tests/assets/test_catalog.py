@@ -1,10 +1,12 @@
 """What is to be done next, by the ledger alone."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from assets import catalog
+from assets.recipe import SEAL_VERSION
 from khung.shards.manifest import shard_of
 from khung.stores import LedgerEntry
 from khung.stores.ledger_sqlite import SqliteLedger
@@ -56,6 +58,15 @@ def test_another_recipe_is_stale(ledger):
         [LedgerEntry("a", "shots", "done", code_version="1"), LedgerEntry("b", "shots", "done", code_version="2")]
     )
     assert catalog.stale(ledger, "shots", "2") == ["a"]
+
+
+def test_a_seal_of_another_version_is_made_again_unasked(ledger):
+    seal = LedgerEntry("a", "shard_indices", "done", fingerprint="x", code_version=SEAL_VERSION)
+    ledger.put([*done("videos", "shots", "keyframes", "embeddings", "descriptions"), seal])
+    assert pending(ledger, "shard_indices") == []
+    ledger.put([replace(seal, code_version="1-schema1-text1")])
+    assert pending(ledger, "shard_indices") == ["a"]
+    assert catalog.sealable(ledger, 16, LONG_AGO).keys() == {shard_of("a", 16)}
 
 
 def test_what_builds_on_a_stage(ledger):

@@ -184,7 +184,7 @@ def test_a_shard_that_is_not_there(tmp_path: Path) -> None:
 def test_a_newer_or_older_schema_is_refused(tmp_path: Path) -> None:
     sealed = seal_one(tmp_path, make_library(1))
     path = shard_folder(tmp_path, sealed.shard_id) / manifest.MANIFEST
-    for version, cure in ((manifest.SCHEMA_VERSION + 1, "Update khung"), (0, "Seal the shards again")):
+    for version, cure in ((manifest.SCHEMA_VERSION + 1, "Update khung"), (0, "seals the shards again")):
         path.write_bytes(manifest.encode(dataclasses.replace(sealed, schema_version=version)))
         with pytest.raises(CorruptError, match=cure):
             open_shard(tmp_path, sealed.shard_id)

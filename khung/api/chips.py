@@ -6,15 +6,14 @@ What lives here: the words and links around a result. What does not: the result,
 import re
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from itertools import chain
 
 from khung.api.pagestate import PageState
 from khung.api.schemas import FACET_FIELDS
 from khung.search.parsed import Alternative, ParsedQuery, Piece
 from khung.search.query import parse
-from khung.vision import vocabulary
 from khung.web.strings import Words
+from khung.web.values import word
 
 SHOWN_FACETS = ("object", "place", "scene_type", "time_of_day", "weather", "color", "emotion", "action")
 _UNTOLD = frozenset({"command"})  # pieces that mean nothing to the answer
@@ -83,19 +82,6 @@ def facets_of(state: PageState, counts: Mapping[str, Mapping[str, int]], t: Word
         if shown:
             groups.append(FacetGroup(t(f"facet_{field_name}"), shown))
     return groups
-
-
-def word(value: str, t: Words) -> str:
-    """A value of a closed vocabulary in the interface's language, when there is a word for it."""
-    plain = t.maybe(f"word_{value}", value.replace("_", " "))
-    return _vietnamese().get(value, plain) if t.language == "vi" else plain
-
-
-@lru_cache(maxsize=1)
-def _vietnamese() -> dict[str, str]:
-    things = {thing.en: thing.vi for thing in vocabulary.objects()}
-    scenes = {scene.en: scene.vi for scene in vocabulary.scenes()}
-    return {en: found.vi for (_, en), found in vocabulary.words().items()} | things | scenes
 
 
 def _pieces(state: PageState, parsed: ParsedQuery | None, t: Words) -> list[Chip]:

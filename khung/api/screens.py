@@ -4,7 +4,7 @@ from itertools import groupby
 from typing import Any
 
 from khung.api import present
-from khung.api.chips import Link, chips_of, facets_of, word
+from khung.api.chips import Link, chips_of, facets_of
 from khung.api.pagestate import PAGE_SIZE, PageState
 from khung.api.schemas import FACET_FIELDS, MAX_DEPTH, FrameOut, HitOut, SearchOut
 from khung.records import FrameRecord
@@ -14,6 +14,7 @@ from khung.search.query import parse
 from khung.text import tokens
 from khung.web.highlight import terms_of
 from khung.web.strings import Words
+from khung.web.values import word
 
 
 def answer(state: PageState, result: SearchResult, t: Words) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import jinja2
 
 from khung.timecode import format_ms
 from khung.web.highlight import lit, shows
+from khung.web.values import reason
 
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
@@ -25,7 +26,7 @@ def environment() -> jinja2.Environment:
     )
     env.tests["shows"] = shows
     env.filters |= {"marked": lit, "short_time": short_time, "clock": clock, "tenths": tenths, "shares": shares}
-    env.globals |= {"static": static, "caption": caption}
+    env.globals |= {"static": static, "caption": caption, "reason": reason}
     return env
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from khung.web.render import HERE
 from khung.web.strings import Words, catalogue, choose_language
+from khung.web.values import reason
 
 USED = re.compile(r"""\b(?:t|words)\(\s*["'](\w+)["']""")
 
@@ -49,3 +50,17 @@ def test_an_unknown_word_is_an_error():
 )
 def test_language(asked, kept, accept, expected):
     assert choose_language(asked, kept, accept) == expected
+
+
+@pytest.mark.parametrize(
+    ("why", "channel", "vi", "en"),
+    [
+        ("looks like the words", "vector", "giống lời hỏi", "looks like the words"),
+        ("looks like the words and what you liked", "vector_fallback", "giống lời hỏi và những khung bạn thích", "looks like the words and what you liked"),
+        ("person, no car/bus, day", "facets", "người, không có ô tô/xe buýt, ban ngày", "person, no car/bus, day"),
+        ("looks like rain", "text", "looks like rain", "looks like rain"),
+        ("", "facets", "", ""),
+    ],
+)  # fmt: skip
+def test_reasons_in_the_language_of_the_page(why, channel, vi, en):
+    assert [reason(why, channel, Words(language)) for language in ("vi", "en")] == [vi, en]

@@ -48,7 +48,8 @@ def test_partial_pages_come_before_the_slow_channel(patient, monkeypatch):
 
     def partial(self, channels, result):
         heard(self, channels, result)
-        embedder.gate.set()
+        if result.hits:  # the screen's text may be through first, and has none
+            embedder.gate.set()
 
     monkeypatch.setattr(Stream, "partial", partial)
     embedder.gate.clear()
@@ -56,8 +57,8 @@ def test_partial_pages_come_before_the_slow_channel(patient, monkeypatch):
     names = [name for name, _ in told]
     assert names[0] == "parsed" and names[-1] == "final" and "partial" in names
     assert told[0][1]["language"] == "vi"
-    first = next(data for name, data in told if name == "partial")
-    assert "vector" not in first["channels"] and first["hits"]
+    first = next(data for name, data in told if name == "partial" and data["hits"])
+    assert "vector" not in first["channels"]
     assert all("vector" not in hit["channels"] for hit in first["hits"])
     assert set(first) - {"channels"} == set(told[-1][1])
 

@@ -147,11 +147,14 @@ class _Talk:
 
 
 def _ending(stopped: str, returncode: int, stderr: str) -> MediaError:
-    reason = stopped or _REASON_OF_SIGNAL.get(-returncode, "decoder_crashed")
     last = stderr.strip().splitlines()[-1:] or [""]
+    short = any(said in last[0] for said in _NO_MEMORY)
+    reason = stopped or _REASON_OF_SIGNAL.get(-returncode, "decoder_memory" if short else "decoder_crashed")
     return MediaError(reason, f"{_SAID[reason]} {last[0]}".strip(), cure=_CURE[reason])
 
 
+# How libraries end that ask in vain and do not raise MemoryError: OpenCV, the C++ runtime, the loader of shared libraries.
+_NO_MEMORY = ("(-4:Insufficient memory)", "std::bad_alloc", "failed to map segment from shared object")
 _REASON_OF_SIGNAL = {signal.SIGXCPU: "decoder_timeout", signal.SIGKILL: "decoder_memory"}
 _SAID = {
     "decoder_crashed": "The decoder crashed on this file.",

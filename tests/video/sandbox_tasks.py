@@ -37,6 +37,13 @@ def burn(request, tell):
         pass
 
 
+def allocate_in_opencv(request, tell):
+    import cv2
+    import numpy as np
+
+    cv2.resize(np.zeros((2, 2, 3), np.uint8), (60_000, 60_000))
+
+
 def allocate(request, tell):
     return {"bytes": len(bytearray(10 * 2**30))}
 

@@ -42,6 +42,7 @@ def test_the_tasks_own_refusal_arrives_whole():
         ("segfault", "decoder_crashed"),
         ("vanish", "decoder_crashed"),
         ("allocate", "decoder_memory"),
+        ("allocate_in_opencv", "decoder_memory"),
         ("flood", "decoder_crashed"),
         ("babble", "decoder_crashed"),
     ],

@@ -16,8 +16,8 @@ from khung.vision.load import fingerprints
 
 CODE_VERSIONS = {
     "videos": "2",  # 2: says whether browsers play the file
-    "shots": "2",  # 2: entropy of every second row, 48×27 halved twice
-    "keyframes": "1",
+    "shots": "3",  # 2: entropy of every second row, 48×27 halved twice; 3: TransNetV2 in long windows
+    "keyframes": "2",  # 2: WebP by a faster method
     "preview": "1",
     "embeddings": "1",
     "descriptions": "1",

@@ -1,8 +1,8 @@
 """A keyframe's pictures: the JPEG master that models see, and what people see: WebP, a thumbnail, AVIF.
 
 Masters are never re-encoded: display forms are lossy once more and would make embeddings drift. Encoders release the GIL, so
-several frames are rendered in threads. Speeds by measurement (bench/README.md): WebP method 4 is 1.5 times as fast as 6 for 3 %
-more bytes; AVIF speed 9 is twice as fast as 8 at the same quality, 20 % smaller than WebP.
+several frames are rendered in threads. Speeds by measurement (bench/VIDEO.md): WebP method 2 is 2.3 times as fast as 4 for 3 to 5 %
+more bytes and 0.3 dB; AVIF speed 9 is twice as fast as 8 at the same quality, 20 % smaller than WebP.
 """
 
 import io
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 VARIANTS = ("master.jpg", "display.webp", "thumb.webp", "display.avif")
 THUMB = (320, 240)  # the box that a thumbnail fits in, keeping its shape
-_DISPLAY_WEBP = {"format": "WEBP", "quality": 85, "method": 4}
-_THUMB_WEBP = {"format": "WEBP", "quality": 80, "method": 4}
+_DISPLAY_WEBP = {"format": "WEBP", "quality": 85, "method": 2}
+_THUMB_WEBP = {"format": "WEBP", "quality": 80, "method": 2}
 _DISPLAY_AVIF = {"format": "AVIF", "quality": 65, "speed": 9, "max_threads": 1}
 
 

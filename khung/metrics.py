@@ -5,6 +5,7 @@ With several worker processes (`PROMETHEUS_MULTIPROC_DIR` is set) each writes it
 
 import os
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -30,6 +31,12 @@ RESULTS = Histogram("khung_results_count", "Hits of an answer", buckets=(0, 1, 5
 INDEXED = Gauge("khung_snapshot_frames", "Frames in the snapshot in service", multiprocess_mode="max")
 REFUSED = Counter("khung_snapshot_rejected_total", "Snapshots that were not put into service")
 OPENED_SECONDS = Gauge("khung_snapshot_load_seconds", "Opening of the snapshot in service", multiprocess_mode="max")
+
+
+@lru_cache(maxsize=4096)
+def http_seconds(route: str, method: str, status: int) -> Histogram:
+    """The series of HTTP_SECONDS, found once: routes, methods and statuses are few."""
+    return HTTP_SECONDS.labels(route, method, str(status))
 
 
 class _InService(Collector):

@@ -73,6 +73,9 @@ class ServeSettings(BaseSettings):
     trusted_proxies: str = Field(
         "", description="addresses or networks, by comma, whose X-Forwarded-For is believed; empty: none"
     )
+    hosts: str = Field(
+        "", description="further names, by comma, under which a khung without keys may be asked at the loopback address"
+    )
     workers: int = Field(1, ge=1, le=64, description="processes that serve; each reads the same mapped snapshot")
     header_timeout_s: float = Field(10.0, gt=0, description="a connection must bring a whole request head in this time")
     max_connections: int = Field(5000, ge=10, description="of one worker; beyond, 503")

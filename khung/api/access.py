@@ -6,14 +6,16 @@ the door may do everything; docs/decisions/0070 says why it is built like this.
 
 import time
 from dataclasses import dataclass
-from ipaddress import ip_address
-from typing import Any
+from functools import lru_cache
+from ipaddress import IPv6Address, IPv6Network, ip_address
+from typing import Any, Literal
 
 from fastapi import Request
 from starlette.datastructures import Headers
 from starlette.requests import cookie_parser
 from starlette.types import Scope
 
+from khung.api.hosts import Hosts
 from khung.api.keys import SCOPES, Key, KeyRing
 from khung.api.problems import documented
 from khung.api.rates import Rate
@@ -24,6 +26,7 @@ from khung.settings import Settings
 COOKIE = "khung_login"
 LOGIN_S = 30 * 86400
 _PURPOSE = "login"
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 OPEN = ("/health", "/ready", "/login", "/logout", "/static/")
 NEEDS: tuple[tuple[str, str, str], ...] = (  # method (empty: any), beginning of the path, scope; the first that fits
@@ -39,7 +42,13 @@ NEEDS: tuple[tuple[str, str, str], ...] = (  # method (empty: any), beginning of
     )),
     *(("", f"/{page}", "search") for page in ("frame", "video", "library", "by-image", "docs")),
 )  # fmt: skip
-SEARCHES = ("/v1/search", "/v1/feedback", "/v1/frames", "/v1/query-images", "/v1/answer-file", "/by-image")
+SEARCHES = (
+    "/by-image", "/library",
+    *(f"/v1/{room}" for room in ("search", "feedback", "frames", "query-images", "answer-file", "facets", "suggest", "library")),
+)  # fmt: skip
+
+
+_REMEMBERED = 200  # characters of a path; a longer one is not worth the memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +57,34 @@ class Caller:
 
     id: str = ""
     scopes: tuple[str, ...] = SCOPES
+
+
+ANYONE = Caller()
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What an address needs: a scope, or none, and the rate that it counts for, if any."""
+
+    scope: str
+    rate: Literal["", "searches", "uploads"]
+
+
+def rule_of(method: str, path: str) -> Rule:
+    """The rule for an address, found once for those that are asked again and again."""
+    verb = "POST" if method not in _SAFE else method
+    return _remembered(verb, path) if len(path) <= _REMEMBERED else _rule(verb, path)
+
+
+def _rule(verb: str, path: str) -> Rule:
+    scope = needed(verb, path)
+    if scope == "upload":
+        return Rule(scope, "uploads")
+    searches = path == "/" or any(_under(path, beginning) for beginning in SEARCHES)
+    return Rule(scope, "searches" if searches else "")
+
+
+_remembered = lru_cache(maxsize=4096)(_rule)
 
 
 def needed(method: str, path: str) -> str:
@@ -71,9 +108,12 @@ class Access:
         self.ring = KeyRing(settings.keys_path)
         self._mode, self._public = settings.serve.keys, not is_loopback(settings.host)
         self._signer = signer
+        self._hosts = None if self._public else Hosts(settings.serve.hosts)
         share = settings.serve.workers
-        self._searches = Rate(settings.serve.search_rate, share=share)
-        self._uploads = Rate(settings.serve.upload_rate, share=share)
+        self._rates = {
+            "searches": Rate(settings.serve.search_rate, share=share),
+            "uploads": Rate(settings.serve.upload_rate, share=share),
+        }
         self._failures = Rate(settings.serve.failure_rate, share=share)
 
     @property
@@ -84,20 +124,17 @@ class Access:
         return self._mode == "required"
 
     def admit(self, scope: Scope) -> Caller:
-        """The caller, who may do this. Raises AccessDenied, TooMany."""
-        method, path = scope["method"], scope["path"]
-        scope_needed = needed("POST" if method not in ("GET", "HEAD", "OPTIONS") else method, path)
-        caller = self._identify(scope) if scope_needed and self.required else Caller()
-        if scope_needed and scope_needed not in caller.scopes and "admin" not in caller.scopes:
-            raise AccessDenied(f"This key has not the scope “{scope_needed}”.", status=403, cure="Use one that has it.")
-        self._count(path, scope_needed, caller.id or peer(scope))
+        """The caller, who may do this. Raises AccessDenied, TooMany, and HTTPException for a name that is none of khung's."""
+        rule, caller = rule_of(scope["method"], scope["path"]), ANYONE
+        if rule.scope and self.required:
+            caller = self._identify(scope)
+        elif rule.scope and self._hosts:
+            self._hosts.check(scope)
+        if rule.scope and rule.scope not in caller.scopes and "admin" not in caller.scopes:
+            raise AccessDenied(f"This key has not the scope “{rule.scope}”.", status=403, cure="Use one that has it.")
+        if rule.rate:
+            self._rates[rule.rate].take(caller.id or peer(scope))
         return caller
-
-    def _count(self, path: str, scope_needed: str, who: str) -> None:
-        if scope_needed == "upload":
-            self._uploads.take(who)
-        elif path == "/" or any(_under(path, beginning) for beginning in SEARCHES):
-            self._searches.take(who)
 
     def _identify(self, scope: Scope) -> Caller:
         headers = Headers(scope=scope)
@@ -152,9 +189,21 @@ def is_loopback(host: str) -> bool:
 
 
 def peer(scope: Scope) -> str:
-    """The other end's address. `X-Forwarded-For` counts only where the server trusts the proxy, which it then has put here."""
+    """The other end's address. `X-Forwarded-For` counts only where the server trusts the proxy, which it then has put here. Of IPv6
+    the network of 64 bits: who has one address of it has all."""
     client = scope.get("client")
-    return client[0] if client else ""
+    return _network(client[0]) if client else ""
+
+
+@lru_cache(maxsize=10_000)
+def _network(address: str) -> str:
+    if ":" not in address:
+        return address
+    try:
+        of = IPv6Address(address.partition("%")[0])
+    except ValueError:
+        return address
+    return str(of.ipv4_mapped or IPv6Network((of, 64), strict=False))
 
 
 def owner_of(request: Request) -> str:
@@ -172,7 +221,7 @@ def describe_access(openapi: dict[str, Any]) -> None:
             "description": "A key of `khung keys create`, where keys are asked for.",
         }
     }
-    refusals = documented(401, 403, 429)
+    refusals = documented(401, 403, 421, 429)
     for path, operations in openapi["paths"].items():
         for method, operation in operations.items():
             if scope := needed("POST" if method in ("put", "delete") else method.upper(), path):

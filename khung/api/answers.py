@@ -6,7 +6,9 @@ tail of a few bytes.
 
 import hashlib
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from cachetools import LRUCache
 from fastapi import Request
@@ -14,14 +16,24 @@ from fastapi.responses import Response
 
 from khung.api import cursor, present
 from khung.api.cursor import Cursor
+from khung.api.headers import RAW
 from khung.api.media import etag_matches
 from khung.api.schemas import MAX_DEPTH, SearchIn
 from khung.api.signing import Signer
 from khung.search.engine import SearchRequest, SearchResult
 
 _END = b'"}'
+_BESIDE = 1500  # bytes of a quick answer beside all that was sent and asked
 _LIFE_S = 600.0  # of a tail: its cursor was made for so much longer that nobody gets a stale one
 CACHE_CONTROL = "private, no-cache"  # kept by the browser, asked for by its tag
+
+
+class Ready(NamedTuple):
+    """A whole answer that needs no other layer."""
+
+    status: int
+    headers: Sequence[tuple[bytes, bytes]]
+    parts: tuple[bytes, ...] = (b"",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,22 +93,42 @@ def has(if_none_match: str | None, etag: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Quick:
-    """An answer under the very bytes of the address that asked for it."""
+    """An answer under the very bytes of the address that asked for it, with all that is sent of it."""
 
     answer: Answer
     tail: bytes
     question: str
     fingerprint: str
-    kept_at: float
+    kept_at: float  # time.monotonic()
+    etag: str
+    headers: tuple[tuple[bytes, bytes], ...]  # the security headers are in it
+    size: int  # bytes of memory, about
+
+    @classmethod
+    def of(cls, answer: Answer, tail: bytes, address: bytes, question: str, fingerprint: str, owner: str) -> "Quick":
+        etag = answer.etag(owner)
+        size = len(answer.head) + len(tail) + len(address) + len(question) + _BESIDE
+        headers = (
+            (b"content-type", b"application/json"),
+            (b"content-length", str(len(answer.head) + len(tail)).encode()),
+            (b"etag", etag.encode()),
+            (b"cache-control", CACHE_CONTROL.encode()),
+            *RAW,
+        )
+        return cls(answer, tail, question, fingerprint, time.monotonic(), etag, headers, size)
+
+    def at_once(self, if_none_match: bytes | None) -> Ready:
+        """What to send: the answer, or 304 for who has it already."""
+        if if_none_match is not None and has(if_none_match.decode("latin-1"), self.etag):
+            return Ready(304, self.headers[2:])
+        return Ready(200, self.headers, (self.answer.head, self.tail))
 
 
 class QuickAnswers:
     """Answers by raw query string and caller: no parsing, no validation, no routing. One event loop only."""
 
     def __init__(self, max_bytes: int) -> None:
-        self._kept: LRUCache[tuple[bytes, str], Quick] = LRUCache(
-            max(max_bytes, 1), getsizeof=lambda quick: len(quick.answer.head) + len(quick.tail) + 500
-        )
+        self._kept: LRUCache[tuple[bytes, str], Quick] = LRUCache(max(max_bytes, 1), getsizeof=lambda quick: quick.size)
 
     def get(self, query: bytes, owner: str, snapshot_id: str | None, fingerprint: str) -> Quick | None:
         """Only from the snapshot in service and the encoder of now."""
@@ -110,5 +142,5 @@ class QuickAnswers:
         return None
 
     def put(self, query: bytes, owner: str, quick: Quick) -> None:
-        if quick.answer.whole and self._kept.getsizeof(quick) <= self._kept.maxsize:
+        if quick.answer.whole and quick.size <= self._kept.maxsize:
             self._kept[query, owner] = quick

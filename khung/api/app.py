@@ -13,6 +13,7 @@ import khung
 from khung import metrics
 from khung.api import logs, problems
 from khung.api.access import Access, describe_access
+from khung.api.collector import Collector
 from khung.api.contest import Booth
 from khung.api.guard import Guard
 from khung.api.routes import contest, library, login, media, pages, search, system
@@ -27,8 +28,11 @@ if TYPE_CHECKING:
 FORM = 2**16  # bytes that a form adds around its files
 
 
-def create_app(settings: Settings, *, embedder: "Embedder | None" = None) -> FastAPI:
-    """The ASGI application. Each snapshot gets the query encoder of its own vectors; `embedder` is one that is there already."""
+def create_app(
+    settings: Settings, *, embedder: "Embedder | None" = None, collector: Collector | None = None
+) -> FastAPI:
+    """The ASGI application. Each snapshot gets the query encoder of its own vectors; `embedder` is one that is there already.
+    `collector`: of a process that does nothing else."""
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -37,7 +41,7 @@ def create_app(settings: Settings, *, embedder: "Embedder | None" = None) -> Fas
         app.state.access = Access(settings, service.signer)
         await anyio.to_thread.run_sync(service.serving.refresh)
         booth = app.state.booth = Booth(settings) if settings.contest.server else None
-        watcher = asyncio.create_task(_watch(service))
+        watcher = asyncio.create_task(_watch(service, app.state.collector))
         try:
             yield
         finally:
@@ -70,18 +74,20 @@ def create_app(settings: Settings, *, embedder: "Embedder | None" = None) -> Fas
     app.include_router(pages.router, max_body_size=video_body)
     app.mount("/static", Static(directory=STATIC), name="static")
     app.add_middleware(Guard)
-    app.state.error_page = pages.problem_page
+    app.state.error_page, app.state.collector = pages.problem_page, collector
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
 
 
-async def _watch(service: Service) -> None:
-    """Follow the snapshot pointer."""
+async def _watch(service: Service, collector: Collector | None) -> None:
+    """Follow the snapshot pointer, and tidy up when there is nothing else to do."""
     while True:
         await asyncio.sleep(service.settings.serve.poll_s)
         if await anyio.to_thread.run_sync(service.serving.refresh):
             await service.rewarm()
         await anyio.to_thread.run_sync(service.serving.sweep)
+        if collector and not service.desk.in_flight:
+            collector.look_at_everything()
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:

@@ -4,28 +4,42 @@ Plain ASGI, so that streams pass untouched. Nothing here reads a body; a search 
 is answered from here.
 """
 
-import logging
 import time
+from collections.abc import Mapping
+from types import MappingProxyType
 from urllib.parse import quote
 
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from khung.api.answers import CACHE_CONTROL, Quick, has
-from khung.api.headers import HEADERS
+from khung.api import logs
+from khung.api.access import Caller
+from khung.api.answers import Ready
+from khung.api.asking import PATH, by_address
+from khung.api.headers import RAW
 from khung.api.problems import MEDIA_TYPE, Problem, problem_of, response_of
-from khung.errors import AccessDenied, KhungError
-from khung.metrics import CACHE, HTTP_SECONDS
-
-log = logging.getLogger("khung.api.access")
+from khung.api.service import Service
+from khung.errors import AccessDenied, KhungError, QueryError
+from khung.metrics import CACHE, http_seconds
 
 OTHER_SITE = "Requests that change something are taken from khung's own pages only."
-_HEADERS = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
+MOST_PARAMETERS = 1000  # of an address; a question with every field full has two thirds of them
+LONGEST_VALUE = 2**14  # bytes of one parameter as it is written, where a letter may take twelve
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _METHODS = SAFE | {"POST", "PUT", "PATCH", "DELETE"}
+_HEALTH = "/health"
+GONE = 499  # in metrics and logs, as nginx has it: the client hung up
+_OF_ADDRESS = CACHE.labels("address", "hit")
+_HEALTHY = b'{"status":"ok"}'
+HEALTHY = Ready(
+    200,
+    ((b"content-type", b"application/json"), (b"content-length", str(len(_HEALTHY)).encode()), *RAW),
+    (_HEALTHY,),
+)
+"""What `khung.api.routes.system.health` answers, without a way through the application: it is asked for when there is no time."""
 
 
 class Guard:
@@ -40,32 +54,51 @@ class Guard:
         began, told = time.perf_counter(), Told(send)
         try:
             await self._guarded(scope, receive, told)
+        except ClientDisconnect:
+            told.status = GONE  # nobody is there to be answered
         finally:
             tell(scope, told.status, time.perf_counter() - began)
 
     async def _guarded(self, scope: Scope, receive: Receive, send: "Told") -> None:
-        state = scope["app"].state
+        asked, state = (scope["method"], scope["path"]), scope["app"].state
+        if asked == ("GET", _HEALTH):
+            scope["khung.route"] = _HEALTH
+            return await send.at_once(HEALTHY)
         try:
             _check_request(scope)
             caller = scope.setdefault("state", {})["caller"] = state.access.admit(scope)
+            if asked == ("GET", PATH):
+                if ready := _known(scope, state.service, caller):
+                    return await send.at_once(ready)
+                if await by_address(scope, receive, send):
+                    return
         except (KhungError, HTTPException) as error:
             return await _refuse(scope, receive, send, error)
-        if scope["path"] == "/v1/search" and scope["method"] == "GET":
-            service = state.service
-            fingerprint, snapshot_id = service.serving.fingerprint, service.serving.snapshot_id
-            if quick := service.quick.get(scope["query_string"], caller.id, snapshot_id, fingerprint):
-                scope["khung.route"] = "/v1/search"
-                service.popular.again(quick.question)
-                CACHE.labels("address", "hit").inc()
-                return await _send_quick(scope, quick, caller.id, send)
-            if service.desk.full and scope["query_string"] not in service.asking:
-                scope["khung.route"] = "/v1/search"  # turned away before it costs anything
-                return await response_of(service.desk.overloaded())(scope, receive, send)
         await self._app(scope, receive, send)
 
 
+def _known(scope: Scope, service: Service, caller: Caller) -> Ready | None:
+    """The answer to who asks under an address that was answered before. Raises Overloaded while no other can be worked out, before
+    it costs anything."""
+    serving, query = service.serving, scope["query_string"]
+    if quick := service.quick.get(query, caller.id, serving.snapshot_id, serving.fingerprint):
+        scope["khung.route"] = PATH
+        service.popular.again(quick.question)
+        _OF_ADDRESS.inc()
+        return quick.at_once(next((value for name, value in scope["headers"] if name == b"if-none-match"), None))
+    if service.desk.full and query not in service.asking:
+        scope["khung.route"] = PATH
+        raise service.desk.overloaded()
+    return None
+
+
 def _check_request(scope: Scope) -> None:
-    """Raises HTTPException for what is refused whoever asks."""
+    """Raises QueryError, HTTPException for what is refused whoever asks."""
+    query = scope["query_string"]
+    if query.count(b"&") > MOST_PARAMETERS:
+        raise QueryError(f"The address has more than {MOST_PARAMETERS} parameters.", cure="Ask for less at once.")
+    if len(query) > LONGEST_VALUE and max(map(len, query.split(b"&"))) > LONGEST_VALUE:
+        raise QueryError("A parameter of the address is longer than any may be.", cure="Ask with fewer words.")
     if scope["method"] not in SAFE and Headers(scope=scope).get("sec-fetch-site") in ("cross-site", "same-site"):
         raise HTTPException(403, OTHER_SITE)
 
@@ -90,34 +123,30 @@ async def _to_login(scope: Scope, receive: Receive, send: Send) -> None:
     await RedirectResponse(there, 303, {"Cache-Control": "no-store"})(scope, receive, send)
 
 
-async def _send_quick(scope: Scope, quick: Quick, owner: str, send: Send) -> None:
-    answer, etag = quick.answer, quick.answer.etag(owner)
-    headers = [(b"etag", etag.encode()), (b"cache-control", CACHE_CONTROL.encode())]
-    asked = next((value for name, value in scope["headers"] if name == b"if-none-match"), None)
-    if asked is not None and has(asked.decode("latin-1"), etag):
-        await send({"type": "http.response.start", "status": 304, "headers": headers})
-        return await send({"type": "http.response.body", "body": b""})
-    length = len(answer.head) + len(quick.tail)
-    headers += [(b"content-type", b"application/json"), (b"content-length", str(length).encode())]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": answer.head, "more_body": True})
-    await send({"type": "http.response.body", "body": quick.tail})
-
-
 class Told:
     """The `send` of one request: adds the headers, remembers the status, and makes the body limiter's plain 413 a problem."""
+
+    __slots__ = ("_replaced", "_send", "status")
 
     def __init__(self, send: Send) -> None:
         self.status = 500
         self._send = send
         self._replaced = False
 
+    async def at_once(self, ready: Ready) -> None:
+        """Send what needs nothing added."""
+        self.status = ready.status
+        await self._send({"type": "http.response.start", "status": ready.status, "headers": ready.headers})
+        for part in ready.parts[:-1]:
+            await self._send({"type": "http.response.body", "body": part, "more_body": True})
+        await self._send({"type": "http.response.body", "body": ready.parts[-1]})
+
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             headers = list(message["headers"])
             known = {name for name, _ in headers}
-            message = message | {"headers": headers + [pair for pair in _HEADERS if pair[0] not in known]}
+            message = message | {"headers": headers + [pair for pair in RAW if pair[0] not in known]}
             if self.status == 413 and (b"content-type", MEDIA_TYPE.encode()) not in headers:
                 self._replaced = True
                 return await send_problem(
@@ -129,19 +158,25 @@ class Told:
 
 def tell(scope: Scope, status: int, seconds: float) -> None:
     """One request into metrics and log: the route's template, never the path with its ids or the query."""
-    static = scope["path"].startswith("/static/")
-    route = "/static" if static else scope.get("khung.route") or getattr(scope.get("route"), "path", "unmatched")
+    route = scope.get("khung.route") or _route(scope)
     method = scope["method"] if scope["method"] in _METHODS else "other"
-    HTTP_SECONDS.labels(route, method, str(status)).observe(seconds)
-    values = {"method": method, "route": route, "status": status, "took_ms": round(seconds * 1000, 1)}
-    log.info("request", extra=values)
+    http_seconds(route, method, status).observe(seconds)
+    logs.request(method, route, status, seconds)
 
 
-async def send_problem(send: Send, status: int, title: str, detail: str) -> None:
-    """A problem sent from outside the application."""
+def _route(scope: Scope) -> str:
+    if scope["path"].startswith("/static/"):
+        return "/static"
+    return getattr(scope.get("route"), "path", "unmatched")
+
+
+async def send_problem(
+    send: Send, status: int, title: str, detail: str, more: Mapping[str, str] = MappingProxyType({})
+) -> None:
+    """A problem sent from outside the application, with `more` headers."""
     kind = f"urn:khung:problem:{title.lower().replace(' ', '-')}"
     body = Problem(type=kind, title=title, status=status, detail=detail).model_dump_json().encode()
-    headers = {"content-type": MEDIA_TYPE, "content-length": str(len(body)), "cache-control": "no-store"} | HEADERS
-    raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-    await send({"type": "http.response.start", "status": status, "headers": raw})
+    headers = {"content-type": MEDIA_TYPE, "content-length": str(len(body)), "cache-control": "no-store", **more}
+    raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": status, "headers": [*raw, *RAW]})
     await send({"type": "http.response.body", "body": body})

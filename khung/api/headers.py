@@ -13,3 +13,5 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
 }
+RAW = tuple((name.lower().encode(), value.encode()) for name, value in HEADERS.items())
+"""The same as ASGI wants them."""

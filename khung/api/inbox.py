@@ -63,10 +63,11 @@ class Inbox:
         self._max_bytes = max_bytes
 
     def waiting(self) -> list[str]:
-        """Names of the whole files that the pipeline has not taken yet, oldest first."""
+        """Names of the whole files that the pipeline has not taken yet, oldest first. A symbolic link is none: it could lead anywhere."""
         if not self.folder.is_dir():
             return []
-        files = [path for path in self.folder.iterdir() if path.suffix.lower() in EXTENSIONS and path.is_file()]
+        named = [path for path in self.folder.iterdir() if path.suffix.lower() in EXTENSIONS]
+        files = [path for path in named if path.is_file() and not path.is_symlink()]
         return [path.name for path in sorted(files, key=lambda path: path.stat().st_mtime)]
 
     async def receive(self, name: str, chunks: AsyncIterator[bytes]) -> str:

@@ -1,21 +1,119 @@
-"""Structured logs of the service: one JSON object a line on standard error, through structlog.
+"""Structured logs of the service: one JSON object a line on standard error.
 
-A query's text is never logged: no caller hands it over, and the server's own access log is off (khung.api.guard writes one).
+Lines are put together where something happens and written by a thread of their own, many at once: who reads them slowly, or not
+at all, holds up no request. A query's text is never logged: no caller hands it over, and the server's own access log is off.
 """
 
+import atexit
 import logging
 import sys
+import threading
+import time
+from collections import deque
+from datetime import UTC, datetime
+from typing import TextIO
 
+import orjson
 import structlog
+
+_TOGETHER_S = 0.05  # lines of so long are written at once
+_PATIENCE_S = 2.0
+_WAITING = 10_000  # lines; what comes when so many wait is dropped and counted
+_ACCESS = logging.getLogger("khung.api.access")
+
+
+class RequestRecord(logging.LogRecord):
+    """One request, as cheap as a record can be made: it is written far more often than any other."""
+
+    def __init__(self, method: str, route: str, status: int, took_ms: float) -> None:
+        super().__init__(_ACCESS.name, logging.INFO, "", 0, "request", None, None)
+        self.method, self.route, self.status, self.took_ms = method, route, status, took_ms
+
+    def line(self) -> str:
+        told = {
+            "method": self.method,
+            "route": self.route,
+            "status": self.status,
+            "took_ms": self.took_ms,
+            "event": "request",
+            "level": "info",
+            "timestamp": datetime.fromtimestamp(self.created, UTC).isoformat(timespec="microseconds")[:-6] + "Z",
+        }
+        return orjson.dumps(told).decode()
+
+
+def request(method: str, route: str, status: int, seconds: float) -> None:
+    """Log one request by its route's template."""
+    if _ACCESS.isEnabledFor(logging.INFO):
+        _ACCESS.handle(RequestRecord(method, route, status, round(seconds * 1000, 1)))
+
+
+class Lines(logging.Handler):
+    """Lines wait here for the thread that writes them, and are written before the process ends."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        super().__init__()
+        self._stream = stream
+        self._waiting: deque[str] = deque()
+        self._dropped = 0
+        self._something, self._writing = threading.Event(), threading.Lock()
+        threading.Thread(target=self._write_for_ever, name="khung-logs", daemon=True).start()
+        atexit.register(self.flush)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            line = self.format(record)
+        except (TypeError, ValueError, KeyError, AttributeError):
+            return self.handleError(record)
+        if len(self._waiting) >= _WAITING:
+            self._dropped += 1
+            return
+        self._waiting.append(line)
+        if not self._something.is_set():
+            self._something.set()
+
+    def flush(self) -> None:
+        """Write what waits; nothing when the writing thread is held up by who reads the log."""
+        if not self._writing.acquire(timeout=_PATIENCE_S):
+            return
+        try:
+            self._write()
+        except (OSError, ValueError):
+            pass  # the disk is full, or nobody reads any more: searches go on
+        finally:
+            self._writing.release()
+
+    def _write(self) -> None:
+        lines = []
+        while self._waiting:
+            lines.append(self._waiting.popleft())
+        if dropped := self._dropped:
+            self._dropped -= dropped
+            lines.append(f'{{"event": "log_lines_dropped", "level": "warning", "lines": {dropped}}}')
+        if lines:
+            stream = self._stream or sys.stderr
+            stream.write("\n".join(lines) + "\n")
+            stream.flush()
+
+    def _write_for_ever(self) -> None:
+        while True:
+            self._something.wait()
+            time.sleep(_TOGETHER_S)
+            self._something.clear()
+            self.flush()
+
+
+class _Formatter(structlog.stdlib.ProcessorFormatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return record.line() if isinstance(record, RequestRecord) else super().format(record)
 
 
 def configure(level: int = logging.INFO) -> None:
     """Give the `khung` loggers one handler that writes JSON lines. Calling it again changes nothing."""
     logger = logging.getLogger("khung")
-    if any(getattr(handler, "khung", False) for handler in logger.handlers):
+    if any(isinstance(handler, Lines) for handler in logger.handlers):
         return
-    handler = logging.StreamHandler(sys.stderr)
-    handler.khung = True
+    handler = Lines()
     handler.setFormatter(_formatter())
     logger.addHandler(handler)
     logger.setLevel(level)
@@ -28,7 +126,7 @@ def _formatter() -> logging.Formatter:
         structlog.stdlib.ExtraAdder(),
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    return structlog.stdlib.ProcessorFormatter(
+    return _Formatter(
         foreign_pre_chain=shared,
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,

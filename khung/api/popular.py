@@ -1,10 +1,11 @@
 """Which questions are asked most, for asking them anew when a snapshot goes into service. In memory only, never written."""
 
-from cachetools import LRUCache
+from collections import Counter
 
 from khung.api.schemas import SearchIn
 
 _KEPT = 500
+_LONGEST = 4096  # characters of a question; who fills every field asks for himself alone
 _HALVE_AT = 100_000  # asked in all; then everything counts half, so that yesterday's fashion fades
 
 
@@ -12,7 +13,7 @@ class Popular:
     """Counts of the questions asked lately. Query images are left out: they are forgotten by themselves."""
 
     def __init__(self) -> None:
-        self._counts: LRUCache[str, int] = LRUCache(_KEPT)
+        self._counts: Counter[str] = Counter()
         self._all = 0
 
     def count(self, asked: SearchIn) -> None:
@@ -21,14 +22,16 @@ class Popular:
 
     def again(self, question: str) -> None:
         """By its JSON, when that is at hand."""
-        self._counts[question] = self._counts.get(question, 0) + 1
+        if len(question) > _LONGEST:
+            return
+        self._counts[question] += 1
         self._all += 1
+        if len(self._counts) > 2 * _KEPT:
+            self._counts = Counter(dict(self._counts.most_common(_KEPT)))
         if self._all >= _HALVE_AT:
             self._all //= 2
-            for known, count in list(self._counts.items()):
-                self._counts[known] = count // 2
+            self._counts = Counter({known: count // 2 for known, count in self._counts.items()})
 
     def most(self, number: int) -> list[SearchIn]:
         """The most asked first."""
-        ranked = sorted(self._counts.items(), key=lambda pair: -pair[1])[:number]
-        return [SearchIn.model_validate_json(question) for question, _ in ranked]
+        return [SearchIn.model_validate_json(question) for question, _ in self._counts.most_common(number)]

@@ -6,7 +6,7 @@ import orjson
 from pydantic import TypeAdapter
 
 from khung.api import schemas as s
-from khung.api.serving import Gist
+from khung.api.resident import Gist
 from khung.errors import NotFound
 from khung.records import ChannelScore, FrameRecord, Hit, Keyframe, Region, TextLine, Video
 from khung.search.engine import SearchResult

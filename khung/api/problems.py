@@ -20,6 +20,7 @@ from khung.api.headers import HEADERS
 log = logging.getLogger("khung.api")
 
 MEDIA_TYPE = "application/problem+json"
+_MOST_FIELDS = 20  # are told of; who sends ten thousand wrong ones does not get ten thousand sentences
 
 TABLE: tuple[tuple[type[errors.KhungError], int, str], ...] = (  # the most specific first
     (errors.CursorRefused, 400, "Cursor refused"),
@@ -76,7 +77,7 @@ def problem_of(error: Exception) -> Problem:
     if isinstance(error, RequestValidationError):
         fields = [
             FieldProblem(where=".".join(map(str, e["loc"])), message=e["msg"].removeprefix("Value error, "))
-            for e in error.errors()
+            for e in error.errors()[:_MOST_FIELDS]
         ]
         return _problem(422, "Request refused", "; ".join(f"{f.where}: {f.message}" for f in fields[:3]), fields=fields)
     if isinstance(error, HTTPException):

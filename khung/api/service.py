@@ -45,6 +45,9 @@ SHARED_S = 24 * 3600.0  # keys name all that an answer depends on; this only let
 READS = 24
 """Threads that may wait for the archive: of their own, so that a slow S3 holds up pictures and nothing else."""
 
+PICTURES = 2
+"""Strangers' pictures that are decoded at the same time: the largest that is allowed takes some 350 MB."""
+
 
 @dataclass
 class Service:
@@ -61,6 +64,7 @@ class Service:
     shared: QueryCache | None = None  # of many servers
     asking: Counter[bytes] = field(default_factory=Counter)  # addresses whose answer is being worked out
     reads: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(READS))
+    pictures: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(PICTURES))
 
     @classmethod
     def of(cls, settings: Settings, embedder: "Embedder | None") -> "Service":
@@ -159,7 +163,9 @@ class Service:
                 log.info("rewarming_failed", extra={"reason": type(error).__name__})
 
     async def _request(self, asked: SearchIn) -> SearchRequest:
-        return await anyio.to_thread.run_sync(self.request, asked) if asked.image else self.request(asked)
+        if not asked.image:
+            return self.request(asked)
+        return await anyio.to_thread.run_sync(self.request, asked, limiter=self.pictures)
 
     def close(self) -> None:
         """Running requests keep their snapshot."""
@@ -180,6 +186,7 @@ class Service:
             then=tuple(text for text in asked.then if text),
             more=tuple(asked.more),
             less=tuple(asked.less),
+            preset=asked.preset,
         )
 
     def _pixels(self, image_id: str) -> np.ndarray | None:

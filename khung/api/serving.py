@@ -8,63 +8,18 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
-import numpy as np
-
+from khung.api.resident import Resident
 from khung.errors import CorruptError, CursorExpired, KhungError, NotFound, SearchUnavailable
 from khung.metrics import INDEXED, OPENED_SECONDS, REFUSED, SNAPSHOT
 from khung.search.assembly import engine_of
 from khung.search.encoders import QueryEncoders
-from khung.search.engine import Engine
 from khung.shards.pointer import Move
 from khung.shards.shelf import Shelf
-from khung.shards.snapshot import Snapshot
-from khung.stores import Timeline
 
 log = logging.getLogger("khung.api")
 
 RETRY_S = 30.0  # until a refused snapshot, or an encoder that could not be loaded, is tried again
-
-
-@dataclass(eq=False, slots=True)
-class Resident:
-    """An open snapshot with its engine and the number of requests that read it."""
-
-    snapshot: Snapshot
-    engine: Engine
-    since: float = field(default_factory=time.monotonic)  # of the engine
-    readers: int = 0
-    retired: bool = False
-    used_at: float = 0.0  # time.monotonic()
-    _gists: dict[str, "Gist"] = field(default_factory=dict)
-
-    def gist(self, video_id: str) -> "Gist":
-        """Raises NotFound."""
-        if not self._gists:
-            self._gists.update(_gists(self.snapshot.records.timeline()))
-        try:
-            return self._gists[video_id]
-        except KeyError:
-            raise NotFound(f"There is no video {video_id}.") from None
-
-
-@dataclass(frozen=True, slots=True)
-class Gist:
-    """What a list of videos shows of one: how many keyframes, and the one in the middle."""
-
-    keyframes: int
-    frame_index: int
-    phash: int
-
-
-def _gists(timeline: Timeline) -> Iterator[tuple[str, Gist]]:
-    starts = np.searchsorted(timeline.video_index, np.arange(len(timeline.videos) + 1))
-    for at, video_id in enumerate(timeline.videos):
-        first, stop = int(starts[at]), int(starts[at + 1])
-        if stop > first:
-            middle = (first + stop) // 2
-            yield video_id, Gist(stop - first, int(timeline.frame_index[middle]), int(timeline.phash[middle]))
 
 
 class Serving:
@@ -80,6 +35,7 @@ class Serving:
         self._shelf = shelf
         self._lock = threading.Lock()
         self._resident: Resident | None = None
+        self._closed = False
         self._refused: tuple[str | None, float] = (None, 0.0)
 
     @property
@@ -184,6 +140,8 @@ class Serving:
             return self._refresh()
 
     def _refresh(self) -> bool:
+        if self._closed:
+            return False
         wanted = None
         try:
             wanted = self._wanted()
@@ -202,7 +160,8 @@ class Serving:
         return True
 
     def close(self) -> None:
-        """Take the snapshot out of service; running requests keep theirs."""
+        """Take the snapshot out of service for good; running requests keep theirs."""
+        self._closed = True
         self._swap(None)
         self._set_older(None)
 
@@ -247,6 +206,8 @@ class Serving:
 
     def _swap(self, new: Resident | None) -> None:
         with self._lock:
+            if new and self._closed:  # it was on its way when the service ended
+                return new.snapshot.close()
             old, self._resident = self._resident, new
             lingers = bool(old and new and self._linger_s) and old.snapshot.fingerprint == new.snapshot.fingerprint
             if old and not lingers:

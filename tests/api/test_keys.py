@@ -11,7 +11,7 @@ from khung.api.access import Access, check_public, is_loopback, needed
 from khung.api.app import create_app
 from khung.api.keys import LOOK_S, SCOPES, KeyRing
 from khung.api.rates import Rate
-from khung.api.routes.login import local
+from khung.api.routes.pages import local
 from khung.errors import ConfigError, NotFound, TooMany
 from tests.support.small_home import ColourEmbedder
 

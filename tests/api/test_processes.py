@@ -13,7 +13,12 @@ import psutil
 import pytest
 
 from khung.api import keys
+from khung.shards.snapshot import rollback
+from khung.stores.archive_local import LocalArchive
+from khung.stores.ledger_sqlite import SqliteLedger
+from khung.stores.library import Library
 from tests.support.served import free_port
+from tests.support.small_home import add, make_old_clip, put_in_service, settings_for
 
 
 def until(condition, seconds=90):
@@ -112,3 +117,72 @@ def test_rows_31_and_57_a_killed_worker_is_replaced_and_a_revoked_key_is_refused
     assert "http_server_request_duration_seconds_count" in told and "khung_snapshot_info" in told
     keys.revoke(path, key.id)
     until(lambda: [answers(address, "/v1/videos", **bearer) for _ in range(12)] == [401] * 12)
+
+
+@pytest.fixture(scope="module")
+def moving(tmp_path_factory, clips):
+    """A home of its own with two snapshots, the older in service: `(settings, older, newer)`."""
+    mine = settings_for(tmp_path_factory.mktemp("moving"))
+    library, ledger = Library(LocalArchive(mine.archive_dir)), SqliteLedger(mine.ledger_path)
+    first = add(library, ledger, clips / "googlework_short.mp4")
+    older = put_in_service(mine, [first])
+    newer = put_in_service(mine, [first, add(library, ledger, make_old_clip(mine.home / "old_clip.avi"))])
+    rollback(mine.shelf_dir, older)
+    return mine, older, newer
+
+
+@contextlib.contextmanager
+def only(worker, workers):
+    """The others stand still for a moment, so that this one answers."""
+    others = set(workers) - {worker}
+    for other in others:
+        os.kill(other, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for other in others:
+            os.kill(other, signal.SIGCONT)
+
+
+def test_two_workers_are_one_service(serve, moving):
+    """A cursor of one is good at the other, both follow the pointer, a rate and the metrics are of both together."""
+    settings, older, newer = moving
+    process, port = serve(
+        "--workers", "2", KHUNG_HOME=str(settings.home), KHUNG_SERVE_SEARCH_RATE="40/hour", KHUNG_SERVE_POLL_S="0.1"
+    )
+    address = f"http://127.0.0.1:{port}"
+    until(lambda: answers(address, "/ready") == 200 and len(workers_of(process)) == 2)
+    one, other = sorted(workers_of(process))
+
+    def ask(**more):
+        wanted = {"video": "googlework_short", "limit": 2} | more
+        return httpx.get(f"{address}/v1/search", params=wanted, timeout=60)
+
+    told = []
+
+    def by(worker, **more):
+        with only(worker, (one, other)):
+            told.append(ask(**more))
+        return told[-1].json()
+
+    first = by(one)
+    assert first["snapshot"] == older and first["next"]
+    pages = [by(worker, cursor=first["next"])["hits"] for worker in (one, other)]
+    assert pages[0] and pages[0] == pages[1]
+
+    rollback(settings.shelf_dir, newer)
+    for worker in (one, other):
+        until(lambda worker=worker: ready_of(worker, (one, other), address) == newer)
+        assert by(worker)["snapshot"] == newer
+        assert by(worker, cursor=first["next"])["hits"] == pages[0]
+
+    told += [ask() for _ in range(60)]
+    statuses = [answer.status_code for answer in told]
+    assert set(statuses) == {200, 429} and statuses.count(200) <= 40
+    counted = f'http_server_request_duration_seconds_count{{method="GET",route="/v1/search",status="200"}} {float(statuses.count(200))}'
+    assert counted in httpx.get(f"{address}/metrics", timeout=60).text.splitlines()
+
+
+def ready_of(worker, workers, address):
+    with only(worker, workers):
+        return httpx.get(f"{address}/ready", timeout=60).json().get("snapshot")

@@ -204,3 +204,17 @@ def test_answers_are_packed_for_other_servers():
     assert Answer.unpack(answer.pack()) == answer
     for poisoned in (b"", b"x", b'"t" s -1\n{', b'"t" s 1\nno json', b"\xff\xfe", b'"t" s 1 2\n{'):
         assert Answer.unpack(poisoned) is None
+
+
+def test_presets_are_other_orders_of_the_same_question(client):
+    ask = lambda **more: client.get("/v1/search", params={"q": "người trong văn phòng màu trắng", "limit": 20} | more)  # noqa: E731
+    default, ranks, text = ask().json(), ask(preset="rrf").json(), ask(preset="text only").json()
+    assert ask(preset="balanced").json()["hits"] == default["hits"]
+    assert [hit["score"] for hit in ranks["hits"]] != [hit["score"] for hit in default["hits"]]
+    assert {name for hit in text["hits"] for name in hit["channels"]} == {"text"}
+    assert ask(preset="rrf").json()["hits"] == ranks["hits"]  # kept under a key of its own
+    assert client.post("/v1/search", json={"q": "người", "preset": "rrf"}).status_code == 200
+    assert ask(preset="best").status_code == 422
+    other = ask(preset="text only", limit=1).json()["next"]
+    assert ask(preset="rrf", limit=1, cursor=other).status_code == 400  # another question
+    assert ask(q="", like="cockatoo_cc0/0", preset="text only").status_code == 422  # nothing to look with

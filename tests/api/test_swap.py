@@ -139,3 +139,20 @@ def test_popular_questions_are_asked_anew_when_a_snapshot_goes_into_service(home
         rollback(settings.shelf_dir, newer)
         until(lambda: len(desk._answers) == 2)
         assert {answer.snapshot_id for answer in desk._answers.values()} == {newer, home[1]}
+
+
+def test_a_snapshot_that_comes_when_the_service_has_ended_is_closed(home, monkeypatch):
+    settings, _, _ = home
+    serving = Serving(Shelf(settings.shelf_dir), QueryEncoders(settings, [ColourEmbedder()]))
+    opened, open_it = [], serving._open
+
+    def slowly(snapshot_id):
+        opened.append(open_it(snapshot_id))
+        monkeypatch.setattr(opened[0].snapshot, "close", lambda close=opened[0].snapshot.close: opened.append(close()))
+        serving.close()
+        return opened[0]
+
+    monkeypatch.setattr(serving, "_open", slowly)
+    serving.refresh()
+    assert len(opened) == 2 and serving.snapshot_id is None
+    assert not serving.refresh() and len(opened) == 2

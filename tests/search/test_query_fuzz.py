@@ -1,5 +1,6 @@
 """The reader of questions never crashes, never loops, and does not see how a letter was encoded."""
 
+import time
 import unicodedata
 
 import pytest
@@ -85,9 +86,15 @@ def test_spelling_does_not_change_the_reading(golden):
     ],
     ids=lambda t: t[:8],
 )
-@pytest.mark.timeout(10)  # what would backtrack without end; bench/SEARCH.md has the real numbers
+@pytest.mark.timeout(10)  # what would backtrack without end
 def test_hostile_repetition_comes_to_an_end(text):
-    understood(text[:MAX_CHARS])
+    """In five milliseconds of CPU, in the best of several tries: how long a busy machine takes is another matter."""
+    took = []
+    for _ in range(7):
+        began = time.thread_time()
+        understood(text[:MAX_CHARS])
+        took.append(time.thread_time() - began)
+    assert min(took) < 0.005
 
 
 def test_beyond_the_limit_is_refused():

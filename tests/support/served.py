@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import uvicorn
 from fastapi import FastAPI
 
-from khung.api.server import PatientProtocol
+from khung.api.protocol import PatientProtocol
 
 
 def free_port() -> int:

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from khung.api.access import COOKIE, LOGIN_S
-from khung.api.routes.pages import page
+from khung.api.routes.pages import local, page
 from khung.errors import AccessDenied
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
@@ -45,9 +45,3 @@ def logout() -> Response:
     to = RedirectResponse("/login", 303, {"Cache-Control": "no-store"})
     to.delete_cookie(COOKIE)
     return to
-
-
-def local(address: str) -> str:
-    """The address if it is one of khung's own pages; a stranger's link must not send people elsewhere."""
-    plain = address.startswith("/") and not address.startswith("//") and "\\" not in address
-    return address if plain and address.isprintable() else "/"

@@ -143,13 +143,19 @@ def page(
         rules=request.app.state.service.settings.contest.rules,
         seated=request.app.state.booth is not None and "contest" in request.cookies,
         other_language=other,
-        other_language_url=str(request.url.include_query_params(ui=other).replace(scheme="", netloc="")),
+        other_language_url=local(str(request.url.include_query_params(ui=other).replace(scheme="", netloc=""))),
         **values,
     )
     answer = HTMLResponse(html, headers={"Cache-Control": "private, no-store", "Vary": "Cookie, Accept-Language"})
     if request.query_params.get("ui") == t.language:
         answer.set_cookie("ui", t.language, max_age=31536000, samesite="lax")
     return answer
+
+
+def local(address: str) -> str:
+    """The address if it is one of khung's own pages; a stranger's link must not send people elsewhere."""
+    plain = address.startswith("/") and not address.startswith("//") and "\\" not in address
+    return address if plain and address.isprintable() else "/"
 
 
 def problem_page(request: Request, problem: Problem) -> HTMLResponse:

@@ -1,6 +1,5 @@
 """Searching: `/v1/search` by GET, POST and as a stream, its short forms, and the images that people search by."""
 
-import time
 from collections.abc import AsyncIterator
 from typing import Annotated
 
@@ -10,8 +9,7 @@ from fastapi.responses import Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from khung.api.access import owner_of
-from khung.api.answers import Quick, respond
-from khung.api.disconnect import while_connected
+from khung.api.asking import answered
 from khung.api.problems import documented
 from khung.api.schemas import (
     IMAGE_ID,
@@ -44,13 +42,13 @@ _BY_BODY = documented(400, 404, 410, 413, 422, 503)
 @router.get("/search", response_model=SearchOut, responses=_ANSWERS | _NOT_MODIFIED)
 async def search(request: Request, asked: Annotated[SearchIn, Query()], service: Asked) -> Response:
     """Find moments. `q` understands times (“sau 2 phút”), sequences (“A rồi B”), quotes, `field:` terms; see `parsed`."""
-    return await _answer(request, asked, service)
+    return await answered(request, asked, service)
 
 
 @router.post("/search", response_model=SearchOut, max_body_size=MAX_QUESTION, responses=_BY_BODY | _NOT_MODIFIED)
 async def search_by_body(request: Request, asked: SearchIn, service: Asked) -> Response:
     """The same question as a JSON body."""
-    return await _answer(request, asked, service)
+    return await answered(request, asked, service)
 
 
 async def _begun(request: Request, asked: Annotated[SearchIn, Query()], service: Asked) -> Stream:
@@ -75,13 +73,13 @@ async def similar(
     limit: Annotated[int, Query(ge=1, le=MAX_LIMIT)] = 50,
 ) -> Response:
     """Frames that look like this one: `/v1/search?like=…` in short."""
-    return await _answer(request, SearchIn(like=frame_id(video_id, frame_index), limit=limit), service)
+    return await answered(request, SearchIn(like=frame_id(video_id, frame_index), limit=limit), service)
 
 
 @router.post("/feedback", response_model=SearchOut, max_body_size=MAX_QUESTION, responses=_BY_BODY | _NOT_MODIFIED)
 async def feedback(request: Request, asked: FeedbackIn, service: Asked) -> Response:
     """The question moved towards the frames that were right (`more`) and away from those that were wrong (`less`)."""
-    return await _answer(request, asked, service)
+    return await answered(request, asked, service)
 
 
 @router.get("/suggest", responses=documented(422, 503))
@@ -116,24 +114,6 @@ def facets(asked: Annotated[WhereIn, Query()], service: Asked) -> FacetsOut:
         )
 
 
-async def _answer(request: Request, asked: SearchIn, service: Service) -> Response:
-    owner, address = owner_of(request), request.scope["query_string"]
-    service.asking[address] += 1
-    try:
-        answer, tail = await while_connected(request, service.answer(asked, owner))
-    finally:
-        service.asking[address] -= 1
-        if not service.asking[address]:
-            del service.asking[address]
-    if not asked.cursor:
-        service.popular.count(asked)
-        if request.scope["path"] == "/v1/search" and request.method == "GET" and not asked.image:
-            question = asked.model_dump_json(exclude_defaults=True)
-            quick = Quick(answer, tail, question, service.serving.fingerprint, time.monotonic())
-            service.quick.put(address, owner, quick)
-    return respond(request, answer, tail, owner)
-
-
 @router.post("/query-images", status_code=201, responses=documented(400, 413, 422))
 async def keep_query_image(image: UploadFile, service: Asked) -> QueryImageOut:
     """Send an image (JPEG, PNG or WebP) and search with the id that comes back: `/v1/search?image=…`."""
@@ -141,7 +121,7 @@ async def keep_query_image(image: UploadFile, service: Asked) -> QueryImageOut:
     data = await image.read(limit + 1)
     if len(data) > limit:
         raise MediaError("too_large", f"The image is larger than {limit // 2**20} MiB.", cure="Send a smaller one.")
-    name, width, height = await anyio.to_thread.run_sync(service.images.put, data)
+    name, width, height = await anyio.to_thread.run_sync(service.images.put, data, limiter=service.pictures)
     return QueryImageOut(image=name, width=width, height=height)
 
 

@@ -1,30 +1,27 @@
 """The service under load: khung's whole application over real sockets, over invented frames in real stores, no query encoder.
 
-The load generator shares the machine's cores with the server, so beside the rate of the clock stands the CPU that the server took
-for each request, and the rate that follows when the server has the cores to itself. Only 127.0.0.1, bounded in count and time.
+The load generator shares the machine's cores with the server, so beside the rate of the clock stand the CPU that the server and the
+client took for each request, and the rate that follows when the server has the cores to itself. Bounded in count and time.
 """
 
 import argparse
 import asyncio
-import contextlib
 import json
 import os
 import platform
 import random
-import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from urllib.parse import quote
 
 import numpy as np
-import psutil
 import uvloop
 
-from bench.search_data import OUT, BenchEncoder, open_library, rows
+from bench.search_data import OUT, open_library, rows
+from bench.serving_client import Connection, connect, cycle, hammer
+from bench.serving_server import BARE, ENGINE, Server, server
 from khung.text import tokens
 
 PAGE = Path(__file__).parent / "SERVING.md"
@@ -35,10 +32,7 @@ def main() -> None:
     options = argparse.ArgumentParser()
     options.add_argument("--frames", type=int, default=100_000)
     options.add_argument("--seconds", type=float, default=8.0, help="of each measurement")
-    options.add_argument("--serve", type=int, default=0, help="be the server on this port")
     asked = options.parse_args()
-    if asked.serve:
-        return serve(asked.serve, asked.frames)
     open_library(asked.frames)
     sections = uvloop.run(measure(asked.frames, asked.seconds))
     (OUT / f"serving-{asked.frames}.json").write_text(json.dumps(sections, indent=1))
@@ -46,132 +40,15 @@ def main() -> None:
     print(PAGE.read_text())
 
 
-# -- the server, in a process of its own
-
-
-def serve(port: int, frames: int) -> None:
-    import uvicorn
-
-    from khung.api.server import PatientProtocol, tuned
-    from khung.api.serving import Resident
-    from khung.search.engine import Engine
-    from khung.settings import Settings
-
-    library = open_library(frames)
-    library.close = lambda: None
-    engine = Engine(library, BenchEncoder())
-    engine.warm()
-    with tempfile.TemporaryDirectory() as home:
-        settings = Settings(home=Path(home), _env_file=None)
-        settings.serve.search_rate, settings.serve.poll_s = "", 3600.0
-        app = tuned(settings)
-
-        async def application(scope, receive, send):
-            if scope.get("path") == "/bare":
-                return await _bare(send)
-            await app(scope, receive, send)
-
-        @contextlib.asynccontextmanager
-        async def opened(_):
-            async with lifespan(app):
-                app.state.service.serving._resident = Resident(library, engine)
-                yield
-
-        lifespan = app.router.lifespan_context
-        app.router.lifespan_context = opened
-        uvicorn.run(
-            application, port=port, http=PatientProtocol, log_level="warning", access_log=False, limit_concurrency=5000
-        )
-
-
-async def _bare(send: Callable) -> None:
-    """The reference: as many bytes as an answer has, from uvicorn alone."""
-    headers = [(b"content-length", b"57000"), (b"content-type", b"application/json")]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": b"x" * 57_000})
-
-
-@contextlib.contextmanager
-def server(frames: int) -> Iterator[tuple[int, psutil.Process]]:
-    port = 18_000 + os.getpid() % 1000
-    command = [sys.executable, "-m", "bench.serving", "--serve", str(port), "--frames", str(frames)]
-    with open(OUT / "serving.log", "w") as log, subprocess.Popen(command, stderr=log) as process:
-        try:
-            _wait_for(port, process)
-            yield port, psutil.Process(process.pid)
-        finally:
-            process.terminate()
-
-
-def _wait_for(port: int, process: subprocess.Popen) -> None:
-    import httpx
-
-    while process.poll() is None:
-        with contextlib.suppress(httpx.TransportError):
-            if httpx.get(f"http://127.0.0.1:{port}/ready").status_code == 200:
-                return
-        time.sleep(0.2)
-    raise SystemExit(f"The server did not start: {(OUT / 'serving.log').read_text()[-2000:]}")
-
-
-# -- the client: as little as a client can do
-
-
-class Connection(asyncio.Protocol):
-    """One keep-alive connection; knows of HTTP what khung's answers need."""
-
-    def __init__(self) -> None:
-        self._waiter: asyncio.Future[int] | None = None
-        self._left, self._status, self._head = -1, 0, b""
-
-    def connection_made(self, transport):
-        self._transport = transport
-
-    def data_received(self, data):
-        if self._left < 0:
-            self._head += data
-            end = self._head.find(b"\r\n\r\n")
-            if end < 0:
-                return
-            at = self._head.index(b"content-length: ") + 16
-            self._left = int(self._head[at : self._head.index(b"\r\n", at)]) + end + 4 - len(self._head)
-            self._status, self._head = int(self._head[9:12]), b""
-        else:
-            self._left -= len(data)
-        if self._left == 0:
-            self._left = -1
-            self._waiter.set_result(self._status)
-
-    def connection_lost(self, error):
-        if self._waiter and not self._waiter.done():
-            self._waiter.set_result(0)
-
-    def get(self, path: str) -> "asyncio.Future[int]":
-        """The status; 0 when the connection broke."""
-        self._waiter = asyncio.get_running_loop().create_future()
-        if self._transport.is_closing():
-            self._waiter.set_result(0)
-        self._transport.write(f"GET {path} HTTP/1.1\r\nHost: bench\r\n\r\n".encode())
-        return self._waiter
-
-    def close(self) -> None:
-        self._transport.close()
-
-
-async def connect(port: int, count: int) -> list[Connection]:
-    loop = asyncio.get_running_loop()
-    return [(await loop.create_connection(Connection, "127.0.0.1", port))[1] for _ in range(count)]
-
-
 # -- what is asked
 
 
-def questions(seed: int) -> Iterator[str]:
+def questions(seed: int, at: str = "/v1/search") -> Iterator[str]:
     """Questions that were never asked before, of three to five words of the collection."""
     words = sorted({w for row in rows() for w in tokens(row[0])})
     chosen = random.Random(seed)
     while True:
-        yield "/v1/search?q=" + quote(" ".join(chosen.sample(words, chosen.randint(3, 5))))
+        yield f"{at}?q=" + quote(" ".join(chosen.sample(words, chosen.randint(3, 5))))
 
 
 def popular() -> list[str]:
@@ -181,26 +58,26 @@ def popular() -> list[str]:
 # -- measurements
 
 
-async def closed(port: int, process: psutil.Process, paths: Iterator[str], clients: int, seconds: float) -> dict:
+def closed(of: Server, paths: Iterator[str], clients: int, seconds: float) -> dict:
     """Each client asks as soon as it was answered."""
-    walls, statuses, until = [], [], time.perf_counter() + seconds
+    cpu = of.cpu_s()
+    told = hammer(of.port, paths, clients, seconds)
+    each = (of.cpu_s() - cpu) / max(told.count, 1)
+    return {
+        "clients": clients,
+        "per second": round(told.count / told.seconds, 1),
+        "server CPU ms": round(1000 * each, 3),
+        "client CPU ms": round(1000 * told.client_cpu / max(told.count, 1), 3),
+        f"per second by CPU on {CORES} cores": round(CORES / each) if each else 0,
+        "p50 ms": _percentile(told.walls, 50),
+        "p95 ms": _percentile(told.walls, 95),
+        "p99 ms": _percentile(told.walls, 99),
+        "n": told.count,
+        "errors": told.errors,
+    }
 
-    async def ask(connection: Connection) -> None:
-        while time.perf_counter() < until:
-            began = time.perf_counter()
-            statuses.append(await connection.get(next(paths)))
-            walls.append(1000 * (time.perf_counter() - began))
 
-    connections = await connect(port, clients)
-    cpu, began = _cpu(process), time.perf_counter()
-    await asyncio.gather(*map(ask, connections))
-    took, cpu = time.perf_counter() - began, _cpu(process) - cpu
-    for connection in connections:
-        connection.close()
-    return _told(walls, statuses, took, cpu) | {"clients": clients}
-
-
-async def overload(port: int, process: psutil.Process, paths: Iterator[str], peak: float, seconds: float) -> dict:
+async def overload(port: int, paths: Iterator[str], peak: float, seconds: float) -> dict:
     """Questions come at three times the peak, whether or not the last ones were answered; beside them /health is looked at."""
     connections = await connect(port, 400)
     walls, statuses, health, asking = [], [], [], set()
@@ -242,7 +119,7 @@ async def overload(port: int, process: psutil.Process, paths: Iterator[str], pea
     }
 
 
-async def thousand(port: int, process: psutil.Process, seconds: float) -> dict:
+async def thousand(port: int, seconds: float) -> dict:
     """A thousand connections stay open, each asking for something that is kept once a second; beside them /health."""
     connections, statuses, health, paths = await connect(port, 1000), [], [], popular()
     until = time.perf_counter() + seconds
@@ -280,58 +157,40 @@ async def _health(port: int, walls: list[float], seconds: float) -> None:
 
 
 async def measure(frames: int, seconds: float) -> dict[str, list[dict]]:
-    with server(frames) as (port, process):
-        fresh, known = questions(1), _cycle(popular())
-        (warm,) = await connect(port, 1)
-        for path in popular():
-            await warm.get(path)
-        warm.close()
-        one = await closed(port, process, fresh, 1, seconds)
-        many = await closed(port, process, fresh, 8, seconds)
-        kept_one = await closed(port, process, known, 1, seconds / 2)
-        kept = await closed(port, process, known, 32, seconds)
-        bare = await closed(port, process, _cycle(["/bare"]), 32, seconds / 2)
-        health = await closed(port, process, _cycle(["/health"]), 32, seconds / 2)
-        crowd = await thousand(port, process, seconds)
-        flood = await overload(port, process, fresh, many["per second"], seconds)
-        memory = process.memory_info().rss
+    requests, memory = [], []
+    with server(frames) as of:
+        requests += requests_of(of, "one worker", seconds)
+        peak = next(row["per second"] for row in requests if row["what"].startswith(FRESH) and row["clients"] > 1)
+        crowd = await thousand(of.port, seconds)
+        flood = await overload(of.port, questions(3), peak, seconds)
+        memory.append({"workers": 1, "resident MiB, mapped files included": of.resident_mib()})
+    with server(frames, workers=2) as of:
+        requests += requests_of(of, "two workers", seconds)
+        memory.append({"workers": 2, "resident MiB, mapped files included": of.resident_mib()})
     return {
-        "Requests": [
-            {"what": "never asked before, one client"} | one,
-            {"what": "never asked before, 8 clients"} | many,
-            {"what": "kept, one client"} | kept_one,
-            {"what": "kept, 32 clients"} | kept,
-            {"what": "reference: /health, 32 clients"} | health,
-            {"what": "reference: as many bytes from uvicorn alone, 32 clients"} | bare,
-        ],
+        "Requests": requests,
         "A thousand open connections": [crowd],
         "Three times the peak of questions never asked before": [flood],
-        "Memory": [{"resident MiB, mapped files included": round(memory / 2**20)}],
+        "Memory of a worker": memory,
     }
 
 
-def _cycle(paths: Sequence[str]) -> Iterator[str]:
-    while True:
-        yield from paths
+FRESH, KEPT = "never asked before", "kept"
 
 
-def _cpu(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return times.user + times.system
-
-
-def _told(walls: list[float], statuses: list[int], took: float, cpu: float) -> dict:
-    each = cpu / max(len(walls), 1)
-    return {
-        "per second": round(len(walls) / took, 1),
-        "server CPU ms": round(1000 * each, 3),
-        f"per second by CPU on {CORES} cores": round(CORES / each) if each else 0,
-        "p50 ms": _percentile(walls, 50),
-        "p95 ms": _percentile(walls, 95),
-        "p99 ms": _percentile(walls, 99),
-        "n": len(walls),
-        "errors": sum(status != 200 for status in statuses),
-    }
+def requests_of(of: Server, which: str, seconds: float) -> list[dict]:
+    """Each kind of request, by few clients and by many."""
+    fresh, known, one = questions(len(which)), cycle(popular()), which == "one worker"
+    hammer(of.port, cycle(popular()), 16, seconds / 2)  # every worker has them
+    kinds = [(FRESH, fresh, 1 if one else 2, seconds), (FRESH, fresh, 8, seconds)]
+    kinds += (
+        [("reference: the engine alone", questions(7, ENGINE), 1, seconds), (KEPT, known, 1, seconds / 2)]
+        if one
+        else []
+    )
+    kinds += [(KEPT, known, 32, seconds), ("reference: /health", cycle(["/health"]), 32, seconds / 2)]
+    kinds += [("reference: as many bytes from uvicorn alone", cycle([BARE]), 32, seconds / 2)]
+    return [{"what": f"{what}, {which}"} | closed(of, paths, n, s) for what, paths, n, s in kinds]
 
 
 def _percentile(values: list[float], q: float) -> float:
@@ -343,12 +202,13 @@ def page(sections: dict[str, list[dict]], frames: int) -> str:
         "# The service under load",
         "",
         f"`python -m bench serving` makes this page: the whole application over sockets, {frames:,} invented frames in real stores, 50 hits",
-        "an answer, the query encoder left out. One server process; the load generator shares the cores with it, so wall times and",
-        "“per second” are of half a machine. “By CPU” is what the cores would give if the server had them alone and used them all,",
-        "which takes `khung serve --workers N`.",
+        "an answer, the query encoder left out. The load generator (raw sockets and epoll in one process, not pipelined) shares the cores with",
+        "the server: “client CPU” is what it took of them. “By CPU” is what the cores would give if the server had them alone and used",
+        "them all, which takes `khung serve --workers N`.",
         "",
         "Goals: fresh p50 ≤ 25 ms, p95 ≤ 100 ms, 500 a second; kept p99 ≤ 25 ms, 5,000 a second; 1,000 connections without an error and",
-        "`/health` p99 < 100 ms; goodput ≥ 80 % at three times the peak. A fresh answer is the engine's time ([SEARCH.md](SEARCH.md)) and 2 ms.",
+        "`/health` p99 < 100 ms; goodput ≥ 80 % at three times the peak. A fresh answer is the engine's time ([SEARCH.md](SEARCH.md)) and what",
+        "stands between the rows “never asked before” and “the engine alone”, which runs in the same process.",
         "",
         f"{date.today()}, {platform.machine()}, {CORES} cores, load {os.getloadavg()[0]:.1f}, Python {platform.python_version()}.",
     ]

@@ -3,14 +3,26 @@
 HTTP problems are made from these in khung.api.problems, exit codes in khung.cli; nothing else translates them.
 """
 
+from typing import Self
+
 
 class KhungError(Exception):
-    """Anything khung raises on purpose. `cure` is a sentence or a command that helps; it may be empty."""
+    """Anything khung raises on purpose. `cure` is a sentence or a command that helps; it may be empty.
+
+    `code` names the message for screens in another language, with `values` for its gaps: `known_as` sets both.
+    """
 
     def __init__(self, message: str, *, cure: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.cure = cure
+        self.code = ""
+        self.values: dict[str, str] = {}
+
+    def known_as(self, code: str, **values: object) -> Self:
+        """This error, told also by a name that khung.web has words for."""
+        self.code, self.values = code, {name: str(value) for name, value in values.items()}
+        return self
 
     def __str__(self) -> str:
         return f"{self.message} {self.cure}".strip()
@@ -26,6 +38,7 @@ class MediaError(KhungError):
     def __init__(self, reason: str, message: str, *, cure: str = "") -> None:
         super().__init__(message, cure=cure)
         self.reason = reason
+        self.known_as(f"reason_{reason}")
 
 
 class ModelError(KhungError):

@@ -28,7 +28,7 @@ def parse_ms(text: str) -> int:
             return whole * 1000 + _millis(fraction)
     elif match := _SECONDS.match(text):
         return int(match[1]) * 1000 + _millis(match[2])
-    raise QueryError(f"“{text}” is not a time.", cure="Write 2:05, 1:02:05.5 or 90s.")
+    raise QueryError(f"“{text}” is not a time.", cure="Write 2:05, 1:02:05.5 or 90s.").known_as("not_a_time", text=text)
 
 
 def _millis(fraction: str | None) -> int:

@@ -131,7 +131,8 @@ class Access:
         elif rule.scope and self._hosts:
             self._hosts.check(scope)
         if rule.scope and rule.scope not in caller.scopes and "admin" not in caller.scopes:
-            raise AccessDenied(f"This key has not the scope “{rule.scope}”.", status=403, cure="Use one that has it.")
+            error = AccessDenied(f"This key has not the scope “{rule.scope}”.", status=403, cure="Use one that has it.")
+            raise error.known_as("no_scope", scope=rule.scope)
         if rule.rate:
             self._rates[rule.rate].take(caller.id or peer(scope))
         return caller

@@ -117,10 +117,11 @@ class Booth:
 
     async def _running(self, seat: Seat) -> TaskNow:
         if not seat.evaluation_id:
-            raise SubmissionRejected("No evaluation is chosen.", cure="Choose one on the contest page.")
+            error = SubmissionRejected("No evaluation is chosen.", cure="Choose one on the contest page.")
+            raise error.known_as("no_evaluation")
         task = await seat.dres.task_now(seat.evaluation_id)
         if not task.key:
-            raise SubmissionRejected("No task is running.", cure="Wait for the task.")
+            raise SubmissionRejected("No task is running.", cure="Wait for the task.").known_as("no_task")
         return task
 
 

@@ -49,7 +49,8 @@ class QueryImages:
         try:
             data = self._path(image_id).read_bytes()
         except FileNotFoundError as error:
-            raise NotFound("That query image is no longer kept.", cure="Send the image again.") from error
+            gone = NotFound("That query image is no longer kept.", cure="Send the image again.")
+            raise gone.known_as("query_image_gone") from error
         os.utime(self._path(image_id))
         return data
 

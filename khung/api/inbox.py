@@ -81,9 +81,8 @@ class Inbox:
         except ConnectionError:
             raise  # the sender went away; the disk is not to blame
         except OSError as error:
-            raise StoreError(
-                f"The upload could not be written: {error.strerror}.", cure="Free some disk space."
-            ) from error
+            lost = StoreError(f"The upload could not be written: {error.strerror}.", cure="Free some disk space.")
+            raise lost.known_as("upload_not_written", why=error.strerror) from error
         finally:
             part.unlink(missing_ok=True)
 
@@ -104,7 +103,7 @@ class Inbox:
             raise MediaError("too_large", f"The file is larger than {self._max_bytes / 2**30:.3g} GiB.")
         disk = os.statvfs(self.folder)
         if disk.f_bavail * disk.f_frsize < _SPARE:
-            raise StoreError("The disk is nearly full.", cure="Free some disk space.")
+            raise StoreError("The disk is nearly full.", cure="Free some disk space.").known_as("disk_full")
 
     def _settle(self, part: Path, name: str) -> str:
         """Give the part its name; `os.link` fails where the name is taken, so no upload replaces another."""
@@ -116,4 +115,6 @@ class Inbox:
             except FileExistsError:
                 continue
             return free
-        raise StoreError(f"Too many files are called {name}.", cure="Rename the file.")
+        raise StoreError(f"Too many files are called {name}.", cure="Rename the file.").known_as(
+            "name_taken", name=name
+        )

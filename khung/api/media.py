@@ -30,7 +30,8 @@ async def send(request: Request, archive: Archive, served: Served, reads: anyio.
     """The answer to GET or HEAD: 200, 206, 304 or 416. `reads` bounds the threads that wait for the archive. Raises NotFound."""
     size = await anyio.to_thread.run_sync(archive.size, served.key, limiter=reads)
     if size is None:
-        raise NotFound("These bytes are not in the archive.", cure="The video may have been retired.")
+        gone = NotFound("These bytes are not in the archive.", cure="The video may have been retired.")
+        raise gone.known_as("media_gone")
     etag = f'"{served.etag}"'
     headers = {"ETag": etag, "Cache-Control": served.cache, "Accept-Ranges": "bytes"}
     if etag_matches(request.headers.get("if-none-match"), etag):

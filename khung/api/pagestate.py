@@ -71,6 +71,9 @@ class PageState(BaseModel):
         values["then"] = [text for text in self.then if clean(text)]
         values["from_ms"] = parse_ms(self.time_from) if self.time_from.strip() else None
         values["to_ms"] = parse_ms(self.time_to) if self.time_to.strip() else None
+        if None not in (values["from_ms"], values["to_ms"]) and values["from_ms"] >= values["to_ms"]:
+            crossed = QueryError(f"No time is both after {self.time_from} and before {self.time_to}.")
+            raise crossed.known_as("times_crossed", low=self.time_from, high=self.time_to)
         if self.group and len(self.video) != 1:
             values["per_video"] = PER_GROUP
         try:
@@ -78,7 +81,8 @@ class PageState(BaseModel):
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"])) or "query"
-            raise QueryError(f"{where}: {first['msg'].removeprefix('Value error, ')}") from error
+            refused = QueryError(f"{where}: {first['msg'].removeprefix('Value error, ')}")
+            raise refused.known_as("field_refused", where=where) from error
 
     def question_fields(self) -> list[tuple[str, str]]:
         """The question as `/v1/search` takes it: times in milliseconds, nothing of the screen."""

@@ -140,7 +140,7 @@ def neighbours(frames: list[FrameRecord], frame_id: str, span: int) -> s.Neighbo
     """The `span` keyframes on each side of `frame_id` among a video's `frames` (by time). Raises NotFound."""
     at = next((i for i, record in enumerate(frames) if record.frame_id == frame_id), None)
     if at is None:
-        raise NotFound(f"There is no frame {frame_id}.")
+        raise NotFound(f"There is no frame {frame_id}.").known_as("no_frame", frame=frame_id)
     return s.NeighboursOut(
         before=_frames(frames[max(at - span, 0) : at]),
         frame=frame(frames[at]),

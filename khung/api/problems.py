@@ -51,7 +51,8 @@ class FieldProblem(BaseModel):
 
 
 class Problem(BaseModel):
-    """RFC 9457. `cure` says what helps; `errors` names the refused parts of the request."""
+    """RFC 9457. `cure` says what helps; `errors` names the refused parts of the request; `code` and `values` are for those who say it
+    in another language."""
 
     type: str = Field(examples=["urn:khung:problem:not-found"])
     title: str = Field(examples=["Not found"])
@@ -59,6 +60,8 @@ class Problem(BaseModel):
     detail: str = Field("", examples=["There is no frame L21_V001/42."])
     cure: str = Field("", examples=["Ask /v1/videos for what there is."])
     errors: list[FieldProblem] = []
+    code: str = Field("", description="a stable name of the detail, if it has one", examples=["no_frame"])
+    values: dict[str, str] = Field({}, description="what the detail tells of", examples=[{"frame": "L21_V001/42"}])
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -73,13 +76,14 @@ def problem_of(error: Exception) -> Problem:
         status, title = next((status, title) for kind, status, title in TABLE if isinstance(error, kind))
         if isinstance(error, errors.AccessDenied):
             status = error.status
-        return _problem(status, title, error.message, error.cure)
+        return _problem(status, title, error.message, error.cure, code=error.code, values=error.values)
     if isinstance(error, RequestValidationError):
         fields = [
             FieldProblem(where=".".join(map(str, e["loc"])), message=e["msg"].removeprefix("Value error, "))
             for e in error.errors()[:_MOST_FIELDS]
         ]
-        return _problem(422, "Request refused", "; ".join(f"{f.where}: {f.message}" for f in fields[:3]), fields=fields)
+        detail = "; ".join(f"{f.where}: {f.message}" for f in fields[:3])
+        return _problem(422, "Request refused", detail, fields=fields, **_named(error.errors()[0]))
     if isinstance(error, HTTPException):
         return _problem(error.status_code, http.HTTPStatus(error.status_code).phrase, str(error.detail))
     return _problem(500, "Internal error", "khung failed on this request; the log has the reason.")
@@ -114,9 +118,34 @@ async def _handle(request: Request, error: Exception) -> Response:
     return response_of(error)
 
 
-def _problem(status: int, title: str, detail: str, cure: str = "", fields: list[FieldProblem] | None = None) -> Problem:
-    kind = f"urn:khung:problem:{title.lower().replace(' ', '-')}"
-    return Problem(type=kind, title=title, status=status, detail=_plain(detail), cure=_plain(cure), errors=fields or [])
+def _named(first: Any) -> dict[str, Any]:
+    """The code and values of the first refused part of a request."""
+    where = str(first["loc"][-1])
+    if first["type"] == "string_too_long":
+        return {"code": "field_too_long", "values": {"where": where, "most": str(first["ctx"]["max_length"])}}
+    return {"code": "field_refused", "values": {"where": where}}
+
+
+def _problem(
+    status: int,
+    title: str,
+    detail: str,
+    cure: str = "",
+    *,
+    fields: list[FieldProblem] | None = None,
+    code: str = "",
+    values: dict[str, str] | None = None,
+) -> Problem:
+    return Problem(
+        type=f"urn:khung:problem:{title.lower().replace(' ', '-')}",
+        title=title,
+        status=status,
+        detail=_plain(detail),
+        cure=_plain(cure),
+        errors=fields or [],
+        code=code,
+        values={name: _plain(value) for name, value in (values or {}).items()},
+    )
 
 
 def _plain(text: str) -> str:

@@ -31,7 +31,7 @@ class Resident:
         try:
             return self._gists[video_id]
         except KeyError:
-            raise NotFound(f"There is no video {video_id}.") from None
+            raise NotFound(f"There is no video {video_id}.").known_as("no_video", video=video_id) from None
 
 
 @dataclass(frozen=True, slots=True)

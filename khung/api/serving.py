@@ -75,9 +75,10 @@ class Serving:
         with self._lock:
             resident = self._resident
             if resident is None:
-                raise SearchUnavailable(
+                error = SearchUnavailable(
                     self.rejected or "No snapshot is published yet.", cure="Ingest videos: khung ingest FILE…"
                 )
+                raise error.known_as("snapshot_rejected" if self.rejected else "no_snapshot")
             if snapshot_id and resident.snapshot.id != snapshot_id:
                 resident = self._older
             if resident is None or (snapshot_id and resident.snapshot.id != snapshot_id):

@@ -52,7 +52,8 @@ def task_of(query: str) -> Task:
     """The task that a query's name ends with, e.g. `query-p1-3-qa`."""
     match = _QUERY.fullmatch(query)
     if not match:
-        raise AnswerError(f"“{query}” is not the name of a query.", cure="Use the organisers' name: query-1-kis.")
+        error = AnswerError(f"“{query}” is not the name of a query.", cure="Use the organisers' name: query-1-kis.")
+        raise error.known_as("aic_name_wrong", query=query)
     return next(task for task in get_args(Task) if task == match[1])
 
 

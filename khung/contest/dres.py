@@ -97,7 +97,10 @@ class Dres:
         verdict = await self._transport.call("POST", path, wire.Verdict, session=self.session, body=body, counts=True)
         if not verdict.status:
             words = one_line(verdict.description)[:300]
-            raise SubmissionRejected(f"The contest's server did not take it: {words}", cure="Look at DRES's own page.")
+            error = SubmissionRejected(
+                f"The contest's server did not take it: {words}", cure="Look at DRES's own page."
+            )
+            raise error.known_as("dres_not_taken", said=words)
         return verdict
 
     async def log_query(self, evaluation_id: str, log: Mapping[str, Any]) -> None:

@@ -26,25 +26,32 @@ async def send(
         )
         outcome = ("sent", verdict.submission, verdict.description)
     except DeliveryUnknown as error:
-        outcome = ("unknown", "", error.message)
+        outcome = ("unknown", "", _said(error))
         raise
     except ContestError as error:
         kept = before.state in ("sent", "unknown")  # what may have counted is not undone by a second sending
-        outcome = (before.state, before.verdict, error.message) if kept else ("refused", "", error.message)
+        outcome = (before.state, before.verdict, _said(error)) if kept else ("refused", "", _said(error))
         raise
     finally:
         team.settle(entry_id, *outcome)  # not in a thread: it must be written when this is being cancelled
     return await asyncio.to_thread(team.entry, entry_id)
 
 
+def _said(error: ContestError) -> str:
+    """The server's own words where there are any: operators of every language read the list."""
+    return error.values.get("said") or error.message
+
+
 async def _still_running(dres: Dres, entry: Entry) -> None:
     now = await dres.task_now(entry.evaluation_id)
     if now.key != entry.task:
         running = f"now it is “{now.name}”" if now.key else "now there is none"
-        raise SubmissionRejected(
+        error = SubmissionRejected(
             f"The answer is for the task “{entry.task_name}”; {running}.", cure="Nothing was sent."
         )
+        raise error.known_as("task_over", task=entry.task_name, now=now.name or "–")
     if now.status not in ("RUNNING", ""):
-        raise SubmissionRejected(
+        error = SubmissionRejected(
             f"The task “{entry.task_name}” is not running ({now.status}).", cure="Nothing was sent."
         )
+        raise error.known_as("task_not_running", task=entry.task_name, status=now.status)

@@ -52,7 +52,8 @@ class Sessions:
         with self._team.changing() as db:
             row = db.execute("SELECT * FROM seats WHERE token_hash = ? AND server = ?", where).fetchone()
         if row is None:
-            raise ContestLoginNeeded("You are not logged in at the contest's server.", cure="Log in.")
+            error = ContestLoginNeeded("You are not logged in at the contest's server.", cure="Log in.")
+            raise error.known_as("contest_login")
         dres = self._clients.get(where[0]) or self._client(row["session"])
         self._clients[where[0]] = dres
         return Seat(row["username"], row["evaluation_id"], dres)

@@ -131,14 +131,15 @@ def _write(
         return Answer(text=f"TR-{name}-{','.join(map(str, frames))}")
     if kind == "QA":
         if not text:
-            raise AnswerError("A QA answer needs a text.", cure="Write the answer.")
+            raise AnswerError("A QA answer needs a text.", cure="Write the answer.").known_as("answer_without_text")
         return Answer(text=f"QA-{text}-{name}-{times[0]}" if rules == "aic" else text)
     return Answer(name, times[0], times[-1], collection=collection)
 
 
 def _check_count(kind: Kind, count: int, rules: Rules) -> None:
     if kind == "TRAKE" and rules != "aic":
-        raise AnswerError("TRAKE is a task of the AI Challenge.", cure="Set KHUNG_CONTEST_RULES=aic.")
+        error = AnswerError("TRAKE is a task of the AI Challenge.", cure="Set KHUNG_CONTEST_RULES=aic.")
+        raise error.known_as("trake_is_aic")
     least, most, words = {
         "KIS": (1, 2, "one frame, or the first and the last of a range"),
         "AVS": (1, 2, "one frame, or the first and the last of a range"),
@@ -146,18 +147,21 @@ def _check_count(kind: Kind, count: int, rules: Rules) -> None:
         "TRAKE": (2, 100, "the frames of at least two events"),
     }[kind]
     if not least <= count <= most:
-        raise AnswerError(f"A {kind} answer is {words}; {count} frames are picked.", cure=f"Pick {words}.")
+        error = AnswerError(f"A {kind} answer is {words}; {count} frames are picked.", cure=f"Pick {words}.")
+        raise error.known_as("answer_count", kind=kind, least=least, most=most, count=count)
 
 
 def _check_order(kind: Kind, picks: Sequence[Pick]) -> None:
     for before, after in pairwise(picks):
         if before.video.video_id != after.video.video_id:
-            raise AnswerError("The frames are of different videos.", cure="Pick the frames of one video.")
+            error = AnswerError("The frames are of different videos.", cure="Pick the frames of one video.")
+            raise error.known_as("answer_of_two_videos")
         if after.frame_index < before.frame_index or (kind == "TRAKE" and after.frame_index == before.frame_index):
-            raise AnswerError(
+            error = AnswerError(
                 f"Frame {after.frame_index} comes after frame {before.frame_index} in the answer, not in the video.",
                 cure="Put the frames in the order of time, each once.",
             )
+            raise error.known_as("answer_out_of_order", after=after.frame_index, before=before.frame_index)
 
 
 def _time(pick: Pick) -> tuple[int, Notice | None]:
@@ -179,8 +183,11 @@ def _check_inside(pick: Pick) -> None:
     video = pick.video
     inside = 0 <= pick.frame_index < video.frame_count and 0 <= (pick.pts_ms or 0) <= video.duration_ms
     if not inside:
-        raise AnswerError(
+        error = AnswerError(
             f"Frame {pick.frame_index} is outside {video.video_id}, "
             f"which has {video.frame_count} frames and ends at {format_ms(video.duration_ms)}.",
             cure="Pick a frame of this video.",
+        )
+        raise error.known_as(
+            "answer_outside", frame=pick.frame_index, video=video.video_id, end=format_ms(video.duration_ms)
         )

@@ -98,7 +98,7 @@ class Team:
     def propose(self, now: TaskNow, draft: Draft, by: str) -> Entry:
         """Put a draft on the list of the running task. An answer that stands there already is given back as it is."""
         if not now.key:
-            raise SubmissionRejected("No task is running.", cure="Wait for the task.")
+            raise SubmissionRejected("No task is running.", cure="Wait for the task.").known_as("no_task")
         values = {
             "evaluation_id": now.evaluation_id,
             "task": now.key,
@@ -137,10 +137,11 @@ class Team:
         with self.changing() as db:
             entry = _one(db, entry_id)
             if entry.state == "sending" or (entry.state in ("sent", "unknown") and not again):
-                raise AlreadySent(
+                error = AlreadySent(
                     f"{entry.sent_by} has sent this answer: {entry.verdict or entry.state}.",
                     cure="Send it again only on purpose: a wrong answer costs points each time.",
                 )
+                raise error.known_as("already_sent", by=entry.sent_by)
             _change(db, entry_id, "sending", "", "")
             db.execute("UPDATE answers SET sent_by = ? WHERE id = ?", (by, entry_id))
             return _one(db, entry_id)
@@ -154,7 +155,7 @@ class Team:
         """Take a proposal off the list. What may have counted stays: AlreadySent."""
         with self.changing() as db:
             if _one(db, entry_id).state not in ("proposed", "refused"):
-                raise AlreadySent("This answer was sent; it stays on the list.")
+                raise AlreadySent("This answer was sent; it stays on the list.").known_as("sent_stays")
             db.execute("DELETE FROM answers WHERE id = ?", (entry_id,))
 
     @contextmanager
@@ -181,7 +182,9 @@ def _change(db: sqlite3.Connection, entry_id: int, state: State, verdict: str, m
 def _one(db: sqlite3.Connection, entry_id: int) -> Entry:
     row = db.execute("SELECT * FROM answers WHERE id = ?", (entry_id,)).fetchone()
     if row is None:
-        raise NotFound(f"There is no answer {entry_id} on the team's list.", cure="Reload the list.")
+        raise NotFound(f"There is no answer {entry_id} on the team's list.", cure="Reload the list.").known_as(
+            "no_answer"
+        )
     return _entry(row)
 
 

@@ -85,7 +85,8 @@ class Transport:
                 response = await self._http.send(request)
         except _NOT_SENT as error:
             cure = "Check the network and the server's address. Nothing was sent."
-            raise ContestUnavailable(f"The contest's server cannot be reached ({_name(error)}).", cure=cure) from error
+            away = ContestUnavailable(f"The contest's server cannot be reached ({_name(error)}).", cure=cure)
+            raise away.known_as("dres_unreachable") from error
         except (httpx.HTTPError, TimeoutError) as error:
             raise _lost(f"The contest's server gave no answer ({_name(error)}).", counts) from error
         if not response.is_success:
@@ -124,25 +125,29 @@ def _name(error: Exception) -> str:
     return type(error).__name__
 
 
-def _lost(message: str, counts: bool, status: int = 0) -> ContestUnavailable:
+def _lost(message: str, counts: bool, status: int = 0, said: str = "") -> ContestUnavailable:
     """Whether it arrived is not known: harmless for a question, not for a submission."""
     if counts:
         cure = "It may have counted: look at DRES's own page before sending it again."
-        return DeliveryUnknown(message, status=status, cure=cure)
-    return ContestUnavailable(message, status=status, cure="Check the network, then ask again.")
+        return DeliveryUnknown(message, status=status, cure=cure).known_as("dres_may_have_counted", said=said)
+    cure = "Check the network, then ask again."
+    return ContestUnavailable(message, status=status, cure=cure).known_as("dres_silent", said=said)
 
 
 def _refusal(response: httpx.Response, counts: bool) -> ContestError:
-    status = response.status_code
-    said = f"The contest's server said {status}: {_description(response)}"
+    status, words = response.status_code, _description(response)
+    message, said = f"The contest's server said {status}: {words}", f"{status}: {words}"
     if status == 401:
-        return ContestLoginNeeded(said, status=status, cure="Log in again; check name and password.")
+        error: ContestError = ContestLoginNeeded(message, status=status, cure="Log in again; check name and password.")
+        return error.known_as("dres_401", said=said)
     if status >= 500:
-        return _lost(said, counts, status)
+        return _lost(message, counts, status, said)
     if 300 <= status < 400:
-        return ContestError(said, status=status, cure="Set KHUNG_CONTEST_SERVER to the address it names.")
+        error = ContestError(message, status=status, cure="Set KHUNG_CONTEST_SERVER to the address it names.")
+        return error.known_as("dres_moved", said=said)
     kind = SubmissionRejected if counts else ContestError
-    return kind(said, status=status, cure=_CURES.get(status, "Ask the organisers."))
+    error = kind(message, status=status, cure=_CURES.get(status, "Ask the organisers."))
+    return error.known_as(f"dres_{status}" if status in _CURES else "dres_refused", said=said)
 
 
 def _description(response: httpx.Response) -> str:

@@ -101,7 +101,8 @@ class Channels:
         VectorSpaceMismatch."""
         named = tuple(filter(None, (question.like, *question.more, *question.less)))
         if unknown := [f for f, known in zip(named, self.frames.known(vector_ids(named)), strict=True) if not known]:
-            raise NotFound(f"There is no frame {unknown[0][:140]} in this snapshot.")
+            lost = unknown[0][:140]
+            raise NotFound(f"There is no frame {lost} in this snapshot.").known_as("no_frame", frame=lost)
         return self.spaces[0].look(question)
 
     def vector_fallback(self, question: Question) -> Found:

@@ -33,7 +33,8 @@ _PREPOSITIONS = frozenset(_BEFORE_PLACES.split())
 def parse(text: str) -> ParsedQuery:
     """The question understood. Raises QueryError beyond 1000 characters or six events, or when a time makes no sense."""
     if len(text) > MAX_CHARS:
-        raise QueryError(f"The question has {len(text)} characters.", cure=f"At most {MAX_CHARS} are read.")
+        error = QueryError(f"The question has {len(text)} characters.", cure=f"At most {MAX_CHARS} are read.")
+        raise error.known_as("field_too_long", where="q", most=MAX_CHARS)
     return _Reading(clean(text).strip()).query()
 
 
@@ -221,9 +222,10 @@ class _Reading:
 
     def _finish(self) -> ParsedQuery:
         if len(self.segments) > MAX_EVENTS:
-            raise QueryError(
+            error = QueryError(
                 f"The question has {len(self.segments)} steps.", cure=f"At most {MAX_EVENTS} are followed."
             )
+            raise error.known_as("too_many_steps", steps=len(self.segments), most=MAX_EVENTS)
         events = [self._event(segment, opening=n == 0) for n, segment in enumerate(self.segments)]
         for n in self.swaps:
             events[n : n + 2] = reversed(events[n : n + 2])

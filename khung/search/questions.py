@@ -25,7 +25,8 @@ def with_steps(parsed: ParsedQuery, request: SearchRequest) -> ParsedQuery:
     events = parsed.events or ((Event(),) if steps and pictured else ())
     events += tuple(event for step in steps for event in step)
     if len(events) > MAX_EVENTS:
-        raise QueryError(f"The question has {len(events)} steps.", cure=f"At most {MAX_EVENTS} are followed.")
+        error = QueryError(f"The question has {len(events)} steps.", cure=f"At most {MAX_EVENTS} are followed.")
+        raise error.known_as("too_many_steps", steps=len(events), most=MAX_EVENTS)
     gaps = parsed.gaps + (Gap(),) * (max(len(events) - 1, 0) - len(parsed.gaps))
     return replace(parsed, events=events, gaps=gaps)
 
@@ -40,7 +41,8 @@ def check_asked(request: SearchRequest, parsed: ParsedQuery) -> None:
     """Punctuation alone asks for nothing; it must not list the whole library."""
     hard = request.where or parsed.where or parsed.last_ms is not None or parsed.must_show
     if not (parsed.events or hard or request.image is not None or request.like or parsed.like or request.more):
-        raise QueryError("Nothing is asked.", cure="Write what to look for, or give a picture, a frame or a filter.")
+        cure = "Write what to look for, or give a picture, a frame or a filter."
+        raise QueryError("Nothing is asked.", cure=cure).known_as("nothing_asked")
 
 
 def questions_of(request: SearchRequest, parsed: ParsedQuery, allowed: np.ndarray | None) -> list[Question]:

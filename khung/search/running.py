@@ -110,6 +110,7 @@ def _outage(degraded: list[Degraded], errors: list[BaseException | None]) -> Khu
     if spaces and len(errors) == 1:
         return spaces[0]
     what = "; ".join(f"{d.channel}: {d.detail or d.reason}" for d in degraded)
-    return SearchUnavailable(
+    error = SearchUnavailable(
         f"No channel could answer ({what}).", cure="Try again in a moment; khung doctor looks deeper."
     )
+    return error.known_as("no_channel")

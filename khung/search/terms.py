@@ -40,14 +40,16 @@ class Conditions:
 
     def narrow(self, from_ms: int | None, to_ms: int | None) -> str:
         """Keep only times in `[from_ms, to_ms)`; returns a label. Raises QueryError when nothing can be left."""
-        low = [t for t in (self.from_ms, from_ms) if t is not None]
-        high = [t for t in (self.to_ms, to_ms) if t is not None]
-        self.from_ms, self.to_ms = max(low, default=None), min(high, default=None)
+        after = [t for t in (self.from_ms, from_ms) if t is not None]
+        before = [t for t in (self.to_ms, to_ms) if t is not None]
+        self.from_ms, self.to_ms = max(after, default=None), min(before, default=None)
         if self.from_ms is not None and self.to_ms is not None and self.from_ms >= self.to_ms:
-            raise QueryError(
-                f"No time is both after {short(self.from_ms)} and before {short(self.to_ms)}.",
+            low, high = short(self.from_ms), short(self.to_ms)
+            error = QueryError(
+                f"No time is both after {low} and before {high}.",
                 cure="Write the earlier time first, or drop one of the two.",
             )
+            raise error.known_as("times_crossed", low=low, high=high)
         return f"{short(from_ms)} → {short(to_ms)}".strip()
 
     def around(self, ms: int, reach_ms: int = AT_MS) -> str:
@@ -70,13 +72,15 @@ class Conditions:
         value = value.strip('"“”').strip()
         negative, name = name.startswith("-"), name.lstrip("-").lower()
         if not value:
-            raise QueryError(f"“{term}” names no value.", cure=f"Write {name}:VALUE.")
+            error = QueryError(f"“{term}” names no value.", cure=f"Write {name}:VALUE.")
+            raise error.known_as("term_without_value", term=term, name=name)
         if name in ("video", "obj", "object"):
             self._add_id(name, value, negative)
         elif negative:
-            raise QueryError(
+            error = QueryError(
                 f"“{term}” cannot be negated.", cure="Only video: and obj: can; use “without …” for others."
             )
+            raise error.known_as("term_not_negated", term=term)
         elif name in _FACET_FIELDS:
             self._add_facet(_FACET_FIELDS[name], name, value)
         else:
@@ -96,9 +100,9 @@ class Conditions:
         own = norm(value) in FACETS.values(facet)
         known = norm(value) if own else _scene(norm(value)) if facet in _OPEN else FACETS.value(facet, value)
         if known is None:
-            raise QueryError(
-                f"“{value}” is no {name} that is known.", cure=f"Known: {', '.join(FACETS.values(facet))}."
-            )
+            there = ", ".join(FACETS.values(facet))
+            error = QueryError(f"“{value}” is no {name} that is known.", cure=f"Known: {there}.")
+            raise error.known_as("value_unknown", value=value, name=name, there=there)
         self.facets[facet] = self.facets.get(facet, ()) + tuple(known.split(","))
 
     def _add_other(self, name: str, value: str) -> None:

@@ -172,7 +172,8 @@ class DuckRecords:
 
     def video(self, video_id: str) -> Video:
         if video_id not in self._videos:
-            raise NotFound(f"There is no video {video_id[:120]} in this snapshot.")
+            error = NotFound(f"There is no video {video_id[:120]} in this snapshot.")
+            raise error.known_as("no_video", video=video_id[:120])
         return self._videos[video_id][0]
 
     def shots(self, video_id: str) -> list[Shot]:
@@ -192,7 +193,8 @@ class DuckRecords:
             position = start + int(np.searchsorted(self._timeline.frame_index[start:end], int(index)))
             if position < end and f"{video_id}/{self._timeline.frame_index[position]}" == frame_id:
                 return position
-        raise NotFound(f"There is no frame {frame_id[:140]} in this snapshot.")
+        error = NotFound(f"There is no frame {frame_id[:140]} in this snapshot.")
+        raise error.known_as("no_frame", frame=frame_id[:140])
 
     # -- conditions and counts
 

@@ -95,7 +95,8 @@ class PostgresRecords:
         )
         by_place = {(video_id, index): data for video_id, index, data in found}
         if missing := [f for f, p in zip(frame_ids, places, strict=True) if p not in by_place]:
-            raise NotFound(f"There is no frame {missing[0][:140]} in this snapshot.")
+            lost = missing[0][:140]
+            raise NotFound(f"There is no frame {lost} in this snapshot.").known_as("no_frame", frame=lost)
         return [tables.from_json(by_place[place], FrameRecord) for place in places]
 
     def frames_of(self, video_id: str) -> list[FrameRecord]:
@@ -109,7 +110,8 @@ class PostgresRecords:
     def video(self, video_id: str) -> Video:
         rows = self._of_video("video", video_id)
         if not rows:
-            raise NotFound(f"There is no video {video_id[:120]} in this snapshot.")
+            error = NotFound(f"There is no video {video_id[:120]} in this snapshot.")
+            raise error.known_as("no_video", video=video_id[:120])
         return tables.from_json(rows[0][0], Video)
 
     def shots(self, video_id: str) -> list[Shot]:
@@ -181,7 +183,8 @@ def _place(frame_id: str) -> tuple[str, int]:
         and "\0" not in video_id
     ):
         return video_id, int(index)
-    raise NotFound(f"There is no frame {frame_id[:140]} in this snapshot.")
+    error = NotFound(f"There is no frame {frame_id[:140]} in this snapshot.")
+    raise error.known_as("no_frame", frame=frame_id[:140])
 
 
 def conditions_of(where: FrameFilter) -> tuple[list[str], list[Any]]:

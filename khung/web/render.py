@@ -1,11 +1,13 @@
 """Templates into pages: the environment and the few filters that templates need. Autoescape is always on."""
 
 import hashlib
+import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import jinja2
+from markupsafe import Markup, escape
 
 from khung.timecode import format_ms
 from khung.web.highlight import lit, shows
@@ -25,8 +27,16 @@ def environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     env.tests["shows"] = shows
-    env.filters |= {"marked": lit, "short_time": short_time, "clock": clock, "tenths": tenths, "shares": shares}
-    env.globals |= {"static": static, "caption": caption, "reason": reason}
+    env.filters |= {
+        "marked": lit,
+        "short_time": short_time,
+        "clock": clock,
+        "tenths": tenths,
+        "shares": shares,
+        "breakable": breakable,
+        "ticked": ticked,
+    }
+    env.globals |= {"static": static, "modules": modules, "caption": caption, "reason": reason}
     return env
 
 
@@ -34,16 +44,38 @@ def render(template: str, **values: Any) -> str:
     return environment().get_template(template).render(**values)
 
 
-@lru_cache(maxsize=64)
 def static(name: str) -> str:
-    """The address of a static file; it changes with the content."""
-    digest = hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:12]
-    return f"/static/{name}?v={digest}"
+    """The address of a static file; it changes with the content of any of them."""
+    return f"/static/v-{static_version()}/{name}"
+
+
+@lru_cache(maxsize=1)
+def static_version() -> str:
+    """A hash of all static files: modules import each other, so they go together."""
+    files = sorted(STATIC.iterdir())
+    return hashlib.sha256(b"".join(hashlib.sha256(file.read_bytes()).digest() for file in files)).hexdigest()[:12]
+
+
+@lru_cache(maxsize=1)
+def modules() -> tuple[str, ...]:
+    """The addresses of all ES modules, so that a page asks for them at once and not one after the other's import."""
+    return tuple(static(file.name) for file in sorted(STATIC.glob("*.js")) if file.name != "main.js")
 
 
 def caption(frame: Any, language: str) -> str:
     """The sentence in that language, or in another, or at least the frame's id."""
     return frame.captions.get(language) or next(filter(None, frame.captions.values()), frame.id)
+
+
+def breakable(name: str) -> Markup:
+    """A file's name, escaped, that may be broken where its words part, and before its ending."""
+    return Markup("<wbr>").join(escape(part) for part in re.split(r"(?<=[_-])|(?=\.)", str(name)) if part)
+
+
+def ticked(text: str) -> Markup:
+    """Text, escaped, with what stands in `back quotes` as code."""
+    parts = [escape(part) for part in text.split("`")]
+    return Markup("").join(Markup("<code>{}</code>").format(part) if n % 2 else part for n, part in enumerate(parts))
 
 
 def short_time(timecode: str) -> str:

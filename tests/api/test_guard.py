@@ -2,8 +2,11 @@
 
 import json
 import logging
+import re
 
 import pytest
+
+from khung.web.render import static
 
 
 @pytest.mark.parametrize(
@@ -19,9 +22,19 @@ def test_every_answer_is_guarded(client, url):
     assert headers["referrer-policy"] == "same-origin"
 
 
-def test_scripts_are_kept_only_under_the_hash_of_their_content(client):
-    assert client.get("/static/main.js").headers["cache-control"] == "no-cache"
-    assert "immutable" in client.get("/static/main.js?v=0123").headers["cache-control"]
+def test_scripts_are_kept_for_ever_only_under_the_version_of_them_all(client):
+    named = client.get(static("main.js"))
+    assert "immutable" in named.headers["cache-control"]
+    assert named.content == client.get("/static/main.js").content
+    for other in ("/static/main.js", "/static/v-0123/main.js"):
+        assert (client.get(other).status_code, client.get(other).headers["cache-control"]) == (200, "no-cache")
+    assert client.get("/static/v-0123/../render.py").status_code == 404
+
+
+def test_a_page_asks_for_all_its_scripts_at_once(client):
+    html = client.get("/").text
+    asked = re.findall(r'rel="modulepreload" href="([^"]+)"', html)
+    assert len(asked) > 10 and all(client.get(one).headers["cache-control"].endswith("immutable") for one in asked)
 
 
 @pytest.mark.parametrize("site", ["cross-site", "same-site"])

@@ -90,7 +90,7 @@ def test_a_refused_file_says_why(page: Page, fresh, tmp_path):
     (tmp_path / "notes.mp4").touch()
     page.goto(f"{address}/library")
     page.set_input_files("[data-drop-videos] input", tmp_path / "notes.mp4")
-    expect(page.locator("#uploads li")).to_contain_text("Không gửi được: The file is empty.")
+    expect(page.locator("#uploads li")).to_have_text(re.compile("Không gửi được: Tệp rỗng. Hãy gửi lại."))
 
 
 def test_a_dropped_file_is_sent(page: Page, fresh):

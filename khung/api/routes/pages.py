@@ -28,12 +28,20 @@ State = Annotated[PageState, Query()]
 
 REEL = 24  # videos on the first page
 MAX_PICTURE = 2**25  # bytes of a form with one picture; khung.api.images judges the picture itself
-EXAMPLES = (
-    {"q": "người đi bộ trên phố", "then": [], "lang": "vi"},
-    {"q": "xe dap", "then": [], "lang": "vi"},
-    {"q": "a bird", "then": [], "lang": "en"},
-    {"q": "ô tô trên phố", "then": ["nhóm người"], "lang": "vi"},
-)
+EXAMPLES = {  # one of them in the other language, and one without marks: both may be asked
+    "vi": (
+        {"q": "người đi bộ trên phố", "then": [], "lang": "vi"},
+        {"q": "xe dap", "then": [], "lang": "vi"},
+        {"q": "a bird", "then": [], "lang": "en"},
+        {"q": "ô tô trên phố", "then": ["nhóm người"], "lang": "vi"},
+    ),
+    "en": (
+        {"q": "people walking on a street", "then": [], "lang": "en"},
+        {"q": "a bird", "then": [], "lang": "en"},
+        {"q": "xe đạp", "then": [], "lang": "vi"},
+        {"q": "a car on a street", "then": ["a group of people"], "lang": "en"},
+    ),
+}
 
 
 @router.get("/")
@@ -41,7 +49,7 @@ async def search_page(request: Request, state: State, service: Asked) -> Respons
     """The search screen: the question's answer, or the way in when nothing is asked."""
     if not state.asks:
         videos, total = await anyio.to_thread.run_sync(_reel, service)
-        values = {"videos": videos, "video_count": total, "examples": EXAMPLES}
+        values = {"videos": videos, "video_count": total, "examples": EXAMPLES[words_of(request).language]}
         return page(request, "search.html", state=state, here="search", **values)
     asked = state.question()
     result = await service.search(asked)
@@ -160,9 +168,12 @@ def local(address: str) -> str:
 
 def problem_page(request: Request, problem: Problem) -> HTMLResponse:
     """A problem as a page."""
-    kind = problem.type.rpartition(":")[2].replace("-", "_")
-    title = words_of(request).maybe(f"problem_{kind}", problem.title)
-    answer = page(request, "problem.html", state=_asked(request), problem=problem, problem_title=title)
+    t, kind = words_of(request), problem.type.rpartition(":")[2].replace("-", "_")
+    title = t.maybe(f"problem_{kind}", problem.title)
+    english = f"{problem.detail} {problem.cure}".strip()
+    told = t.told(problem.code, kind, problem.values, english)
+    values = {"status": problem.status, "title": title, "told": told, "english": english}
+    answer = page(request, "problem.html", state=_asked(request), **values)
     answer.status_code = problem.status
     return answer
 

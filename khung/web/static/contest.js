@@ -2,7 +2,7 @@
 // Everything that comes from a server is put in as text.
 import { now as playerNow } from "./player.js";
 import { call as request, complaint } from "./server.js";
-import { toast, words } from "./words.js";
+import { has, toast, words } from "./words.js";
 
 const LOOK_AGAIN = 2000; // ms
 const TICK = 250; // ms
@@ -224,7 +224,7 @@ function showTask() {
   bar().classList.toggle("solved", (now?.entries ?? []).some((entry) => entry.verdict === "CORRECT"));
   if (find("[data-task-name]")) {
     find("[data-task-name]").textContent = task?.name ?? words("contest_no_task");
-    find("[data-task-about]").textContent = task ? [task.group, task.type, task.status].filter(Boolean).join(" · ") : "";
+    find("[data-task-about]").textContent = task ? [task.group, task.type, known(`task_${task.status}`, task.status)].filter(Boolean).join(" · ") : "";
   }
   showTime();
 }
@@ -305,7 +305,7 @@ function showPicks() {
 
 // ── small things
 
-const known = (key, otherwise) => { try { return words(key); } catch { return otherwise; } };
+const known = (key, otherwise) => (has(key) ? words(key) : otherwise);
 
 function make(name, ...children) {
   const element = document.createElement(name);

@@ -57,7 +57,15 @@ function escape(event) {
     event.preventDefault(); // a search box would lose what was typed
     event.target.blur();
   }
-  else if (!dismiss()) closePanel();
+  else if (!dismiss() && !closeWhy()) closePanel();
+}
+
+function closeWhy() {
+  const box = document.querySelector("#main .why-box[open]");
+  if (!box) return false;
+  if (box.contains(document.activeElement)) box.querySelector("summary").focus();
+  box.open = false;
+  return true;
 }
 
 function move(key) {

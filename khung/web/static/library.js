@@ -39,6 +39,7 @@ async function send(file) {
   bar.hidden = true;
   if (answer?.ok) told.textContent = words("upload_done");
   else told.textContent = answer ? words("upload_failed", { reason: complaint(answer.told) }) : words("offline");
+  told.className = answer?.ok ? "soft" : "failed";
   lookAgain();
 }
 

@@ -1,6 +1,8 @@
 // Every request of the screens to khung: the one place where a session or a key would be added.
 // A request that reaches nobody gives null; what is said otherwise is `{ ok, status, told }`, `told` being JSON or a problem.
 
+import { has, words } from "./words.js";
+
 export async function getPage(url, signal) {
   const answer = await fetch(url, { headers: { Accept: "text/html" }, signal });
   if (new URL(answer.url).pathname === "/login") location.reload(); // the key or the session is over
@@ -40,4 +42,12 @@ function parsed({ responseText, statusText }) {
   }
 }
 
-export const complaint = ({ detail, cure }) => `${detail ?? ""} ${cure ?? ""}`.trim();
+// What a problem says, in the page's language where it has words for the problem's code or kind.
+export function complaint({ type, code, values, detail, cure }) {
+  const kind = type?.split(":").at(-1).replaceAll("-", "_");
+  const named = code?.startsWith("field_") || (inVietnamese && code?.startsWith("reason_"));
+  const key = [`told_${code}`, named && code, `told_kind_${kind}`].find((one) => one && has(one));
+  return (key ? words(key, values) : `${detail ?? ""} ${cure ?? ""}`).trim();
+}
+
+const inVietnamese = document.documentElement.lang === "vi";

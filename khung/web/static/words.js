@@ -1,8 +1,14 @@
 // The interface's texts in the page's language, as the server gave them.
 const catalogue = JSON.parse(document.getElementById("words").textContent);
 
+export const has = (key) => key in catalogue;
+
+// `{n:frame|frames}` is “1 frame”, “2 frames”; khung.web.strings does the same.
 export function words(key, values = {}) {
-  return catalogue[key].replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
+  return catalogue[key].replace(/\{(\w+)(?::([^|}]*)\|([^}]*))?\}/g, (_, name, one, many) => {
+    const value = values[name] ?? "";
+    return one === undefined ? value : `${value} ${Number(value) === 1 ? one : many}`;
+  });
 }
 
 let hiding;

@@ -64,6 +64,7 @@ def test_every_kind_of_problem_has_a_title_and_vietnamese_words():
         "Request refused",
         "Content Too Large",
         "Method Not Allowed",
+        "Misdirected Request",
         "Forbidden",
     }
     kinds = {title.lower().replace(" ", "_").replace("-", "_") for title in titles}

@@ -9,7 +9,8 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from khung.api.app import create_app
-from khung.settings import Settings
+from khung.settings import ContestSettings, Settings
+from tests.contest.dres_server import DresServer
 from tests.support.served import served
 from tests.support.small_home import ColourEmbedder, build
 
@@ -69,3 +70,22 @@ def page(context: BrowserContext) -> Iterator[Page]:
     )
     yield page
     assert wrong == []
+
+
+@pytest.fixture(scope="module")
+def dres() -> Iterator[DresServer]:
+    server = DresServer()
+    with server.served():
+        yield server
+
+
+@pytest.fixture
+def arena(home, dres) -> Iterator[str]:
+    """A khung at the contest, with an empty list."""
+    dres.reset()
+    dres.items |= {"googlework_short", "cockatoo_cc0"}
+    home.contest_path.unlink(missing_ok=True)
+    mine = home.model_copy(update={"contest": ContestSettings(server=dres.address)})
+    with served(create_app(mine, embedder=ColourEmbedder())) as address:
+        yield address
+    assert dres.mistakes == []

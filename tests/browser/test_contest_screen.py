@@ -1,46 +1,18 @@
 """The contest in the browser: from logging in to a verdict, by keys, through a reload, with the server's errors shown."""
 
 import re
-from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from khung.api.app import create_app
 from khung.settings import ContestSettings
-from tests.contest.dres_server import DresServer, Fault
-from tests.support.screen import check_with_axe, until
+from tests.contest.dres_server import Fault
+from tests.support.screen import check_with_axe, log_in, until
 from tests.support.served import served
 from tests.support.small_home import ColourEmbedder
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def dres() -> Iterator[DresServer]:
-    server = DresServer()
-    with server.served():
-        yield server
-
-
-@pytest.fixture
-def arena(home, dres) -> Iterator[str]:
-    """A khung at the contest, with an empty list."""
-    dres.reset()
-    dres.items |= {"googlework_short", "cockatoo_cc0"}
-    home.contest_path.unlink(missing_ok=True)
-    mine = home.model_copy(update={"contest": ContestSettings(server=dres.address)})
-    with served(create_app(mine, embedder=ColourEmbedder())) as address:
-        yield address
-    assert dres.mistakes == []
-
-
-def log_in(page: Page, arena: str) -> None:
-    page.goto(f"{arena}/contest")
-    page.get_by_label("Tên đăng nhập").fill("thi")
-    page.get_by_label("Mật khẩu").fill("bí mật")
-    page.get_by_role("button", name="Đăng nhập").click()
-    expect(page.locator("[data-username]")).to_have_text("thi")
 
 
 def test_from_login_to_a_verdict(page: Page, arena, dres):

@@ -18,6 +18,15 @@ def ask(page: Page, text: str) -> None:
     expect(page.locator("#count")).to_be_visible()
 
 
+def log_in(page: Page, arena: str) -> None:
+    """At the contest's server, through the page."""
+    page.goto(f"{arena}/contest")
+    page.get_by_label("Tên đăng nhập").fill("thi")
+    page.get_by_label("Mật khẩu").fill("bí mật")
+    page.get_by_role("button", name="Đăng nhập").click()
+    expect(page.locator("[data-username]")).to_have_text("thi")
+
+
 def until(page: Page, condition: str, arg: object = None, seconds: float = 60) -> None:
     """Asks through the debugger again and again: the page's policy forbids Playwright's own way of waiting."""
     deadline = time.monotonic() + seconds

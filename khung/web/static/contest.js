@@ -110,6 +110,7 @@ function finish(text, tone) {
 async function look() {
   const answer = await request("GET", "/v1/contest/now");
   const out = !answer || answer.status >= 500; // what was last heard stays: a server that stumbles logs nobody out
+  if (now && !out && !answer.ok) problem(answer.told, find("[data-contest-login]")); // the seat is lost: say why
   if (answer?.ok) now = { ...answer.told, at: performance.now() };
   else if (!out) now = null;
   showStale(out ? complaint(answer?.told ?? { detail: words("offline") }) : "");
@@ -127,10 +128,9 @@ async function call(method, path, body) {
   return answer.ok ? answer.told : void problem(answer.told);
 }
 
-function problem(told) {
+function problem(told, login = find("[data-contest-login]:not([hidden])")) {
   const text = complaint(told);
-  const place = find("[data-contest-login]:not([hidden]) .reason");
-  if (place) place.textContent = text;
+  if (login) login.querySelector(".reason").textContent = text;
   toast(text);
 }
 

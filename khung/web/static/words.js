@@ -18,5 +18,5 @@ export function toast(text, tone = "") {
   place.className = `toast ${tone}`;
   place.classList.add("on");
   clearTimeout(hiding);
-  hiding = setTimeout(() => place.classList.remove("on"), 2200);
+  hiding = setTimeout(() => place.classList.remove("on"), Math.max(2200, 60 * text.length)); // long enough to be read
 }

@@ -6,7 +6,6 @@ What lives here: processes, signals, limits. What the application is, app.py kno
 import os
 import resource
 import sys
-import tempfile
 
 import uvicorn
 from fastapi import FastAPI
@@ -14,6 +13,7 @@ from fastapi import FastAPI
 from khung.api.collector import Collector
 from khung.api.protocol import PatientProtocol
 from khung.settings import Settings, settings
+from khung.stores.scratch import scratch_folder
 
 DRAIN_S = 20  # after SIGTERM, for the requests that were taken
 APPLICATION = "khung.api.server:application"
@@ -53,9 +53,9 @@ def run(config: Settings, *, application: str = APPLICATION) -> None:
     if config.serve.workers == 1 and application == APPLICATION:
         uvicorn.run(tuned(config), **options)
         return
-    with tempfile.TemporaryDirectory(prefix="khung-metrics-") as folder:
+    with scratch_folder("metrics") as folder:
         os.environ |= {
-            "PROMETHEUS_MULTIPROC_DIR": folder,
+            "PROMETHEUS_MULTIPROC_DIR": str(folder),
             "KHUNG_HOST": config.host,
             "KHUNG_PORT": str(config.port),
             "KHUNG_SERVE_WORKERS": str(config.serve.workers),

@@ -8,7 +8,6 @@ import io
 import re
 import shutil
 import stat
-import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ import numpy as np
 from khung.errors import CorruptError, NotFound, StoreError
 from khung.records import Description, Keyframe, Shot, TextLine, Video, check_video_id
 from khung.stores import Archive, tables
+from khung.stores.scratch import scratch_folder
 
 IMAGE_TYPES = {
     "master.jpg": "image/jpeg",
@@ -120,21 +120,20 @@ class Library:
 
     def put_candidates(self, video_id: str, folder: Path) -> None:
         """The plain files of a folder, as one zip (stored: they are JPEGs already)."""
-        with tempfile.NamedTemporaryFile(suffix=".zip") as aside:
-            with zipfile.ZipFile(aside, "w", zipfile.ZIP_STORED) as packed:
+        with scratch_folder("packed") as aside:
+            with zipfile.ZipFile(aside / "candidates.zip", "w", zipfile.ZIP_STORED) as packed:
                 for path in sorted(p for p in folder.iterdir() if p.is_file()):
                     packed.write(path, path.name)
-            aside.flush()
             key = f"videos/{check_video_id(video_id)}/candidates.zip"
-            self.archive.put_file(key, Path(aside.name), content_type="application/zip")  # hours of video: gigabytes
+            self.archive.put_file(key, aside / "candidates.zip", content_type="application/zip")  # may be gigabytes
 
     @contextmanager
     def candidates_dir(self, video_id: str) -> Iterator[Path]:
         """`with library.candidates_dir(id) as folder:` the files that were put, read-only, until the block ends."""
         packed = self.archive.local_path(f"videos/{video_id}/candidates.zip")
-        with tempfile.TemporaryDirectory(prefix="khung-candidates-") as name:
-            _unpack(packed, Path(name))
-            yield Path(name)
+        with scratch_folder("candidates") as folder:
+            _unpack(packed, folder)
+            yield folder
 
     def put_shots(self, video_id: str, shots: Sequence[Shot]) -> None:
         self._put(video_id, "shots.parquet", tables.to_parquet(shots, Shot))

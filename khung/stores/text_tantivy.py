@@ -5,12 +5,7 @@ segment files are linked side by side under one `meta.json`, so that one query c
 """
 
 import json
-import os
-import shutil
-import tempfile
-import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -21,6 +16,7 @@ import numpy as np
 from khung.errors import CorruptError, NotFound, StoreError
 from khung.stores import TextClause, TextHit
 from khung.stores.idsets import is_in
+from khung.stores.scratch import scratch_folder
 from khung.text.fields import FACETS, FIELDS, WORD_FIELDS
 
 ID = "vector_id"
@@ -84,35 +80,20 @@ def _opened(folders: Sequence[Path]) -> Any:
 
     if not folders:
         return tantivy.Index(_schema())
-    with _folder_for_a_moment() as name:
-        together = Path(name)
+    with scratch_folder("text") as together:
         metas = [_linked(folder, together) for folder in folders]
         if any(meta["schema"] != metas[0]["schema"] for meta in metas):
             raise CorruptError("The text indexes have different fields.", cure="Seal all shards again.")
         segments = [segment for meta in metas for segment in meta["segments"]]
         (together / _META).write_text(json.dumps(metas[0] | {"segments": segments}))
         try:
-            index = tantivy.Index.open(name)
+            index = tantivy.Index.open(str(together))
             index.config_reader("manual")  # sealed: nothing to watch for
             index.searcher()
         except (ValueError, OSError) as error:
             where = folders[0] if len(folders) == 1 else f"{folders[0].parent.parent} and its sisters"
             raise CorruptError(f"The text index in {where} cannot be opened: {error}") from error
     return index
-
-
-@contextmanager
-def _folder_for_a_moment() -> Iterator[str]:
-    """A temporary folder that goes at the end, even while the engine's own thread still lays a lock or a list into it."""
-    name = tempfile.mkdtemp(prefix="khung-text-")
-    try:
-        yield name
-    finally:
-        for _ in range(50):
-            shutil.rmtree(name, ignore_errors=True)
-            if not os.path.exists(name):
-                break
-            time.sleep(0.01)
 
 
 def _linked(folder: Path, together: Path) -> dict[str, Any]:

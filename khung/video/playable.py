@@ -5,7 +5,6 @@ and AAC in an MP4 whose index stands first, with the same frames at the same tim
 Where the copy is kept is the archive's business.
 """
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from khung.errors import MediaError
+from khung.stores.scratch import scratch_folder
 from khung.video.formats import sniff
 from khung.video.probe import BASE_CPU_S, BASE_WALL_S
 from khung.video.sandbox import ChildLimits, Progress, run
@@ -69,8 +69,8 @@ def playable_copy(
 
     Raises MediaError with a stable reason; `no_frames` when nothing could be encoded.
     """
-    with tempfile.TemporaryDirectory(prefix="khung-copy-") as folder:
-        target = Path(folder) / "copy.mp4"
+    with scratch_folder("copy") as folder:
+        target = folder / "copy.mp4"
         request = {
             "path": str(path.resolve()),
             "demuxer": sniff(path),

@@ -1,6 +1,8 @@
-"""Times as people write them. Inside khung a time is an integer of milliseconds from the start of the video."""
+"""Times as people write them. Inside khung a time is an integer of milliseconds from the start of the video, a moment of the clock
+the text that `utc` gives."""
 
 import re
+from datetime import UTC, datetime
 
 from khung.errors import QueryError
 
@@ -29,6 +31,16 @@ def parse_ms(text: str) -> int:
     elif match := _SECONDS.match(text):
         return int(match[1]) * 1000 + _millis(match[2])
     raise QueryError(f"“{text}” is not a time.", cure="Write 2:05, 1:02:05.5 or 90s.").known_as("not_a_time", text=text)
+
+
+def utc(moment: datetime) -> str:
+    """A moment as khung writes it: ISO 8601 in UTC, to the millisecond; the order of the texts is that of the moments."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds")
+
+
+def utc_now() -> str:
+    """This moment, as `utc` writes it."""
+    return utc(datetime.now(UTC))
 
 
 def _millis(fraction: str | None) -> int:

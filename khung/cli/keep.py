@@ -16,6 +16,7 @@ from rich.table import Table
 from khung.cli.show import Json, errors, out, print_json
 from khung.errors import ConfigError
 from khung.settings import Settings, settings
+from khung.timecode import utc
 
 Target = Annotated[Path, typer.Argument(help="The folder with the backups.", metavar="FOLDER")]
 At = Annotated[str, typer.Option(help="A moment, e.g. 2026-11-22T10:00:00 (UTC unless it says otherwise).")]
@@ -158,7 +159,7 @@ def _moment(text: str) -> str:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
         raise ConfigError(f"“{text}” is no moment.", cure="Write 2026-11-22T10:00:00.") from error
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC).isoformat(timespec="milliseconds")
+    return utc(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
 
 
 @contextmanager

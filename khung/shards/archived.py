@@ -10,21 +10,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from khung.errors import CorruptError, NotFound
+from khung.records import check_video_id
 from khung.shards import manifest
+from khung.shards.garbage import DAY_S
 from khung.shards.manifest import ShardManifest, SnapshotManifest
 from khung.shards.mirror import PREFIX, shard_key, snapshot_key
 from khung.shards.reader import SHARDS
-from khung.shards.snapshot import DAY_S, SNAPSHOTS
+from khung.shards.snapshot import SNAPSHOTS
 from khung.stores import Archive
 
-_ERASED, _UNWANTED = f"{PREFIX}/erased.json", f"{PREFIX}/unwanted.json"
-
-
-@dataclass(frozen=True, slots=True)
-class Erasures:
-    """The videos that were erased, by id."""
-
-    videos: tuple[str, ...] = ()
+_ERASED, _UNWANTED = f"{PREFIX}/erased/", f"{PREFIX}/unwanted.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +40,12 @@ class Gone:
 
 def snapshots(archive: Archive) -> dict[str, SnapshotManifest]:
     """Every snapshot in the archive, by id."""
-    keys = [key for key in archive.keys(f"{PREFIX}/{SNAPSHOTS}/") if key.endswith(".json")]
-    found = [manifest.decode(archive.get_bytes(key), SnapshotManifest, key) for key in keys]
-    return {sealed.snapshot_id: sealed for sealed in found}
+    found = {}
+    for key in archive.keys(f"{PREFIX}/{SNAPSHOTS}/"):
+        with contextlib.suppress(NotFound):  # another machine's collection has just taken it
+            sealed = manifest.decode(archive.get_bytes(key), SnapshotManifest, key)
+            found[sealed.snapshot_id] = sealed
+    return found
 
 
 def shard_ids(archive: Archive) -> list[str]:
@@ -78,16 +76,21 @@ def snapshot_manifest(archive: Archive, snapshot_id: str) -> SnapshotManifest:
 
 
 def holding(archive: Archive, video_ids: Iterable[str]) -> list[str]:
-    """The shards in the archive that hold one of the videos."""
-    wanted, found = set(video_ids), []
-    for shard_id in shard_ids(archive):
-        with contextlib.suppress(NotFound):
-            if wanted & shard_manifest(archive, shard_id).videos.keys():
-                found.append(shard_id)
-    return found
+    """The shards in the archive that hold one of the videos, or that nobody can say of: their manifests are damaged."""
+    wanted = set(video_ids)
+    return [shard_id for shard_id in shard_ids(archive) if wanted & _videos(archive, shard_id, wanted)]
 
 
-def collect(archive: Archive, keep: Iterable[str], also: Iterable[str], *, min_age_s: float = DAY_S) -> "Gone":
+def _videos(archive: Archive, shard_id: str, feared: set[str]) -> set[str]:
+    try:
+        return set(shard_manifest(archive, shard_id).videos)
+    except NotFound:
+        return set()
+    except CorruptError:
+        return feared
+
+
+def collect(archive: Archive, keep: Iterable[str], also: Iterable[str], *, min_age_s: float = DAY_S) -> Gone:
     """Take away the snapshots but those of `keep`, and the shards that none of these nor `also` names, if they were found
     unwanted that long ago already: what is just being brought up is named a little later."""
     there, kept = snapshots(archive), set(keep)
@@ -120,13 +123,10 @@ def _seen(archive: Archive) -> dict[str, float]:
 
 def erased(archive: Archive) -> list[str]:
     """The videos that were erased from all shelves."""
-    try:
-        return sorted(manifest.decode(archive.get_bytes(_ERASED), Erasures, _ERASED).videos)
-    except NotFound:
-        return []
+    return sorted(key.removeprefix(_ERASED) for key in archive.keys(_ERASED))
 
 
 def log_erased(archive: Archive, video_ids: Iterable[str]) -> None:
-    """Let the other machines know, and whoever restores a backup."""
-    everything = Erasures(tuple(sorted({*erased(archive), *video_ids})))
-    archive.put_bytes(_ERASED, manifest.encode(everything), content_type="application/json")
+    """Let the other machines know, and whoever restores a backup: a key each, so that two who erase at once lose nothing."""
+    for video_id in map(check_video_id, video_ids):
+        archive.put_bytes(f"{_ERASED}{video_id}", b"erased", content_type="text/plain")

@@ -21,8 +21,9 @@ from khung.shards.erase import erase, erased
 from khung.shards.snapshot import Snapshot, check, read_manifest
 from khung.stores.archive_local import ASIDE, LocalArchive
 from khung.stores.durable import replace_file, sync_folder
-from khung.stores.ledger_sqlite import SqliteLedger, utc_now
+from khung.stores.ledger_sqlite import SqliteLedger
 from khung.stores.library import Library
+from khung.timecode import utc_now
 
 ARCHIVE, SHELF, LEDGER = "archive", "shelf", "ledger.sqlite"
 BACKUPS, OBJECTS = "backups", "objects"

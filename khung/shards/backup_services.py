@@ -23,9 +23,9 @@ from khung.shards.backup import BACKUPS, OBJECTS, object_path
 from khung.shards.pointer_postgres import PostgresPointer
 from khung.stores.archive_s3 import S3Archive
 from khung.stores.durable import replace_file
-from khung.stores.ledger_sqlite import utc_now
 from khung.stores.open import open_archive, open_database
 from khung.stores.postgres_backup import base_backup
+from khung.timecode import utc_now
 
 POSTGRES, WAL = "postgres", "wal"
 Tell = Callable[[int, int], None]

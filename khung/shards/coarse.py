@@ -4,13 +4,15 @@ A shard carries the centroids in its own index; this file only makes the next sh
 """
 
 import hashlib
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from khung.errors import CorruptError
 from khung.shards.manifest import SealedInput
-from khung.stores.durable import locked
+from khung.stores.durable import locked, replace_file
 from khung.stores.vectors_build import IndexPolicy, lists_for, train_coarse
 
 COARSE = "coarse"
@@ -33,7 +35,10 @@ def shared(
     with locked(folder / "lock"):
         if not path.exists():
             vectors = np.concatenate([one.vectors[one.own] for one in inputs]).astype(np.float16).astype(np.float32)
-            aside = path.with_suffix(".aside.npy")
-            np.save(aside, train_coarse(vectors, lists_for(size * shard_count)))
-            aside.rename(path)
-        return np.load(path, allow_pickle=False)
+            out = io.BytesIO()
+            np.save(out, train_coarse(vectors, lists_for(size * shard_count)))
+            replace_file(path, out.getvalue())
+        try:
+            return np.load(path, allow_pickle=False)
+        except (ValueError, EOFError) as error:
+            raise CorruptError(f"{path} cannot be read: {error}.", cure="Take it away: it is trained anew.") from error

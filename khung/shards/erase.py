@@ -8,14 +8,16 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from khung.errors import NotFound
+from khung.errors import CorruptError, NotFound
 from khung.shards import pointer
+from khung.shards.garbage import take
 from khung.shards.manifest import SnapshotManifest
-from khung.shards.snapshot import SNAPSHOTS, Announce, Snapshot, current, publish, read_manifest, take
+from khung.shards.reader import SHARDS
+from khung.shards.snapshot import SNAPSHOTS, Announce, Snapshot, current, publish, read_manifest
 from khung.shards.writer import open_manifest, reseal
 from khung.stores.durable import locked, replace_file
-from khung.stores.ledger_sqlite import utc_now
 from khung.stores.vectors_build import IndexPolicy
+from khung.timecode import utc_now
 
 LOG = "erased.jsonl"
 
@@ -45,11 +47,14 @@ def erase(
 
 
 def drop_older(shelf: Path, gone: Collection[str]) -> Erased:
-    """Remove every snapshot but the one in service that holds one of the videos, with its shards, and log the erasure."""
+    """Remove every snapshot but the one in service that holds one of the videos, with its shards, and log the erasure. A shard whose
+    manifest is damaged counts as holding them: it can be of no use any more, and nobody can say what is in it."""
     shelf, gone = Path(shelf), set(gone)
     now = current(shelf)
     old = [s for s in _all_snapshots(shelf) if s.snapshot_id != now and _holds(shelf, s, gone)]
-    doomed = {p.name for p in (shelf / "shards").glob("*") if gone & _videos(shelf, p.name)}
+    serving = {ref.shard_id for ref in read_manifest(shelf, now).shards} if now else set()
+    there = {p.name for p in (shelf / SHARDS).glob("*")} - serving  # what is in service holds none of them any more
+    doomed = {name for name in there if gone & _videos(shelf, name, gone)}
     pointer.forget(shelf, {s.snapshot_id for s in old})
     for snapshot in old:
         (shelf / SNAPSHOTS / f"{snapshot.snapshot_id}.json").unlink(missing_ok=True)
@@ -93,14 +98,19 @@ def _all_snapshots(shelf: Path) -> list[SnapshotManifest]:
 
 
 def _holds(shelf: Path, snapshot: SnapshotManifest, gone: Collection[str]) -> bool:
-    return any(_videos(shelf, ref.shard_id).intersection(gone) for ref in snapshot.shards)
+    return any(_videos(shelf, ref.shard_id, gone).intersection(gone) for ref in snapshot.shards)
 
 
-def _videos(shelf: Path, shard_id: str) -> set[str]:
+def _videos(shelf: Path, shard_id: str, feared: Collection[str] = ()) -> set[str]:
+    """What the shard holds; `feared`, when it cannot be told."""
     try:
         return set(open_manifest(shelf, shard_id).videos)
     except NotFound:  # already taken
         return set()
+    except CorruptError:
+        if not feared:
+            raise
+        return set(feared)
 
 
 def _log(shelf: Path, gone: Iterable[str]) -> None:

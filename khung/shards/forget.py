@@ -34,9 +34,7 @@ def forget_videos(video_ids: Collection[str], shelf: Shelf, ledger: Ledger, libr
 
 def rescale_library(count: int, shelf: Shelf, ledger: Ledger) -> SnapshotManifest:
     """Publish what is in service in another number of shards. Raises NotFound when nothing is."""
-    now = shelf.follow()
-    if now is None:
-        raise NotFound("Nothing is published yet.", cure="Set KHUNG_SHARD_COUNT and begin with that many.")
+    now = shelf.in_service()
     old = shelf.manifest(now)
     shelf.fetch(ref.shard_id for ref in old.shards)
     sealed = [one.shard_id for one in rescale(shelf.folder, [ref.shard_id for ref in old.shards], count) if one.frames]

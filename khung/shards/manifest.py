@@ -62,7 +62,7 @@ class ShardManifest:
     text_version: str
     videos: Mapping[str, str]  # video_id → digest of what is sealed of it
     frames: int
-    index_kind: str  # none (exact only) | sq8 | ivf
+    index_kind: str  # none (exact only) | sq8 | hnsw | ivf
     recall_at_10: float
     created_at: str
     files: tuple[SealedFile, ...]

@@ -11,7 +11,7 @@ from typing import Final, Protocol
 from khung.errors import NotFound, PublishConflict
 from khung.shards import manifest
 from khung.stores.durable import locked, replace_file
-from khung.stores.ledger_sqlite import utc_now
+from khung.timecode import utc_now
 
 POINTER = "pointer.json"
 _KEPT_MOVES = 1000
@@ -26,7 +26,7 @@ class Move:
     version: int
     snapshot_id: str
     at: str  # ISO 8601, UTC
-    reason: str  # publish | rollback
+    reason: str  # publish | rollback | follow (a reader's own) | restore
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,12 @@ from pathlib import Path
 from khung.errors import CorruptError, NotFound
 from khung.records import vector_id
 from khung.settings import Settings
-from khung.shards import erase, snapshot
+from khung.shards import erase, garbage, snapshot
 from khung.shards.erase import Erased
+from khung.shards.garbage import Collected
 from khung.shards.manifest import SnapshotManifest
 from khung.shards.pointer import ANY, Move
-from khung.shards.snapshot import Collected, Complaints, Measure, Snapshot, read_manifest
+from khung.shards.snapshot import Complaints, Measure, Snapshot, read_manifest
 from khung.shards.writer import text_fields
 from khung.stores.open import open_archive, open_database, open_text_indexes
 from khung.stores.postgres import Postgres
@@ -67,6 +68,12 @@ class Shelf:
         """The snapshot in service, brought to this machine. Raises StoreError, CorruptError: then nothing has changed here."""
         return self.here()
 
+    def in_service(self) -> str:
+        """As `follow`. Raises NotFound before the first snapshot."""
+        if now := self.follow():
+            return now
+        raise NotFound("No snapshot is in service.", cure="Bring videos in, or run make_search_snapshot.")
+
     def here(self) -> str | None:
         """What this machine has: what may still be served when no other can be asked."""
         return snapshot.current(self.folder)
@@ -115,8 +122,8 @@ class Shelf:
                 self._bring_up(opened)
 
     def collect(self, keep: int, *, also: Iterable[str] = ()) -> Collected:
-        """Take away what nothing needs, as khung.shards.snapshot.collect."""
-        taken = snapshot.collect(self.folder, keep, also=also)
+        """Take away what nothing needs, as khung.shards.garbage.collect."""
+        taken = garbage.collect(self.folder, keep, also=also)
         self._drop_texts(taken.snapshots)
         return taken
 

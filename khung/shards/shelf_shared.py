@@ -10,14 +10,15 @@ from functools import partial
 from pathlib import Path
 
 from khung.errors import CorruptError, KhungError, NotFound
-from khung.shards import archived, erase, mirror, pointer, snapshot
+from khung.shards import archived, erase, garbage, mirror, pointer, snapshot
 from khung.shards.erase import Erased
+from khung.shards.garbage import Collected
 from khung.shards.manifest import SnapshotManifest
 from khung.shards.pointer import ANY, Move
 from khung.shards.pointer_postgres import PostgresPointer
 from khung.shards.reader import open_shard
 from khung.shards.shelf import Shelf
-from khung.shards.snapshot import Collected, Complaints, Measure, Snapshot
+from khung.shards.snapshot import Complaints, Measure, Snapshot
 from khung.shards.writer import open_manifest
 from khung.stores import Archive
 from khung.stores.postgres import Postgres
@@ -98,7 +99,7 @@ class SharedShelf(Shelf):
     def collect(self, keep: int, *, also: Iterable[str] = ()) -> Collected:
         """Here and in the services. What nothing names goes from there once it was found unnamed a day ago, too."""
         also = set(also)
-        taken = snapshot.collect(self.folder, keep, also=also)
+        taken = garbage.collect(self.folder, keep, also=also)
         kept = list(dict.fromkeys(move.snapshot_id for move in reversed(self.history())))[: max(keep, 1)]
         gone = archived.collect(self._archive, kept, also)
         self._drop_rows()
@@ -113,7 +114,9 @@ class SharedShelf(Shelf):
     def erase(self, video_ids: Collection[str]) -> Erased:
         announce = partial(self._announce, expect=self.follow())
         erased = erase.erase(self.folder, video_ids, announce=announce)
-        now, holding = self.current(), set(archived.holding(self._archive, video_ids))
+        now = self.current()
+        serving = _names(self.manifest(now)) if now else set()  # what is in service holds none of them any more
+        holding = set(archived.holding(self._archive, video_ids)) - serving
         old = [
             s.snapshot_id
             for s in archived.snapshots(self._archive).values()
@@ -174,7 +177,7 @@ class SharedShelf(Shelf):
         try:
             if gone := set(archived.erased(self._archive)) - set(erase.erased(self.folder)):
                 erase.drop_older(self.folder, gone)
-            snapshot.collect(self.folder, self._keep_snapshots)
+            garbage.collect(self.folder, self._keep_snapshots)
         except (KhungError, OSError) as error:
             log.warning("tidying_failed", extra={"reason": str(error)})
 

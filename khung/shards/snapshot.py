@@ -1,15 +1,11 @@
 """Snapshots: shards that go into service together. Verify, then move one pointer; a reader keeps what it opened.
 
-Publishing, rolling back and collecting garbage. Sealing is writer.py, one shard reader.py, the pointer's file pointer.py.
+Publishing and rolling back. Sealing is writer.py, one shard reader.py, the pointer's file pointer.py, what goes again garbage.py.
 """
 
-import fcntl
 import re
-import secrets
-import shutil
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,21 +14,18 @@ from khung.errors import CorruptError, NotFound
 from khung.shards import canaries, manifest, pointer
 from khung.shards.manifest import ShardManifest, ShardRef, SnapshotManifest, SpaceRef
 from khung.shards.pointer import ANY, Move
-from khung.shards.reader import RECORDS, SHARDS, TEXT, VECTORS, Lease, Shard, open_shard, shard_folder, verify
-from khung.shards.writer import ASIDE
+from khung.shards.reader import RECORDS, TEXT, VECTORS, Lease, Shard, open_shard, shard_folder, verify
 from khung.stores import RecordStore, TextIndex
-from khung.stores.durable import locked, replace_file
-from khung.stores.ledger_sqlite import utc_now
+from khung.stores.durable import replace_file
 from khung.stores.records_duckdb import DuckRecords
 from khung.stores.text_tantivy import TantivyText
 from khung.stores.vectors_build import RECALL_GATE
 from khung.stores.vectors_faiss import FaissVectors
 from khung.text.fields import TEXT_VERSION
+from khung.timecode import utc_now
 
 SNAPSHOTS = "snapshots"
-DAY_S = 86_400.0
-_TAKEN = "taken-"
-_SNAPSHOT_ID = re.compile(r"[0-9a-f]{16}")
+SNAPSHOT_ID = re.compile(r"[0-9a-f]{16}")
 
 Complaints = Callable[["Snapshot"], Iterable[str]]
 """Asks an opened snapshot and yields what is wrong with it: canary queries, quality gates."""
@@ -224,7 +217,7 @@ def check_shard(shard: Shard, min_recall: float) -> None:
 
 def read_manifest(shelf: Path, snapshot_id: str) -> SnapshotManifest:
     """Raises NotFound or CorruptError."""
-    if not _SNAPSHOT_ID.fullmatch(snapshot_id):
+    if not SNAPSHOT_ID.fullmatch(snapshot_id):
         raise NotFound(f"“{snapshot_id[:60]}” is not a snapshot id.")
     sealed = manifest.read(Path(shelf) / SNAPSHOTS / f"{snapshot_id}.json", SnapshotManifest)
     if not sealed.snapshot_id == snapshot_id == identified(sealed).snapshot_id:
@@ -245,77 +238,3 @@ def _write_manifest(shelf: Path, sealed: SnapshotManifest) -> None:
 def _must_be_there(shelf: Path, sealed: SnapshotManifest) -> None:
     for ref in sealed.shards:
         _shard_manifest(shelf, ref.shard_id)
-
-
-# -- garbage
-
-
-@dataclass(frozen=True, slots=True)
-class Collected:
-    """What a collection took away."""
-
-    shards: tuple[str, ...]
-    snapshots: tuple[str, ...]
-    aside: tuple[str, ...]
-
-
-def collect(shelf: Path, keep: int = 3, *, min_age_s: float = DAY_S, also: Iterable[str] = ()) -> Collected:
-    """Take away what nothing needs: snapshots beyond the last `keep` in service, their shards, and what a crash left aside.
-
-    Never what an open reader holds, the shards of `also` (sealed, not yet published), nor anything younger than `min_age_s`.
-    """
-    shelf = Path(shelf)
-    old = time.time() - min_age_s
-    with locked(shelf / f"{pointer.POINTER}.lock"):  # so that no rollback chooses what is just being taken
-        snapshots, wanted = _sort_snapshots(shelf, keep, old)
-        for snapshot_id in snapshots:
-            (shelf / SNAPSHOTS / f"{snapshot_id}.json").unlink()
-        wanted.update(also)
-        unwanted = [p for p in _children(shelf / SHARDS) if p.name not in wanted and p.stat().st_mtime < old]
-        shards = [p.name for p in unwanted if _take(shelf, p)]
-    aside = [p for p in _left_aside(shelf) if p.stat().st_mtime < old or p.name.startswith(_TAKEN)]
-    for path in aside:
-        shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
-    return Collected(tuple(shards), tuple(snapshots), tuple(p.name for p in aside if not p.name.startswith(_TAKEN)))
-
-
-def _sort_snapshots(shelf: Path, keep: int, old: float) -> tuple[list[str], set[str]]:
-    """The snapshots that may go, and the shards of those that stay: the last `keep` in service, and whatever is young."""
-    in_service = dict.fromkeys(move.snapshot_id for move in reversed(pointer.read(shelf).moves))
-    kept = set(list(in_service)[: max(keep, 1)])
-    there = [p for p in _children(shelf / SNAPSHOTS) if _SNAPSHOT_ID.fullmatch(p.stem)]
-    gone = [p.stem for p in there if p.stem not in kept and p.stat().st_mtime < old]
-    staying = {p.stem for p in there} - set(gone)
-    return gone, {ref.shard_id for one in staying for ref in read_manifest(shelf, one).shards}
-
-
-def _left_aside(shelf: Path) -> list[Path]:
-    """What a process that died had not yet given its name, and what was taken."""
-    return [*_children(shelf / ASIDE), *shelf.glob(".*.aside"), *(shelf / SNAPSHOTS).glob(".*.aside")]
-
-
-def _children(folder: Path) -> list[Path]:
-    return sorted(folder.iterdir()) if folder.is_dir() else []
-
-
-def take(shelf: Path, shard_id: str) -> bool:
-    """Remove one shard now, unless a reader has it."""
-    if not _take(Path(shelf), shard_folder(shelf, shard_id)):
-        return False
-    for path in _left_aside(Path(shelf)):
-        if path.name.startswith(_TAKEN):
-            shutil.rmtree(path, ignore_errors=True)  # another process may be at it too
-    return True
-
-
-def _take(shelf: Path, folder: Path) -> bool:
-    """Take a shard's name away unless a reader has it. Its bytes go later: a crash leaves it aside, never half there."""
-    aside = shelf / ASIDE / f"{_TAKEN}{folder.name}-{secrets.token_hex(6)}"
-    try:
-        with open(folder / manifest.MANIFEST, "rb") as handle:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            aside.parent.mkdir(exist_ok=True)
-            folder.rename(aside)
-    except BlockingIOError:
-        return False
-    return True

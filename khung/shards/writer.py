@@ -21,9 +21,9 @@ from khung.shards.manifest import SealedFile, SealedInput, ShardManifest, SpaceR
 from khung.shards.reader import RECORDS, TEXT, VECTORS, open_shard, shard_folder
 from khung.stores import records_duckdb, tables, text_tantivy, vectors_build, vectors_faiss
 from khung.stores.durable import sync_file, sync_folder
-from khung.stores.ledger_sqlite import utc_now
 from khung.stores.vectors_build import Fast, IndexPolicy
 from khung.text.fields import FACETS, TEXT_VERSION, fields
+from khung.timecode import utc_now
 
 ASIDE = ".aside"
 

@@ -8,12 +8,12 @@ import sqlite3
 import threading
 from collections.abc import Iterable
 from dataclasses import astuple, fields
-from datetime import UTC, datetime
 from pathlib import Path
 
 from khung.errors import StoreError
 from khung.stores import LedgerEntry
 from khung.stores.durable import locked
+from khung.timecode import utc_now
 
 _VERSION = 1
 _SCHEMA = """
@@ -41,10 +41,6 @@ CREATE TABLE entries (
 CREATE INDEX entries_by_state ON entries (stage, state);
 """
 _COLUMNS = ", ".join(f.name for f in fields(LedgerEntry))
-
-
-def utc_now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def suffixed(video_id: str, number: int) -> str:

@@ -11,7 +11,8 @@ from khung.api.app import create_app
 from khung.api.schemas import SearchIn
 from khung.api.signing import Forged, Signer, kept_secret
 from khung.errors import ConfigError, CursorExpired
-from khung.shards.snapshot import collect, rollback
+from khung.shards.garbage import collect
+from khung.shards.snapshot import rollback
 from khung.stores.archive_local import LocalArchive
 from khung.stores.ledger_sqlite import SqliteLedger
 from khung.stores.library import Library

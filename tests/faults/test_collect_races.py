@@ -6,8 +6,9 @@ from pathlib import Path
 from sample_shelf import make_library, seal_all
 
 from khung.errors import NotFound
+from khung.shards.garbage import collect
 from khung.shards.reader import shard_folder, verify
-from khung.shards.snapshot import Snapshot, collect, current, publish
+from khung.shards.snapshot import Snapshot, current, publish
 from khung.shards.writer import open_manifest
 
 GENERATIONS, READS = 25, 150

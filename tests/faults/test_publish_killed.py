@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from khung.shards.snapshot import Snapshot, collect, current, history
+from khung.shards.garbage import collect
+from khung.shards.snapshot import Snapshot, current, history
 
 SCRIPT = Path(__file__).parent.parent / "support" / "killed_publishers.py"
 KILLS = int(os.environ.get("KHUNG_TEST_KILLS", "200"))

@@ -8,8 +8,11 @@ from sample_shelf import FAST, make_input, make_library, seal_all, seal_one
 from khung.errors import CorruptError, NotFound
 from khung.shards import erase as erasing
 from khung.shards.erase import erase, erased
+from khung.shards.garbage import collect
+from khung.shards.manifest import MANIFEST
+from khung.shards.reader import shard_folder
 from khung.shards.rescale import rescale
-from khung.shards.snapshot import Snapshot, collect, current, history, publish, rollback
+from khung.shards.snapshot import Snapshot, current, history, publish, read_manifest, rollback
 
 
 @pytest.mark.parametrize(("before", "after"), [(4, 3), (2, 16), (5, 1), (3, 3)])
@@ -83,6 +86,18 @@ def test_what_a_reader_holds_goes_when_it_lets_go(tmp_path: Path) -> None:
     reader.close()
     assert set(done.held) <= set(collect(tmp_path, min_age_s=-1).shards)
     assert bytes_anywhere(tmp_path, "L03_V001") == []
+
+
+def test_a_damaged_old_shard_does_not_keep_a_video_from_being_forgotten(tmp_path: Path) -> None:
+    one, two, three = ({ref.shard_id for ref in read_manifest(tmp_path, s).shards} for s in publish_three(tmp_path))
+    old = (one | two) - three
+    for shard_id in old:
+        (shard_folder(tmp_path, shard_id) / MANIFEST).write_bytes(b"damaged")
+    done = erase(tmp_path, ["L03_V001"])
+    healed = set(done.resealed.values())  # the same content as before, sealed anew
+    assert old - healed and old - healed <= set(done.shards)
+    assert bytes_anywhere(tmp_path, "L03_V001") == []
+    Snapshot.open(tmp_path, str(current(tmp_path))).close()
 
 
 def test_erasing_from_an_empty_shelf(tmp_path: Path) -> None:

@@ -11,9 +11,11 @@ from sample_shelf import FAST, MODEL, make_input, make_library, seal_all, seal_o
 
 from khung.errors import CorruptError, NotFound, PublishConflict
 from khung.records import vector_id
-from khung.shards import snapshot
+from khung.shards import garbage, snapshot
+from khung.shards.garbage import collect
 from khung.shards.reader import Shard, shard_folder
-from khung.shards.snapshot import Snapshot, collect, current, history, publish, rollback
+from khung.shards.snapshot import Snapshot, current, history, publish, rollback
+from khung.shards.writer import ASIDE
 from khung.stores import FrameFilter, TextClause, vectors_build
 from khung.stores.text_tantivy import TantivyText
 from khung.stores.vectors_build import IndexPolicy
@@ -173,7 +175,7 @@ def test_garbage_is_what_no_kept_snapshot_names(tmp_path: Path) -> None:
     unpublished = seal_one(tmp_path, make_library(9)).shard_id
     coming = seal_one(tmp_path, make_library(8)).shard_id
     shards = len(names(tmp_path / "shards"))
-    assert collect(tmp_path, keep=2) == snapshot.Collected((), (), ()), "nothing is a day old"
+    assert collect(tmp_path, keep=2) == garbage.Collected((), (), ()), "nothing is a day old"
     gone = collect(tmp_path, keep=2, min_age_s=-1, also=[coming])
     assert set(gone.snapshots) == set(ids[:3])
     assert unpublished in gone.shards and coming not in gone.shards
@@ -183,7 +185,7 @@ def test_garbage_is_what_no_kept_snapshot_names(tmp_path: Path) -> None:
     with pytest.raises(NotFound):
         rollback(tmp_path, ids[0])
     assert current(tmp_path) == ids[4]
-    assert collect(tmp_path, keep=2, min_age_s=-1, also=[coming]) == snapshot.Collected((), (), ())
+    assert collect(tmp_path, keep=2, min_age_s=-1, also=[coming]) == garbage.Collected((), (), ())
 
 
 def test_a_rollback_is_kept_too(tmp_path: Path) -> None:
@@ -220,9 +222,21 @@ def test_what_a_crash_left_aside_goes_when_it_is_old(tmp_path: Path) -> None:
     collect(tmp_path)
     assert all(path.exists() for path in left), "it may be somebody's work in progress"
     for path in left:
-        os.utime(path, (time.time() - 2 * snapshot.DAY_S,) * 2)
+        os.utime(path, (time.time() - 2 * garbage.DAY_S,) * 2)
     assert len(collect(tmp_path).aside) == 3
     assert not any(path.exists() for path in left)
+
+
+def test_what_others_take_meanwhile_or_left_without_a_manifest_stops_no_collection(tmp_path: Path, monkeypatch) -> None:
+    publish(tmp_path, seal_all(tmp_path, make_library(2), 2))
+    bare = tmp_path / "shards" / "000-0123456789abcdef"
+    bare.mkdir()
+    (tmp_path / "shards" / "stray").write_bytes(b"no shard")
+    vanished = tmp_path / ASIDE / "being-sealed"
+    monkeypatch.setattr(garbage, "_left_aside", lambda _: [vanished])  # listed, and then renamed by its publisher
+    taken = collect(tmp_path, min_age_s=-1)
+    assert set(taken.shards) == {bare.name, "stray"} and taken.aside == ()
+    assert not bare.exists()
 
 
 def test_a_damaged_shard_heals_by_sealing_again(tmp_path: Path) -> None:

@@ -31,9 +31,12 @@ def library_agrees(
 ) -> dg.AssetCheckResult:
     """A video that was just made and is not published yet counts as missing: ask when the sensors are at rest."""
     done = {entry.video_id for entry in ledger.find(stage="embeddings", state="done")} | previewed(ledger)
-    with shelf.open(shelf.follow() or "", verify=False) as snapshot:
-        served = {video.video_id for video in snapshot.records.videos()}
-        differ = [v for v in sorted(done & served) if not _whole(library, snapshot, v)]
+    try:
+        with shelf.open(shelf.in_service(), verify=False) as snapshot:
+            served = {video.video_id for video in snapshot.records.videos()}
+            differ = [v for v in sorted(done & served) if not _whole(library, snapshot, v)]
+    except KhungError as error:
+        return dg.AssetCheckResult(passed=False, metadata={"complaint": str(error)})
     wrong = {"missing": sorted(done - served), "not_in_ledger": sorted(served - done), "other_frames": differ}
     passed = not any(wrong.values())
     return dg.AssetCheckResult(passed=passed, metadata={name: ", ".join(videos[:50]) for name, videos in wrong.items()})
@@ -46,7 +49,7 @@ def still_answers(
     embedder: dg.ResourceParam[Embedder], shelf: dg.ResourceParam[Shelf], settings: dg.ResourceParam[Settings]
 ) -> dg.AssetCheckResult:
     try:
-        with shelf.open(shelf.follow() or "") as snapshot:
+        with shelf.open(shelf.in_service()) as snapshot:
             wrong = list(complaints(snapshot, QueryEncoders(settings, [embedder]).of))
     except KhungError as error:
         wrong = [str(error)]
@@ -66,7 +69,7 @@ def answers_judged_topics(
     encoder_of = QueryEncoders(settings, [embedder]).of
     try:
         topics = read_topics(settings.search.topics)
-        now = shelf.follow() or ""
+        now = shelf.in_service()
         trial = _tried(shelf, now, settings, encoder_of, topics)
         before = _tried_before(shelf, now, settings, encoder_of, [o.topic for o in trial.outcomes])
     except KhungError as error:

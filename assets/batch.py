@@ -34,6 +34,18 @@ VIDEOS_A_RUN = {
 """One model load serves so many. The numbers differ, or Dagster would put two stages into one run of a backfill, where a
 failure of the first skips the second for everyone."""
 
+POOLS = {
+    "shots": "decode",
+    "keyframes": "pictures",
+    "preview": "models",
+    "embeddings": "models",
+    "descriptions": "models",
+    "playable_copies": "copies",
+    "shard_indices": "shelf",
+    "search_snapshot": "shelf",
+}
+"""What a stage takes up while it runs; Dagster lets as many runs at it as the pool is large. A selection takes them all."""
+
 PROGRESS_EVERY_S = 2.0
 
 NOT_THE_VIDEOS_FAULT = (ConfigError, ModelFileMissing)
@@ -56,7 +68,7 @@ Work = Callable[[str], Outcome]
 """Reads, computes and writes one video's part of a stage. Raises what it likes: it fails alone."""
 
 
-def per_video(stage: str, *, kinds: set[str], group: str, **more: Any) -> dict[str, Any]:
+def per_video(stage: str, *, kinds: set[str], group: str) -> dict[str, Any]:
     """Arguments of `@dg.multi_asset` for a per-video stage."""
     spec = dg.AssetSpec(
         stage,
@@ -73,7 +85,8 @@ def per_video(stage: str, *, kinds: set[str], group: str, **more: Any) -> dict[s
         for name, text in CHECKS.get(stage, {}).items()
     ]
     policy = dg.BackfillPolicy.multi_run(max_partitions_per_run=VIDEOS_A_RUN[stage])
-    return {"name": stage, "specs": [spec], "check_specs": checks, "backfill_policy": policy, **more}
+    pool = POOLS.get(stage)
+    return {"name": stage, "specs": [spec], "check_specs": checks, "backfill_policy": policy, "pool": pool}
 
 
 def each_video(

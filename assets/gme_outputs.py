@@ -21,7 +21,7 @@ from khung.stores.library import FrameNotes, Library
 from khung.vision import Describer, Embedder, TextReader
 
 
-@dg.multi_asset(**per_video("embeddings", kinds={"ai", "openvino"}, group="gme_outputs", pool="models"))
+@dg.multi_asset(**per_video("embeddings", kinds={"ai", "openvino"}, group="gme_outputs"))
 def embeddings(
     context: dg.AssetExecutionContext,
     ledger: dg.ResourceParam[Ledger],
@@ -34,7 +34,7 @@ def embeddings(
     yield from each_video(context, ledger, lambda video_id: embed_frames(video_id, library, embedder, fallback))
 
 
-@dg.multi_asset(**per_video("descriptions", kinds={"ai", "openvino"}, group="gme_outputs", pool="models"))
+@dg.multi_asset(**per_video("descriptions", kinds={"ai", "openvino"}, group="gme_outputs"))
 def descriptions(
     context: dg.AssetExecutionContext,
     ledger: dg.ResourceParam[Ledger],

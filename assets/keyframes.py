@@ -20,7 +20,7 @@ from khung.stores.library import Library
 from khung.video.candidates import Candidate, read_candidates
 
 
-@dg.multi_asset(**per_video("keyframes", kinds={"python", "pillow"}, group="frames", pool="pictures"))
+@dg.multi_asset(**per_video("keyframes", kinds={"python", "pillow"}, group="frames"))
 def keyframes(
     context: dg.AssetExecutionContext,
     ledger: dg.ResourceParam[Ledger],

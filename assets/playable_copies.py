@@ -14,7 +14,7 @@ from khung.video.playable import Copy, playable_copy
 from khung.video.sandbox import Progress
 
 
-@dg.multi_asset(**per_video("playable_copies", kinds={"ffmpeg", "file"}, group="media", pool="copies"))
+@dg.multi_asset(**per_video("playable_copies", kinds={"ffmpeg", "file"}, group="media"))
 def playable_copies(
     context: dg.AssetExecutionContext,
     ledger: dg.ResourceParam[Ledger],

@@ -29,7 +29,7 @@ FROM_KEYFRAMES_SMALL, FROM_KEYFRAMES_LARGE = 2000, 200
 """About a minute and a half of embedding by the models that come in packages, and by GME on one GPU (bench/PIPELINE.md, docs/how-to/gpu.md)."""
 
 
-@dg.multi_asset(**per_video("preview", kinds={"ai", "openvino"}, group="gme_outputs", pool="models"))
+@dg.multi_asset(**per_video("preview", kinds={"ai", "openvino"}, group="gme_outputs"))
 def preview(
     context: dg.AssetExecutionContext,
     ledger: dg.ResourceParam[Ledger],

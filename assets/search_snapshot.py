@@ -5,6 +5,7 @@ from functools import partial
 
 import dagster as dg
 
+from assets.batch import POOLS
 from assets.catalog import heads
 from khung.errors import CorruptError, KhungError
 from khung.search.canaries import complaints, normalisers
@@ -25,7 +26,7 @@ CANARIES = "canary_queries"
     kinds={"search"},
     owners=["team:kitchen"],
     code_version="1",
-    pool="shelf",
+    pool=POOLS["search_snapshot"],
     check_specs=[
         dg.AssetCheckSpec(
             CANARIES,

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import dagster as dg
 
-from assets.batch import raise_failures, reason_of
+from assets.batch import POOLS, raise_failures, reason_of
 from assets.catalog import READS, heads, previewed, shard_members
 from assets.checks import CHECKS, counts_agree, recall_is_high
 from assets.partitions import SHARDS
@@ -44,7 +44,7 @@ from khung.vision.load import fingerprints
         for name, text in CHECKS["shard_indices"].items()
     ],
     backfill_policy=dg.BackfillPolicy.multi_run(max_partitions_per_run=len(SHARDS.get_partition_keys())),
-    pool="shelf",
+    pool=POOLS["shard_indices"],
 )
 def shard_indices(
     context: dg.AssetExecutionContext,
@@ -91,7 +91,7 @@ class Sealing:
         members = shard_members(self.ledger, self.settings.shard_count).get(index, [])
         if not members:
             return
-        self._put(members, state="running")
+        self._put(members, state="running", died=1)
         try:
             sealed = self._again(index, members) or self._anew(index, members)
             recall_is_high(sealed)
@@ -162,11 +162,12 @@ class Sealing:
         entry = self.entries.get(video_id)
         return entry is not None and entry.state == "done" and entry.fingerprint == head
 
-    def _put(self, members: Sequence[str], **said: str) -> None:
-        """The old seal's id stays in the lines until there is a new one."""
+    def _put(self, members: Sequence[str], *, died: int = 0, **said: str) -> None:
+        """The old seal's id stays in the lines until there is a new one. `died`: 1 when this run is to count as an attempt, should
+        nothing more be heard of it; after three such a shard is left for people."""
         blank = LedgerEntry("", "shard_indices", "waiting")
         old = [replace(self.entries.get(v, blank), video_id=v, reason="", detail="") for v in members]
-        self.ledger.put(replace(entry, code_version=self.code_version, **said) for entry in old)
+        self.ledger.put(replace(e, code_version=self.code_version, attempt=(e.attempt + 1) * died, **said) for e in old)
 
 
 def _materialisation(key: str, code_version: str, sealed: ShardManifest) -> dg.AssetMaterialization:

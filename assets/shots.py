@@ -1,6 +1,5 @@
 """The shots: one decode pass a video, and the boundaries of two kinds of detectors merged."""
 
-import tempfile
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -23,6 +22,7 @@ from khung.shots.detect import detect, shots_of, without_candidate
 from khung.shots.transnet import TransNet
 from khung.stores import Ledger
 from khung.stores.library import Library
+from khung.stores.scratch import scratch_folder
 from khung.video.candidates import Candidate, read_candidates
 from khung.video.copies import Copies
 from khung.video.extract import Extraction, extract
@@ -32,7 +32,7 @@ RECIPE = "recipe"  # beside the signals: of which they were made
 _one_network = threading.Lock()  # decoding runs beside, in children of its own
 
 
-@dg.multi_asset(**per_video("shots", kinds={"ffmpeg", "opencv", "onnx"}, group="frames", pool="decode"))
+@dg.multi_asset(**per_video("shots", kinds={"ffmpeg", "opencv", "onnx"}, group="frames"))
 def shots(
     context: dg.AssetExecutionContext,
     ledger: dg.ResourceParam[Ledger],
@@ -109,9 +109,9 @@ def _decode_and_cut(
     video: Video, library: Library, transnet: TransNet, settings: Settings, progress: Progress | None
 ) -> _Cut:
     media = library.archive.local_path(video.media_key)
-    with tempfile.TemporaryDirectory(prefix="khung-decode-") as folder:
+    with scratch_folder("decode") as folder:
         duration_s = video.duration_ms / 1000
-        extraction = extract(media, Path(folder), settings.media, settings.extraction, progress, duration_s=duration_s)
+        extraction = extract(media, folder, settings.media, settings.extraction, progress, duration_s=duration_s)
         with _one_network:
             found, signals = detect(video.video_id, extraction, transnet, settings.extraction)
         video = _corrected(video, extraction)

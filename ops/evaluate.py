@@ -7,7 +7,6 @@ from pathlib import Path
 
 import dagster as dg
 
-from khung.errors import NotFound
 from khung.search.assembly import engine_of
 from khung.search.encoders import QueryEncoders
 from khung.search.topics import read_topics
@@ -41,9 +40,7 @@ def evaluate(
 ) -> dict[str, float]:
     """Ask every topic; every measure, with the rank of each topic beside."""
     topics = read_topics(Path(config.topics))
-    snapshot_id = config.snapshot_id or shelf.follow()
-    if not snapshot_id:
-        raise NotFound("No snapshot is in service.", cure="Publish one first.")
+    snapshot_id = config.snapshot_id or shelf.in_service()
     with shelf.open(snapshot_id) as snapshot:
         engine = engine_of(settings, snapshot, QueryEncoders(settings, [embedder]).of)
         trial = run(engine.search, snapshot.records.timeline(), topics, strict=config.strict)

@@ -39,5 +39,5 @@ def retire(video_id: str, ledger: Ledger, library: Library) -> None:
     if sealed := entries.get("shard_indices"):
         others = [e for e in ledger.find(stage="shard_indices") if e.fingerprint == sealed.fingerprint]
         ledger.put(replace(e, state="waiting", detail=f"{video_id} was retired") for e in others)
-    ledger.forget(video_id)
     library.delete_video(video_id)
+    ledger.forget(video_id)  # last: until then the same call finishes what a crash broke off

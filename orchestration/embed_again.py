@@ -7,7 +7,7 @@ again keeps the vector that it has. A video whose vectors are of another recipe 
 import dagster as dg
 from pydantic import Field
 
-from assets.batch import Batch, Outcome, raise_failures
+from assets.batch import POOLS, Batch, Outcome, raise_failures
 from assets.recipe import code_versions
 from assets.vectors import embed_again, queued
 from khung.settings import Settings
@@ -24,7 +24,7 @@ class FramesToEmbedAgain(dg.Config):
     videos: list[str] = Field(default_factory=list)
 
 
-@dg.op(pool="models")
+@dg.op(pool=POOLS[STAGE])
 def embed_queued_frames(
     context: dg.OpExecutionContext,
     config: FramesToEmbedAgain,

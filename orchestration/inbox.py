@@ -1,8 +1,8 @@
 """The inbox: which files of a folder are wholly there and have not been taken yet.
 
-A file is ready when its size and time of change are the same as one look before. The looks are kept in a small SQLite file
-beside the ledger, because the folder stays as its owner has it: nothing in it is moved or deleted. What a file is does not
-matter here, only whether it may be one.
+A file is ready when its size and times of change are the same as one look before; one that could not be read comes up again when
+its rights change. The looks are kept in a small SQLite file beside the ledger, because the folder stays as its owner has it:
+nothing in it is moved or deleted. What a file is does not matter here, only whether it may be one.
 """
 
 import os
@@ -29,7 +29,7 @@ class Arrival:
     """A file in the inbox as it was at one look."""
 
     path: Path
-    signature: str  # size and time of change
+    signature: str  # size, and the times of the last change of its bytes and of its rights
     size_bytes: int
 
 
@@ -85,4 +85,4 @@ def arrivals(folder: Path) -> Iterator[Arrival]:
                 told = path.stat()
             except FileNotFoundError:  # it went while we looked
                 continue
-            yield Arrival(path, f"{told.st_size}:{told.st_mtime_ns}", told.st_size)
+            yield Arrival(path, f"{told.st_size}:{told.st_mtime_ns}:{told.st_ctime_ns}", told.st_size)

@@ -1,8 +1,8 @@
 """`python -m orchestration.ingest [--retry] PATH…`: register files and bring the whole library up to a new snapshot, in this process.
 
 Every stage runs as a Dagster run against the persistent instance, so the UI shows the same as for runs of the daemon. What happens
-goes to stdout, one JSON object a line; each video's state is in the ledger all the while. Without a path it catches up; `--retry`
-tries everything again that failed.
+goes to stdout, one JSON object a line, the last one `over`; each video's state is in the ledger all the while. Without a path it
+catches up; `--retry` tries everything again that failed. With KHUNG_ALERT_URL failures and new snapshots are told there too.
 Exit code 0: all of it can be found; 1: some videos failed, the others can be found; 2: it could not be done.
 """
 
@@ -21,13 +21,15 @@ from assets.partitions import SHARDS
 from khung.errors import ConfigError, KhungError
 from khung.settings import Settings, settings
 from khung.shards.shelf import Shelf, open_shelf
-from khung.stores import BY_INVITATION, MAX_ATTEMPTS, Ledger
+from khung.stores import BY_INVITATION, MAX_ATTEMPTS, Ledger, LedgerEntry
 from khung.stores.library import Library
 from khung.stores.open import open_archive, open_ledger
 from ops.intake import register_all
+from orchestration import messages
 from orchestration.build import build_defs
 from orchestration.faults import innermost
 from orchestration.inbox import arrivals
+from orchestration.messages import Message
 from orchestration.ranges import in_flight, job_name, range_tags, ranges
 from orchestration.sensors import sync_partitions
 from orchestration.turn import taken, turn
@@ -35,6 +37,7 @@ from orchestration.turn import taken, turn
 ROOT = Path(__file__).parent.parent
 VIDEOS_A_RUN = 500  # one model load for all of them
 PUBLISHED_AFTER = ("preview", "descriptions")  # a playable copy is not waited for
+NAME = "khung ingest"
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -63,7 +66,14 @@ class Ingest:
         self._again(meant)
         self.catch_up()
         failed = list(self._failed(meant))
-        return not unreadable and not failed
+        for entry in failed:
+            said = {"stage": entry.stage, "reason": entry.reason, "detail": entry.detail}
+            tell("failed", video_id=entry.video_id, **said, extra=entry.stage in BY_INVITATION)
+        bad = [entry for entry in failed if entry.stage not in BY_INVITATION]
+        if bad or unreadable:
+            said = " ".join([f"{len(bad)} videos failed.", *map(str, unreadable.values())])
+            alert(self.settings, messages.failed(NAME, said, bad))
+        return not unreadable and not bad
 
     def catch_up(self) -> None:
         """Every stage of every video that is pending; when there are previews, and when all is described, the shards that are
@@ -82,18 +92,21 @@ class Ingest:
         newest = sorted(heads(self.ledger, self.settings.shard_count).values())
         if newest != in_service(self.shelf):
             tell("run", asset="search_snapshot", partitions=[])
-            self._run("search_snapshot", {})
+            run = self._run("search_snapshot", {})
+            for made in run.asset_materializations_for_node("search_snapshot"):
+                alert(self.settings, messages.published(made.metadata), run.run_id)
 
     def _make(self, asset: str, keys: Sequence[str], wanted: set[str], passable: set[str]) -> None:
         for part in ranges(keys, wanted - in_flight(self.instance, asset, keys), VIDEOS_A_RUN, passable):
             tell("run", asset=asset, partitions=part)
             self._run(asset, range_tags(part))
 
-    def _run(self, asset: str, tags: dict[str, str]) -> None:
+    def _run(self, asset: str, tags: dict[str, str]) -> dg.ExecuteInProcessResult:
         job = self.defs.resolve_job_def(job_name(asset))
         result = job.execute_in_process(instance=self.instance, tags=tags, run_config=QUIET, raise_on_error=False)
         if not result.success and (fault := _fault(result, foreseen=asset != "search_snapshot")):
             raise KhungError(f"{asset}: {fault}")
+        return result
 
     def _again(self, video_ids: set[str]) -> None:
         """Who names a file that failed before wants it tried again, and so one whose runs died."""
@@ -101,14 +114,9 @@ class Ingest:
         stopped = [e for e in entries if e.state == "failed" or (e.state == "running" and e.attempt >= MAX_ATTEMPTS)]
         self.ledger.put(replace(e, state="waiting", attempt=0) for e in stopped)
 
-    def _failed(self, video_ids: set[str]) -> Iterator[str]:
+    def _failed(self, video_ids: set[str]) -> Iterator[LedgerEntry]:
         for video_id in sorted(video_ids):
-            for entry in self.ledger.get(video_id).values():
-                if entry.state == "failed":
-                    extra = entry.stage in BY_INVITATION
-                    said = {"stage": entry.stage, "reason": entry.reason, "detail": entry.detail, "extra": extra}
-                    tell("failed", video_id=video_id, **said)
-                    yield from () if extra else (video_id,)
+            yield from (entry for entry in self.ledger.get(video_id).values() if entry.state == "failed")
 
 
 def _fault(result: dg.ExecuteInProcessResult, *, foreseen: bool) -> str:
@@ -124,6 +132,12 @@ def _fault(result: dg.ExecuteInProcessResult, *, foreseen: bool) -> str:
 def tell(event: str, **more: object) -> None:
     """One JSON object on a line of its own, at once."""
     print(json.dumps({"event": event, **more}), flush=True)
+
+
+def alert(settings: Settings, message: Message, run_id: str = "") -> None:
+    """To KHUNG_ALERT_URL, as the sensors tell of the daemon's runs."""
+    if wrong := messages.send(settings, message, job=NAME, run_id=run_id):
+        print(wrong, file=sys.stderr)
 
 
 def files_of(arguments: Sequence[str]) -> list[Path]:
@@ -159,8 +173,10 @@ def main(arguments: Sequence[str]) -> int:
             ingest = Ingest(instance, build_defs(config), open_ledger(config), library, open_shelf(config), config)
             good = ingest.bring(paths, asked.retry)
     except KhungError as error:
+        alert(config, messages.failed(NAME, str(error), ()))
         print(error, file=sys.stderr)
         return 2
+    tell("over", good=good)
     return 0 if good else 1
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from assets.batch import Batch, Outcome
+from assets.batch import POOLS, Batch, Outcome
 from assets.catalog import VIDEO_STAGES, pending, stale
 from assets.gme_outputs import describe_frames
 from assets.keyframes import pick_frames
@@ -103,6 +103,7 @@ def stage_op(stage: str) -> dg.OpDefinition:
         name=f"{stage}_of_selection",
         ins={"videos": dg.In(list)},
         out=dg.Out(list),
+        pool=POOLS.get(stage),
         required_resource_keys={"ledger", "settings", *wanted},
         description=f"{stage} of the selected videos that are ready for it.",
     )

@@ -1,6 +1,7 @@
 """The sensors: they look at the inbox and at the ledger and ask for runs; they compute nothing.
 
-The ledger is the truth. A tick that fails or is lost is made good by the next, because each asks only what is pending now.
+The ledger is the truth. A tick that fails or is lost is made good by the next, because each asks only what is pending now;
+what is pending still after its run has failed is asked for again (again.py).
 """
 
 import time
@@ -20,7 +21,9 @@ from khung.shards.shelf import Shelf
 from khung.shards.writer import open_manifest
 from khung.stores import Ledger
 from khung.stores.library import Library
+from khung.timecode import utc
 from ops.intake import register_all
+from orchestration.again import last_try, request
 from orchestration.inbox import Arrival, Inbox
 from orchestration.jobs import ASSET_JOBS
 from orchestration.ranges import in_flight, job_name, range_tags, ranges, selection_at_work
@@ -30,6 +33,7 @@ FILES_A_TICK = 500
 SECONDS_A_TICK = 20.0  # of hashing; Dagster gives a tick 60
 BYTES_A_FILE = 8 * 2**30  # a larger file is read by a run, which may take its time
 RUNS_A_TICK = 8
+FORGOTTEN_A_TICK = 500  # partitions that are taken away, one statement each
 PATIENCE = timedelta(minutes=5)
 """So long a shard waits for the stages of its other videos before it is sealed without them."""
 
@@ -52,7 +56,10 @@ def inbox_of(settings: Settings) -> Inbox:
     description="Takes note of new files in the inbox folder, once they have stopped growing.",
 )
 def inbox_sensor(
-    ledger: dg.ResourceParam[Ledger], library: dg.ResourceParam[Library], settings: dg.ResourceParam[Settings]
+    context: dg.SensorEvaluationContext,
+    ledger: dg.ResourceParam[Ledger],
+    library: dg.ResourceParam[Library],
+    settings: dg.ResourceParam[Settings],
 ) -> dg.SensorResult | dg.SkipReason:
     """New files in the inbox folder get a video id and a line in the ledger, once they have stopped growing."""
     inbox = inbox_of(settings)
@@ -60,13 +67,17 @@ def inbox_sensor(
     large = [a for a in ready if a.size_bytes > BYTES_A_FILE]
     taken: list[Arrival] = []
     known, unreadable = register_all(_while_there_is_time(ready, taken), ledger, library)
-    inbox.taken([*taken, *large])
-    if large:
-        return dg.SensorResult(run_requests=[_register_later(arrival) for arrival in large])
+    for error in unreadable.values():
+        context.log.warning(str(error))
+    by_runs = [a for a in large if last_try(context.instance, _asked_for(a)) == dg.DagsterRunStatus.SUCCESS]
+    inbox.taken([*taken, *by_runs])
+    if requests := [r for a in large if a not in by_runs for r in _register_later(context.instance, a)]:
+        return dg.SensorResult(run_requests=requests)
     linked = sum(bool(video.linked_to) for video in known)
     return dg.SkipReason(
         f"{len(known)} files are in ({linked} of them linked), {len(unreadable)} cannot be read, "
-        f"{len(ready) - len(taken)} wait for the next look, {growing} are new or still growing."
+        f"{len(ready) - len(taken) - len(large)} wait for the next look, {len(large) - len(by_runs)} are read by a run, "
+        f"{growing} are new or still growing."
     )
 
 
@@ -81,9 +92,13 @@ def _while_there_is_time(ready: Sequence[Arrival], taken: list[Arrival]) -> Iter
             yield arrival.path
 
 
-def _register_later(arrival: Arrival) -> dg.RunRequest:
+def _register_later(instance: dg.DagsterInstance, arrival: Arrival) -> list[dg.RunRequest]:
     config = {"ops": {"register_files": {"config": {"paths": [str(arrival.path)]}}}}
-    return dg.RunRequest(run_key=f"{digest(arrival.path)}:{arrival.signature}", run_config=config)
+    return request(instance, _asked_for(arrival), tags={}, run_config=config)
+
+
+def _asked_for(arrival: Arrival) -> str:
+    return f"register:{digest(arrival.path, arrival.signature)}"
 
 
 @dg.sensor(
@@ -105,13 +120,17 @@ def stages_sensor(
 
 
 def sync_partitions(instance: dg.DagsterInstance, ledger: Ledger) -> list[str]:
-    """Every video that the ledger knows and that is no link has a partition; returns all of them in order."""
+    """Every video that the ledger knows and that is no link has a partition, and none that it has forgotten (`khung erase`); returns
+    all of them in order."""
     keys = list(instance.get_dynamic_partitions(VIDEOS.name))
+    wanted = {entry.video_id: None for entry in ledger.find(stage="videos") if entry.state != "linked"}
+    for key in [key for key in keys if key not in wanted][:FORGOTTEN_A_TICK]:
+        instance.delete_dynamic_partition(VIDEOS.name, key)
     known = set(keys)
-    if missing := [e.video_id for e in ledger.find(stage="videos") if e.state != "linked" and e.video_id not in known]:
-        for start in range(0, len(missing), 5000):  # SQLite refuses a million in one statement
-            instance.add_dynamic_partitions(VIDEOS.name, missing[start : start + 5000])
-    return [*keys, *missing]
+    missing = [video_id for video_id in wanted if video_id not in known]
+    for start in range(0, len(missing), 5000):  # SQLite refuses a million in one statement
+        instance.add_dynamic_partitions(VIDEOS.name, missing[start : start + 5000])
+    return [*(key for key in keys if key in wanted), *missing]
 
 
 def _stage_runs(
@@ -124,7 +143,7 @@ def _stage_runs(
     for part in ranges(keys, entries, VIDEOS_A_RUN[stage], unready(ledger, stage, keys)):
         state = digest(*((key, entries[key].stage, entries[key].updated_at) for key in part))
         tags = range_tags(part) | {PRIORITY_TAG: PRIORITY.get(stage, "0")}
-        yield dg.RunRequest(run_key=f"{stage}:{state}", job_name=job_name(stage), tags=tags)
+        yield from request(instance, f"{stage}:{state}", job_name=job_name(stage), tags=tags)
 
 
 def _more_to_come(instance: dg.DagsterInstance, ledger: Ledger, before: str, keys: Sequence[str]) -> bool:
@@ -148,18 +167,19 @@ def shards_sensor(
     wanted = behind.keys() - in_flight(context.instance, "shard_indices", keys)
     parts = ranges(keys, wanted, settings.shard_count, empty_shards(ledger, keys, settings.shard_count))
     requests = [
-        dg.RunRequest(
-            run_key=f"shards:{digest(*((key, behind[key]) for key in part))}",
+        one
+        for part in parts
+        for one in request(
+            context.instance,
+            f"shards:{digest(*((key, behind[key]) for key in part))}",
             tags=range_tags(part) | {PRIORITY_TAG: PRIORITY["shard_indices"]},
         )
-        for part in parts
     ]
     return _asked(requests, "No shard is behind, or its videos are still at work.")
 
 
 def _sealable(ledger: Ledger, settings: Settings) -> dict[int, str]:
-    patient_until = (datetime.now(UTC) - PATIENCE).isoformat(timespec="milliseconds")
-    return sealable(ledger, settings.shard_count, patient_until)
+    return sealable(ledger, settings.shard_count, utc(datetime.now(UTC) - PATIENCE))
 
 
 @dg.sensor(
@@ -189,10 +209,10 @@ def snapshot_sensor(
     shelf.fetch(newest)
     if len(spaces := {open_manifest(shelf.folder, shard).embed_fingerprint for shard in newest}) > 1:
         return dg.SkipReason(f"The shards are on their way to another vector space: {', '.join(sorted(spaces))}.")
-    return dg.SensorResult(
-        run_requests=[
-            dg.RunRequest(run_key=f"snapshot:{digest(newest)}", tags={PRIORITY_TAG: PRIORITY["search_snapshot"]})
-        ]
+    tags = {PRIORITY_TAG: PRIORITY["search_snapshot"]}
+    requests = request(context.instance, f"snapshot:{digest(shelf.current(), newest)}", tags=tags)
+    return _asked(
+        requests, "The last publishing of these shards failed or is under way; it is tried again a while later."
     )
 
 

@@ -1,7 +1,6 @@
 """`khung evaluate`: judged topics asked of the library in service; `khung fusion`: learn from them. Figures, a page, an exit code."""
 
 import logging
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,9 +8,8 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from khung.cli.engine import opened_engine
 from khung.cli.show import Json, out, print_json
-from khung.errors import ConfigError
-from khung.settings import settings
 
 TopicsFile = Annotated[
     Path,
@@ -43,7 +41,8 @@ def evaluate(
     from khung.search.trial_page import page as page_of
 
     asked = read_topics(topics, qrels)
-    with _opened() as (engine, snapshot):
+    _quietly()
+    with opened_engine() as (engine, snapshot):
         timeline = snapshot.records.timeline()
         trials = [run(engine.search, timeline, asked, preset=name) for name in (preset, against) if name]
     differences = compare(*trials) if len(trials) == 2 else []
@@ -85,7 +84,8 @@ def fusion(
     from khung.search.topics import read_topics
 
     asked = read_topics(topics, qrels)
-    with _opened() as (engine, snapshot):
+    _quietly()
+    with opened_engine() as (engine, snapshot):
         made = train(examples(engine, snapshot.records.timeline(), asked), snapshot.fingerprint)
     if made.evidence.wins:
         made.write(to)
@@ -97,6 +97,11 @@ def fusion(
         out.print(f"It does not win: {made.evidence}.\nNothing was written; the fixed combination stays.")
     if not made.evidence.wins:
         raise typer.Exit(1)
+
+
+def _quietly() -> None:
+    """What failed is told once, not with each topic."""
+    logging.getLogger("khung").addHandler(logging.NullHandler())
 
 
 def _show(trial: Any) -> None:
@@ -116,22 +121,3 @@ def _show(trial: Any) -> None:
         out.print(f"[dim]{len(trial.without_frame)} have no keyframe in their moment and count as not found.[/]")
     if trial.degraded:
         out.print(f"[yellow]![/] some answers lacked {', '.join(sorted(trial.degraded))}")
-
-
-@contextmanager
-def _opened() -> Any:
-    """The engine over the snapshot in service, and the snapshot."""
-    from khung.search.assembly import engine_of
-    from khung.search.encoders import QueryEncoders
-    from khung.shards.shelf import open_shelf
-
-    logging.getLogger("khung").addHandler(logging.NullHandler())  # what failed is told once, not with each topic
-    config = settings()
-    shelf = open_shelf(config)
-    snapshot_id = shelf.follow()
-    if snapshot_id is None:
-        raise ConfigError(
-            "The library is empty: nothing has been published.", cure="Bring videos in first: khung ingest VIDEO…"
-        )
-    with shelf.open(snapshot_id) as snapshot:
-        yield engine_of(config, snapshot, QueryEncoders(config).of), snapshot

@@ -7,6 +7,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from khung.cli.engine import opened_engine
 from khung.cli.show import Json, errors, out, plain, print_json
 from khung.errors import ConfigError
 from khung.records import Hit, Keyframe
@@ -48,7 +49,7 @@ def search(
         to_ms=parse_ms(before) if before else None,
         objects=tuple(object or ()),
     )
-    with _engine() as engine:
+    with opened_engine(with_vectors=True) as (engine, _):
         result = engine.search(
             SearchRequest(text=text, image=_pixels(image) if image else None, where=where, limit=limit)
         )
@@ -59,35 +60,6 @@ def search(
     _show(result)
     if sheet:
         out.print(f"[dim]contact sheet:[/] {sheet}")
-
-
-def _engine() -> Any:
-    """The engine over the snapshot in service, as a context manager."""
-    from contextlib import contextmanager
-
-    @contextmanager
-    def opened() -> Any:
-        from khung.search.assembly import engine_of
-        from khung.search.encoders import QueryEncoders
-        from khung.shards.shelf import open_shelf
-
-        config = settings()
-        shelf = open_shelf(config)
-        snapshot_id = shelf.follow()
-        if snapshot_id is None:
-            raise ConfigError(
-                "The library is empty: nothing has been published.", cure="Bring videos in first: khung ingest VIDEO…"
-            )
-        snapshot = shelf.open(snapshot_id)
-        try:
-            encoders = QueryEncoders(config)
-            if len(snapshot.records):
-                encoders.of(snapshot.fingerprint)  # whoever asks in a terminal wants the cure, not half an answer
-            yield engine_of(config, snapshot, encoders.of)
-        finally:
-            snapshot.close()
-
-    return opened()
 
 
 def _show(result: Any) -> None:

@@ -56,6 +56,14 @@ def test_a_path_that_is_not_there(khung):
     assert "There is no nowhere.mp4" in answer.stderr
 
 
+def test_a_pipeline_that_breaks_off_is_no_good_end(khung, tmp_path, monkeypatch):
+    (tmp_path / "dagster.yaml").write_text("no_such_setting: true\n")
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    answer = khung("ingest")
+    assert answer.returncode == 2
+    assert "The pipeline could not run" in answer.stderr and "up to date" not in answer.stdout
+
+
 def test_a_time_that_is_none(khung):
     answer = khung("search", "x", "--after", "soon")
     assert answer.returncode == 2

@@ -114,6 +114,17 @@ def test_garbage_is_what_nothing_shows(kitchen):
     assert served(kitchen) == {A, B, C}
 
 
+def test_an_audit_before_the_first_snapshot_says_so(instance, tmp_path):
+    result = kitchen_in(tmp_path / "new", instance).run("audit")
+    told = {e.check_name: (e.passed, e.metadata) for e in result.get_asset_check_evaluations()}
+    assert "No snapshot is in service" in told["library_agrees"][1]["complaint"].value
+    assert [told[name][0] for name in ("library_agrees", "still_answers", "answers_judged_topics")] == [
+        False,
+        False,
+        True,
+    ]
+
+
 def test_the_audit_compares_and_asks(kitchen):
     result = kitchen.run("audit")
     assert {e.check_name: e.passed for e in result.get_asset_check_evaluations()} == {

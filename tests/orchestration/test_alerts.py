@@ -1,61 +1,32 @@
 """Alerts: a failed run, an audit that found something, a new snapshot; told to a real server, and never at the cost of a run."""
 
-import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import dagster as dg
 import pytest
 from awkward_files import clip
+from ear import Ear, listening
 from kitchen import Kitchen, kitchen_in
 from pydantic import SecretStr
 
 from khung.settings import Settings
+from khung.stores import LedgerEntry
 from ops.intake import register
-from orchestration import alerts
+from orchestration import alerts, messages
 from orchestration.ranges import range_tags
 from orchestration.sensors import sync_partitions
 
 
-class Ear(ThreadingHTTPServer):
-    """Keeps what it is told; answers with `answers` in turn, then with 204."""
-
-    def __init__(self) -> None:
-        self.heard: list[dict] = []
-        self.answers: list[int] = []
-        super().__init__(("127.0.0.1", 0), _Handler)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}/hook/secret"
-
-
-class _Handler(BaseHTTPRequestHandler):
-    def do_POST(self) -> None:
-        self.server.heard.append(json.loads(self.rfile.read(int(self.headers["content-length"]))))
-        self.send_response(self.server.answers.pop(0) if self.server.answers else 204)
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
 @pytest.fixture
 def ear() -> Iterator[Ear]:
-    ear = Ear()
-    thread = threading.Thread(target=ear.serve_forever)
-    thread.start()
-    yield ear
-    ear.shutdown()
-    thread.join()
-    ear.server_close()
+    with listening() as ear:
+        yield ear
 
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch):
-    monkeypatch.setattr(alerts, "PAUSE_S", 0.0)
+    monkeypatch.setattr(messages, "PAUSE_S", 0.0)
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +67,16 @@ def test_a_failed_run_names_its_videos_and_why(kitchen, ear, tmp_path):
     assert "letter (videos): not_a_video" in told["text"] and "Convert it" in told["text"]
 
 
+def test_failures_of_other_stages_are_not_laid_at_a_run_s_door(kitchen, ear, tmp_path):
+    (tmp_path / "letter.mp4").write_text("no film")
+    register(tmp_path / "letter.mp4", kitchen.ledger, kitchen.library)
+    result = kitchen.run("make_videos", tags=range_tags(sync_partitions(kitchen.instance, kitchen.ledger)))
+    kitchen.ledger.put([LedgerEntry("another", "shots", "failed", "truncated", "meanwhile, in another run")])
+    context = context_of(kitchen, result, "PIPELINE_FAILURE", "alert_on_failure").for_run_failure()
+    alerts.alert_on_failure(context, ledger=kitchen.ledger, settings=settings_of(kitchen, ear))
+    assert [v["video"] for v in ear.heard[0]["videos"]] == ["letter"]
+
+
 def test_an_audit_that_found_something(kitchen, ear):
     kitchen.stock("a")
     for job, tags in (("make_shard_indices", range_tags(["00", "15"])), ("make_search_snapshot", {})):
@@ -121,10 +102,10 @@ def test_a_new_snapshot_is_told(kitchen, ear):
 @pytest.mark.parametrize(("answers", "times", "wrong"), [([503], 2, ""), ([503] * 9, 3, "503"), ([404], 1, "404")])
 def test_who_does_not_answer_is_asked_again_who_refuses_is_not(ear, answers, times, wrong):
     ear.answers = answers
-    said = alerts.send(ear.url, {"text": "x"})
+    said = messages.post(ear.url, {"text": "x"})
     assert len(ear.heard) == times and wrong in said and bool(said) is bool(wrong)
 
 
 def test_an_address_where_nobody_is_harms_nothing_and_is_not_told():
-    said = alerts.send("http://127.0.0.1:1/secret", {"text": "x"})
+    said = messages.post("http://127.0.0.1:1/secret", {"text": "x"})
     assert said == "ConnectError"

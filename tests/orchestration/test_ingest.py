@@ -10,6 +10,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 from awkward_files import clip
+from ear import listening
 
 from khung.settings import Settings
 from khung.shards.snapshot import current
@@ -86,8 +87,17 @@ def shop(tmp_path_factory: pytest.TempPathFactory, models_dir: Path) -> Shop:
 
 
 @pytest.fixture(scope="module")
-def first(shop: Shop) -> Told:
-    return shop.ingest("films")
+def heard() -> list[dict]:
+    """What came to KHUNG_ALERT_URL at the first call."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def first(shop: Shop, heard: list[dict]) -> Told:
+    with listening() as ear:
+        told = shop.ingest("films", KHUNG_ALERT_URL=ear.url)
+        heard += ear.heard
+    return told
 
 
 def test_a_folder_is_brought_up_to_a_snapshot_and_the_bad_file_is_reported(shop, first):
@@ -97,6 +107,13 @@ def test_a_folder_is_brought_up_to_a_snapshot_and_the_bad_file_is_reported(shop,
     assert (failed["video_id"], failed["stage"], failed["reason"]) == ("empty", "videos", "empty_file")
     assert current(shop.settings.shelf_dir)
     assert shop.ledger.counts()["shard_indices"] == {"done": 2}
+
+
+def test_whoever_is_to_be_told_hears_of_the_snapshot_and_of_the_bad_file(first, heard):
+    published, failed = heard
+    assert (published["event"], published["job"], published["videos"]) == ("published", "khung ingest", 2)
+    assert failed["event"] == "failed" and [v["video"] for v in failed["videos"]] == ["empty"]
+    assert "empty (videos): empty_file" in failed["text"]
 
 
 def test_every_stage_is_one_run_for_all_videos(first):

@@ -12,8 +12,8 @@ from kitchen import Kitchen, kitchen_in
 from assets.batch import VIDEOS_A_RUN
 from assets.partitions import VIDEOS
 from khung.shards.manifest import shard_of
-from khung.stores import LedgerEntry
-from orchestration import sensors
+from khung.stores import MAX_ATTEMPTS, LedgerEntry
+from orchestration import again, sensors
 from orchestration.ranges import job_name, range_tags
 from orchestration.turn import taken, turn
 
@@ -115,9 +115,28 @@ def test_a_file_too_large_for_a_tick_is_read_by_a_run(kitchen, monkeypatch):
     tick(kitchen, sensors.inbox_sensor)
     (request,) = tick(kitchen, sensors.inbox_sensor)
     assert request.run_config["ops"]["register_files"]["config"]["paths"] == [str(path)]
-    assert isinstance(tick(kitchen, sensors.inbox_sensor), str)  # asked once
-    assert kitchen.run("register_files_job", config=request.run_config).success
+    (again,) = tick(kitchen, sensors.inbox_sensor)  # a tick may be lost: the key keeps it from being launched twice
+    assert again.run_key == request.run_key
+    assert kitchen.run("register_files_job", tags=dict(request.tags), config=request.run_config).success
+    assert "0 are read by a run" in tick(kitchen, sensors.inbox_sensor)
     assert kitchen.ledger.get("large")["videos"].state == "waiting"
+    assert "0 are read by a run" in tick(kitchen, sensors.inbox_sensor)
+
+
+def test_a_file_that_cannot_be_read_comes_up_again_when_its_rights_change(kitchen, monkeypatch):
+    path = drop(kitchen, "locked.mp4", b"a video")
+    tick(kitchen, sensors.inbox_sensor)
+    with monkeypatch.context() as patched:  # the tests may run as root, whom no right stops
+        patched.setattr("ops.intake.file_sha256", _refuse)
+        assert "1 cannot be read" in tick(kitchen, sensors.inbox_sensor)
+    assert "0 cannot be read" in tick(kitchen, sensors.inbox_sensor)
+    path.chmod(0o600)
+    tick(kitchen, sensors.inbox_sensor)
+    assert "1 files are in" in tick(kitchen, sensors.inbox_sensor)
+
+
+def _refuse(path: Path) -> str:
+    raise PermissionError(13, "Permission denied")
 
 
 # -- the stages -----------------------------------------------------------------------------------------------------------
@@ -175,6 +194,30 @@ def test_a_run_that_died_is_asked_again_three_times_at_most(kitchen):
     for attempt, expected in ((1, True), (2, True), (3, False)):
         kitchen.ledger.put([LedgerEntry("a", "shots", "running", attempt=attempt)])
         assert isinstance(tick(kitchen, sensors.stages_sensor), list) is expected
+
+
+def test_what_a_run_left_pending_that_failed_too_early_is_asked_for_again(kitchen, monkeypatch):
+    kitchen.stock("a", upto="videos")
+    (request,) = tick(kitchen, sensors.stages_sensor)
+    failed(kitchen, request)
+    assert tick(kitchen, sensors.stages_sensor) == "Nothing is pending."
+    monkeypatch.setattr(again, "PAUSE_S", 0.0)
+    (second,) = tick(kitchen, sensors.stages_sensor)
+    assert second.run_key not in (request.run_key, None) and second.tags[again.ASKED] == request.tags[again.ASKED]
+
+
+def failed(kitchen: Kitchen, request: dg.RunRequest) -> None:
+    """A run of this request that ended before it touched anything."""
+    kitchen.instance.add_run(
+        dg.DagsterRun(job_name=request.job_name or "", status=dg.DagsterRunStatus.FAILURE, tags=dict(request.tags))
+    )
+
+
+def test_a_partition_goes_when_the_ledger_has_forgotten_its_video(kitchen):
+    kitchen.stock("a", "b", "c")
+    kitchen.ledger.forget("b")
+    assert sensors.sync_partitions(kitchen.instance, kitchen.ledger) == ["a", "c"]
+    assert kitchen.instance.get_dynamic_partitions(VIDEOS.name) == ["a", "c"]
 
 
 def test_a_link_is_never_processed(kitchen):
@@ -235,6 +278,35 @@ def test_from_results_to_a_snapshot_and_again_after_a_change(kitchen):
     assert resealed.tags[START] == resealed.tags[END]
     kitchen.run("make_shard_indices", tags=dict(resealed.tags))
     assert len(tick(kitchen, sensors.snapshot_sensor)) == 1
+
+
+def test_a_publishing_that_failed_is_tried_again_a_while_later(kitchen, monkeypatch):
+    kitchen.stock("a")
+    make(kitchen, sensors.shards_sensor)
+    (request,) = tick(kitchen, sensors.snapshot_sensor)
+    failed(kitchen, request)
+    assert "tried again" in tick(kitchen, sensors.snapshot_sensor)
+    monkeypatch.setattr(again, "PAUSE_S", 0.0)
+    (published,) = make(kitchen, sensors.snapshot_sensor)
+    assert published.success
+    assert tick(kitchen, sensors.snapshot_sensor) == "The newest shards are in service."
+
+
+def test_a_shard_that_kills_its_runs_is_left_for_people_after_three(kitchen, monkeypatch):
+    kitchen.stock("a")
+    monkeypatch.setattr("assets.shard_indices.seal", _die)
+    for _ in range(MAX_ATTEMPTS):
+        (result,) = make(kitchen, sensors.shards_sensor)
+        assert not result.success
+    assert isinstance(tick(kitchen, sensors.shards_sensor), str)
+    assert kitchen.ledger.get("a")["shard_indices"].attempt == MAX_ATTEMPTS
+    monkeypatch.undo()
+    assert kitchen.run("make_shard_indices", tags=range_tags(["00", "15"])).success  # a person has asked for it
+    assert kitchen.ledger.get("a")["shard_indices"].attempt == 0
+
+
+def _die(*_: object, **__: object) -> None:
+    raise MemoryError("as if the process had ended here")
 
 
 def test_one_run_seals_shards_with_nothing_between_them(kitchen):

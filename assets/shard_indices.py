@@ -18,9 +18,9 @@ from assets.versions import Input, digest, version_tags
 from khung.errors import CorruptError, KhungError, NotFound
 from khung.settings import Settings
 from khung.shards.gather import gather, gather_preview
-from khung.shards.manifest import ShardManifest
+from khung.shards.manifest import SealedInput, ShardManifest
 from khung.shards.shelf import Shelf
-from khung.shards.writer import SealedInput, open_manifest, reseal, seal
+from khung.shards.writer import open_manifest, reseal, seal
 from khung.stores import Ledger, LedgerEntry
 from khung.stores.library import Library
 from khung.vision.load import fingerprints

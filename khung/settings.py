@@ -19,10 +19,10 @@ class MediaLimits(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="KHUNG_MEDIA_", env_file=".env", extra="ignore")
 
-    max_bytes: int = 64 * 2**30
-    max_pixels: int = 7680 * 4320
-    max_streams: int = 32
-    max_duration_s: float = 6 * 3600
+    max_bytes: int = Field(64 * 2**30, description="of one file")
+    max_pixels: int = Field(7680 * 4320, description="of one frame")
+    max_streams: int = Field(32, description="pictures, sounds and subtitles in one file")
+    max_duration_s: float = Field(6 * 3600, description="of one video")
     memory_bytes: int = Field(3 * 2**30, description="address space of the decoding child")
     cpu_s_per_video_s: float = Field(8.0, description="CPU seconds allowed per second of video, beside a base of 60")
     wall_s_per_video_s: float = Field(
@@ -35,18 +35,22 @@ class ExtractionSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="KHUNG_EXTRACT_", env_file=".env", extra="ignore")
 
-    transnet_precision: Literal["auto", "exact", "int8"] = "auto"  # int8 where the processor has VNNI
-    transnet_threshold: float = 0.33
-    content_threshold: float = 27.0
-    adaptive_threshold: float = 3.0
-    merge_within_s: float = 0.5
-    min_shot_s: float = 0.3
-    min_fps: float = 0.5
-    max_fps: float = 2.0
-    phash_hamming: int = 8
-    decode_workers: int = 2
+    transnet_precision: Literal["auto", "exact", "int8"] = Field(
+        "auto", description="of TransNetV2; auto: int8 where the processor has VNNI instructions"
+    )
+    transnet_threshold: float = Field(0.33, description="from which on a frame is a cut, of 1")
+    content_threshold: float = Field(27.0, description="of PySceneDetect's ContentDetector")
+    adaptive_threshold: float = Field(3.0, description="of its AdaptiveDetector")
+    merge_within_s: float = Field(0.5, description="boundaries of two detectors so near are one")
+    min_shot_s: float = Field(0.3, description="a shorter shot loses the less certain of its ends")
+    min_fps: float = Field(0.5, description="keyframes a second of a still shot")
+    max_fps: float = Field(2.0, description="keyframes a second of a busy shot")
+    phash_hamming: int = Field(8, description="bits of 64 by which near-duplicates within a shot differ at most")
+    decode_workers: int = Field(2, description="videos decoded, or pictures made, at the same time")
     playable_copies: bool = Field(True, description="make a copy that browsers play of what they do not play")
-    decoder: Literal["cpu", "nvdec"] = "cpu"  # nvdec falls back to the CPU by codec and where there is no GPU
+    decoder: Literal["cpu", "nvdec"] = Field(
+        "cpu", description="nvdec falls back to the CPU by codec, and where there is no GPU"
+    )
 
 
 class ServeSettings(BaseSettings):
@@ -59,9 +63,9 @@ class ServeSettings(BaseSettings):
     search_timeout_s: float = Field(10.0, gt=0, description="a searcher waits no longer, queue included")
     cache_bytes: int = Field(64 * 2**20, ge=0, description="memory for kept answers, by snapshot and question; 0: none")
     poll_s: float = Field(1.0, gt=0, description="how often the snapshot pointer is looked at")
-    max_image_bytes: int = 10 * 2**20
-    max_image_pixels: int = 50_000_000
-    max_upload_bytes: int = 4 * 2**30
+    max_image_bytes: int = Field(10 * 2**20, description="of a picture that is asked with")
+    max_image_pixels: int = Field(50_000_000, description="of the same")
+    max_upload_bytes: int = Field(4 * 2**30, description="of one uploaded video")
     api_docs: bool = Field(True, description="serve /v1/openapi.json and /docs")
     keys: Literal["auto", "required", "off"] = Field(
         "auto", description="API keys; auto: as soon as there is one, and on every address but the loopback"
@@ -114,8 +118,10 @@ class LargeModelSettings(BaseSettings):
 
     folder: Path | None = Field(None, description="weights in a folder of one's own, instead of the pulled ones")
     dtype: Literal["", "bfloat16", "float16", "float32"] = Field("", description="gpu: bfloat16, cpu: float32")
-    quantisation: Literal["none", "nf4"] = "none"
-    attention: Literal["sdpa", "flash_attention_2", "eager"] = "sdpa"
+    quantisation: Literal["none", "nf4"] = Field("none", description="nf4: 4 bits, about half the memory")
+    attention: Literal["sdpa", "flash_attention_2", "eager"] = Field(
+        "sdpa", description="flash_attention_2 on Ampere and newer, if installed"
+    )
     device: str = Field("", description="e.g. cuda:1; empty: the first accelerator, or the CPU")
     image_tokens: int = Field(640, ge=16, le=1800, description="most tokens of a frame: quality against time")
     run_in: Literal["here", "devices"] = Field(
@@ -144,7 +150,7 @@ class DescriberSettings(LargeModelSettings):
     )
     served_as: str = Field("", description="what the servers call the model")
     revision: str = Field("", description="the commit that the servers were started with")
-    api_key: SecretStr = SecretStr("")
+    api_key: SecretStr = Field(SecretStr(""), description="of the servers, if they want one")
 
 
 class EncoderSettings(BaseSettings):
@@ -165,11 +171,11 @@ class StoreSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="KHUNG_STORES_", env_file=".env", extra="ignore")
 
-    profile: Literal["embedded", "services"] = "embedded"
+    profile: Literal["embedded", "services"] = Field("embedded", description="services: all of them, with one switch")
     host: str = Field("127.0.0.1", description="where the services of the profile are")
-    postgres_password: SecretStr = SecretStr("")
-    s3_key: str = ""
-    s3_secret: SecretStr = SecretStr("")
+    postgres_password: SecretStr = Field(SecretStr(""), description="of the profile's PostgreSQL")
+    s3_key: str = Field("", description="of the profile's S3")
+    s3_secret: SecretStr = Field(SecretStr(""), description="of the same")
 
     archive_url: str = Field("", description="s3://KEY:SECRET@HOST/BUCKET, or s3+http:// without TLS")
     postgres_url: str = Field("", description="postgresql://USER:PASSWORD@HOST/DATABASE: ledger, records, pointer")
@@ -213,7 +219,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="KHUNG_", env_file=".env", extra="ignore")
 
-    profile: Literal["embedded", "cpu", "gpu"] = "embedded"
+    profile: Literal["embedded", "cpu", "gpu"] = Field("embedded", description="which models look at frames")
     home: Path = Field(Path(".khung"), description="where the embedded profile keeps everything")
     inbox: Path | None = Field(None, description="the folder that the sensor watches; default HOME/inbox")
     models_dir: Path | None = Field(None, description="fetched model files; default HOME/models")
@@ -239,11 +245,11 @@ class Settings(BaseSettings):
         "unset: 2000 with the models that come in packages, 200 with larger ones",
     )
 
-    shard_count: int = Field(16, ge=1, le=1024)
-    keep_snapshots: int = Field(3, ge=1)
+    shard_count: int = Field(16, ge=1, le=1024, description="sealed shards of the library; `khung rescale` changes it")
+    keep_snapshots: int = Field(3, ge=1, description="that can be rolled back to; a collection takes the others")
 
-    host: str = "127.0.0.1"
-    port: int = 8000
+    host: str = Field("127.0.0.1", description="where `khung serve` listens")
+    port: int = Field(8000, description="the same")
 
     media: MediaLimits = Field(default_factory=MediaLimits)
     extraction: ExtractionSettings = Field(default_factory=ExtractionSettings)
@@ -267,6 +273,11 @@ class Settings(BaseSettings):
     @property
     def ledger_path(self) -> Path:
         return self.home / "ledger.sqlite"
+
+    @property
+    def turn_path(self) -> Path:
+        """The lock of whoever works through the library alone: `khung ingest`, erasing, rescaling. The sensors heed it."""
+        return self.home / "ingest.lock"
 
     @property
     def contest_path(self) -> Path:

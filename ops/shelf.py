@@ -45,7 +45,7 @@ def collect_garbage(
     pictures = list(unused_pictures(library, shelf, settings.keep_snapshots))
     for key in pictures:
         library.archive.delete(key)
-    context.log.info(f"{len(pictures)} pictures removed.")
+    context.log.info(f"{len(pictures)} pictures and {library.archive.tidy()} half-written files removed.")
 
 
 def unused_pictures(library: Library, shelf: Shelf, keep: int) -> Iterator[str]:

@@ -166,9 +166,9 @@ def main(arguments: Sequence[str]) -> int:
         paths = files_of(asked.paths)
         os.chdir(ROOT)  # dagster.yaml names its folders from here
         os.environ.setdefault("DAGSTER_HOME", str(ROOT))
-        if taken(config.home):
+        if taken(config):
             tell("waiting")
-        with turn(config.home), dg.DagsterInstance.get() as instance:
+        with turn(config), dg.DagsterInstance.get() as instance:
             library = Library(open_archive(config))
             ingest = Ingest(instance, build_defs(config), open_ledger(config), library, open_shelf(config), config)
             good = ingest.bring(paths, asked.retry)

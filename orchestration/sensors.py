@@ -112,7 +112,7 @@ def stages_sensor(
 ) -> dg.SensorResult | dg.SkipReason:
     """Videos that are ready for their next stage get a run, many videos in each; previews come before all else, and what was
     begun is finished first."""
-    if taken(settings.home) or selection_at_work(context.instance):
+    if taken(settings) or selection_at_work(context.instance):
         return dg.SkipReason("khung ingest or a selection is at work.")
     keys = sync_partitions(context.instance, ledger)
     requests = [r for stage in IN_ORDER for r in _stage_runs(context.instance, ledger, stage, keys)]
@@ -160,7 +160,7 @@ def shards_sensor(
     context: dg.SensorEvaluationContext, ledger: dg.ResourceParam[Ledger], settings: dg.ResourceParam[Settings]
 ) -> dg.SensorResult | dg.SkipReason:
     """Shards whose videos have new results are sealed anew, once the stages of their videos are through."""
-    if taken(settings.home):
+    if taken(settings):
         return dg.SkipReason("khung ingest is at work.")
     keys = SHARDS.get_partition_keys()
     behind = {f"{index:02}": since for index, since in _sealable(ledger, settings).items()}
@@ -197,7 +197,7 @@ def snapshot_sensor(
     """When the newest shards are not the ones in service, a snapshot of them is verified and published. After a rollback it
     waits for people: what was taken back is not published again by itself."""
     making = in_flight(context.instance, "shard_indices", SHARDS.get_partition_keys())
-    if taken(settings.home) or making or _sealable(ledger, settings):
+    if taken(settings) or making or _sealable(ledger, settings):
         return dg.SkipReason("Shards are in the making.")
     if (moves := shelf.history()) and moves[-1].reason == "rollback":
         return dg.SkipReason(

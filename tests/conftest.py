@@ -1,5 +1,6 @@
 """Fixtures that more than one room uses: the clips, a home of its own for each test, the model files."""
 
+import logging
 import os
 from pathlib import Path
 
@@ -33,3 +34,27 @@ def extra_clips() -> list[Path]:
 def models_dir() -> Path:
     """The fetched model files; `make models` puts them there."""
     return Path(os.environ.get("KHUNG_MODELS_DIR") or REPO / ".khung" / "models")
+
+
+@pytest.fixture(scope="session")
+def instance():
+    """One Dagster instance for all who need a real one: making it takes seconds. `kitchen_in` sweeps it."""
+    import dagster as dg
+
+    with dg.instance_for_test(set_dagster_home=False) as instance:
+        yield instance
+
+
+@pytest.fixture
+def khung_log():
+    """The lines that khung logs while the test runs, as the service writes them."""
+    logger, lines = logging.getLogger("khung"), []
+
+    class Keep(logging.Handler):
+        def emit(self, record):
+            lines.append(logger.handlers[0].format(record))
+
+    keep = Keep()
+    logger.addHandler(keep)
+    yield lines
+    logger.removeHandler(keep)

@@ -10,12 +10,11 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from khung.cli.show import Json, errors, out, print_json
+from khung.cli.show import Json, errors, out, plain, print_json
 from khung.errors import ConfigError, KhungError
 from khung.settings import Settings, settings
 
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
-LOCK = "ingest.lock"  # what `khung ingest` holds, and the sensors heed
 
 
 def snapshots(json: Json = False) -> None:
@@ -88,16 +87,16 @@ def collect(
 ) -> None:
     """Remove what nothing needs any more: snapshots beyond those kept, their shards, and what a crash left; all a day old."""
     from khung.shards.shelf import open_shelf
-    from khung.stores.open import open_ledger
+    from khung.stores.open import open_archive, open_ledger
 
     config = settings()
     newest = [e.fingerprint for e in open_ledger(config).find(stage="shard_indices") if e.fingerprint]
     taken = open_shelf(config).collect(keep or config.keep_snapshots, also=newest)
+    half = open_archive(config).tidy()
     if json:
-        return print_json(taken)
-    out.print(
-        f"{len(taken.snapshots)} snapshots, {len(taken.shards)} shards and {len(taken.aside)} left-overs removed."
-    )
+        return print_json({**plain(taken), "half_written": half})
+    left = len(taken.aside) + half
+    out.print(f"{len(taken.snapshots)} snapshots, {len(taken.shards)} shards and {left} left-overs removed.")
 
 
 def erase(
@@ -169,5 +168,5 @@ def _alone(config: Settings) -> Iterator[None]:
     from khung.stores.durable import locked
 
     config.home.mkdir(parents=True, exist_ok=True)
-    with locked(config.home / LOCK):
+    with locked(config.turn_path):
         yield

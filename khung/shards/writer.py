@@ -1,7 +1,7 @@
 """Sealing: what is known of a shard's videos becomes one immutable folder, written aside and renamed.
 
 The shard's id is the hash of its content, so sealing the same twice is one shard, and a crash leaves only a folder aside that no
-one names. What goes into a snapshot is decided elsewhere.
+one names. What fits into a shard is inputs.py; what goes into a snapshot is decided elsewhere.
 """
 
 import hashlib
@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from khung.errors import KhungError, StoreError
-from khung.records import FrameRecord, frame_id, vector_id
-from khung.shards import canaries, coarse, manifest
-from khung.shards.manifest import SealedFile, SealedInput, ShardManifest, SpaceRef, SpaceVectors, shard_of
+from khung.records import FrameRecord, vector_id
+from khung.shards import canaries, coarse, inputs, manifest
+from khung.shards.manifest import SealedFile, SealedInput, ShardManifest, SpaceRef
 from khung.shards.reader import RECORDS, TEXT, VECTORS, open_shard, shard_folder
 from khung.stores import records_duckdb, tables, text_tantivy, vectors_build, vectors_faiss
 from khung.stores.durable import sync_file, sync_folder
@@ -44,16 +44,16 @@ def seal(
     Raises StoreError when the input does not fit together (a video of another shard, a record without its vector, a vector
     that is not finite and of unit length) and when the disk refuses.
     """
-    inputs = sorted((_ordered(one, dim) for one in videos), key=lambda one: one.video.video_id)
-    _check(inputs, shard_index, shard_count)
+    whole = sorted((inputs.ordered(one, dim) for one in videos), key=lambda one: one.video.video_id)
+    inputs.check(whole, shard_index, shard_count)
     policy = policy or IndexPolicy()
-    centroids = coarse.shared(shelf, inputs, shard_count, embed_fingerprint, policy)
+    centroids = coarse.shared(shelf, whole, shard_count, embed_fingerprint, policy)
     header = {
         "schema_version": manifest.SCHEMA_VERSION, "shard_index": shard_index, "shard_count": shard_count,
         "embed_fingerprint": embed_fingerprint, "dim": dim, "models": dict(models or {}), "text_version": TEXT_VERSION,
-        "videos": {one.video.video_id: video_digest(one) for one in inputs},
+        "videos": {one.video.video_id: inputs.video_digest(one) for one in whole},
     }  # fmt: skip
-    spaces = _spaces(inputs)
+    spaces = inputs.spaces(whole)
     if spaces:  # a shard without them keeps the id that it has always had
         header["others"] = tuple(SpaceRef(name, v.shape[1], len(v)) for name, (_, v) in spaces.items())
     recipe = [tables.to_json(header | {"policy": asdict(policy)}), b"" if centroids is None else centroids.tobytes()]
@@ -62,9 +62,9 @@ def seal(
         return sound
     aside = _make_aside(shelf, shard_id)
     try:
-        fast = _write(aside, inputs, dim, policy, centroids, spaces)
+        fast = _write(aside, whole, dim, policy, centroids, spaces)
         sealed = ShardManifest(
-            **header, shard_id=shard_id, frames=sum(len(one.records) for one in inputs), index_kind=fast.kind,
+            **header, shard_id=shard_id, frames=sum(len(one.records) for one in whole), index_kind=fast.kind,
             recall_at_10=fast.recall_at_10, created_at=utc_now(), files=_hashed(aside),
         )  # fmt: skip
         (aside / manifest.MANIFEST).write_bytes(manifest.encode(sealed))
@@ -101,75 +101,6 @@ def open_manifest(shelf: Path, shard_id: str) -> ShardManifest:
     return manifest.read(shard_folder(shelf, shard_id) / manifest.MANIFEST, ShardManifest)
 
 
-def video_digest(one: SealedInput) -> str:
-    """What would be sealed of the video, as 32 hex digits: another digest is another content."""
-    rows = [tables.to_json(record) for record in one.records]
-    shots = [tables.to_json(shot) for shot in one.shots]
-    vectors = np.asarray(one.vectors, np.float16).tobytes()
-    others = [
-        part
-        for name, held in sorted(one.others.items())
-        for part in (name.encode(), held.frames.tobytes(), np.asarray(held.vectors, np.float16).tobytes())
-    ]
-    return manifest.digest([tables.to_json(one.video), b"".join(shots), b"\n".join(rows), vectors, *others])[:32]
-
-
-def _ordered(one: SealedInput, dim: int) -> SealedInput:
-    vectors = np.asarray(one.vectors, np.float32).reshape(-1, dim) if len(one.vectors) == 0 else np.asarray(one.vectors)
-    if vectors.shape != (len(one.records), dim):
-        raise StoreError(
-            f"{one.video.video_id}: {len(one.records)} records and vectors of shape {vectors.shape}, not {dim}."
-        )
-    order = sorted(range(len(one.records)), key=lambda i: one.records[i].keyframe.frame_index)
-    shots = sorted(one.shots, key=lambda shot: shot.shot_index)
-    others = {name: _by_frame(held) for name, held in sorted(one.others.items()) if len(held.frames)}
-    return SealedInput(one.video, shots, [one.records[i] for i in order], vectors[order], others)
-
-
-def _by_frame(held: SpaceVectors) -> SpaceVectors:
-    order = np.argsort(held.frames, kind="stable")
-    return SpaceVectors(np.asarray(held.frames, np.int64)[order], np.asarray(held.vectors, np.float32)[order])
-
-
-def _check(inputs: Sequence[SealedInput], shard_index: int, shard_count: int) -> None:
-    for one in inputs:
-        video_id = one.video.video_id
-        if shard_of(video_id, shard_count) != shard_index:
-            raise StoreError(f"{video_id} belongs to shard {shard_of(video_id, shard_count)}, not {shard_index}.")
-        frames = [record.keyframe.frame_index for record in one.records]
-        if any(record.video_id != video_id for record in one.records) or len(set(frames)) < len(frames):
-            raise StoreError(f"{video_id} has a frame twice or a frame of another video.")
-        _check_spaces(one, frames)
-    names = [one.video.video_id for one in inputs]
-    if len(set(names)) < len(names):
-        raise StoreError("A video was given twice.")
-
-
-def _check_spaces(one: SealedInput, frames: Sequence[int]) -> None:
-    """Every frame in one space: its own vector, or one of a stand-in, never both and never none."""
-    held = [np.asarray(frames, np.int64)[one.own], *(other.frames for other in one.others.values())]
-    if sorted(np.concatenate(held).tolist()) != sorted(frames):
-        raise StoreError(
-            f"{one.video.video_id}: not every frame is in exactly one vector space.", cure="Embed it again."
-        )
-
-
-def _spaces(inputs: Sequence[SealedInput]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Fingerprint → (vector ids, vectors) of the spaces beside the embedder's own."""
-    found: dict[str, list[tuple[list[int], np.ndarray]]] = {}
-    for one in inputs:
-        for name, held in one.others.items():
-            ids = [vector_id(frame_id(one.video.video_id, int(frame))) for frame in held.frames]
-            found.setdefault(name, []).append((ids, held.vectors))
-    for name, parts in found.items():
-        if len(sizes := {vectors.shape[1] for _, vectors in parts}) > 1:
-            raise StoreError(f"Vectors of {name} have {' and '.join(map(str, sorted(sizes)))} dimensions.")
-    return {
-        name: (np.array([i for ids, _ in parts for i in ids], np.int64), np.concatenate([v for _, v in parts]))
-        for name, parts in sorted(found.items())
-    }
-
-
 def _sealed_before(shelf: Path, shard_id: str) -> ShardManifest | None:
     """A sound shard of that id, if there is one; a damaged one is moved out of the way."""
     folder = shard_folder(shelf, shard_id)
@@ -192,7 +123,7 @@ def _make_aside(shelf: Path, name: str) -> Path:
 
 def _write(
     folder: Path,
-    inputs: Sequence[SealedInput],
+    whole: Sequence[SealedInput],
     dim: int,
     policy: IndexPolicy,
     centroids: np.ndarray | None,
@@ -200,14 +131,14 @@ def _write(
 ) -> Fast:
     for name in (RECORDS, TEXT, VECTORS, *map(manifest.folder_of, spaces)):
         (folder / name).mkdir()
-    records = [record for one in inputs for record in one.records]
+    records = [record for one in whole for record in one.records]
     ids = np.array([vector_id(record.frame_id) for record in records], np.int64)
-    shots = [shot for one in inputs for shot in one.shots]
-    records_duckdb.write_part(folder / RECORDS, [one.video for one in inputs], shots, records)
+    shots = [shot for one in whole for shot in one.shots]
+    records_duckdb.write_part(folder / RECORDS, [one.video for one in whole], shots, records)
     words = [text_fields(record) for record in records]
     text_tantivy.write_part(folder / TEXT, zip(ids.tolist(), words, strict=True))
-    own = np.concatenate([np.zeros(0, bool), *(one.own for one in inputs)])
-    vectors = np.concatenate([np.zeros((0, dim), np.float32), *(one.vectors for one in inputs)])
+    own = np.concatenate([np.zeros(0, bool), *(one.own for one in whole)])
+    vectors = np.concatenate([np.zeros((0, dim), np.float32), *(one.vectors for one in whole)])
     fast = vectors_build.write_part(folder / VECTORS, ids[own], vectors[own], policy, centroids=centroids)
     for name, (some, theirs) in spaces.items():
         vectors_build.write_part(folder / manifest.folder_of(name), some, theirs, policy)

@@ -1,6 +1,7 @@
 """Where things are kept: one Protocol a kind of store, an embedded and a service implementation a file each.
 
-Protocols here; `archive_local.py`, `ledger_sqlite.py`, `records_duckdb.py`, `text_tantivy.py`, `vectors_faiss.py`, `cache_memory.py` beside it.
+Protocols here. Embedded: `archive_local.py`, `ledger_sqlite.py`, `records_duckdb.py`, `text_tantivy.py`, `vectors_faiss.py`; services:
+`archive_s3.py`, `ledger_postgres.py`, `records_postgres.py`, `text_opensearch.py`, `vectors_opensearch.py`, `cache_redis.py`.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -37,6 +38,10 @@ class Archive(Protocol):
     def keys(self, prefix: str) -> Iterator[str]: ...
     def delete(self, key: str) -> None:
         """No error when it is not there."""
+        ...
+
+    def tidy(self, *, min_age_s: float = 86_400.0) -> int:
+        """Take away what writers left half-written that died so long ago; how many files."""
         ...
 
 
@@ -249,7 +254,8 @@ class VectorIndex(Protocol):
 
 
 class QueryCache(Protocol):
-    """Bytes by key with a time to live. Any failure is a miss."""
+    """Bytes by key with a time to live, shared by many servers; what one process keeps for itself is khung.api's. Any failure is a
+    miss."""
 
     def get(self, key: str) -> bytes | None: ...
     def put(self, key: str, value: bytes, *, ttl_s: float) -> None: ...

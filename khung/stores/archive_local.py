@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from khung.errors import NotFound, StoreError
-from khung.stores.durable import sync_folder
+from khung.stores.durable import remove_old, sync_folder
 
 _PART = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,199}")
 ASIDE = ".aside"  # where files are written before they get their name; no key can name it
@@ -75,6 +75,9 @@ class LocalArchive:
         path = self._path(key)
         path.unlink(missing_ok=True)
         self._remove_empty(path.parent)
+
+    def tidy(self, *, min_age_s: float = 86_400.0) -> int:
+        return remove_old(list(self._aside.iterdir()), min_age_s)
 
     def _path(self, key: str) -> Path:
         path = self.root.joinpath(*check_key(key).split("/"))

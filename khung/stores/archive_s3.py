@@ -16,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 from khung.errors import ConfigError, CorruptError, NotFound, StoreError
 from khung.stores.archive_local import check_key
+from khung.stores.durable import remove_old
 
 if TYPE_CHECKING:
     from minio import Minio
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 _SHA256 = "x-amz-meta-sha256"
 _MISSING = {"NoSuchKey", "NoSuchBucket", "NoSuchObject"}
 _PIECE = 1 << 20
+_ASIDE = ".aside-"  # how a copy is called while it comes
 
 
 def client_of(url: str) -> tuple["Minio", str]:
@@ -105,7 +107,7 @@ class S3Archive:
         if path.exists():
             os.utime(path)  # least recently used goes first
             return path
-        handle, aside = tempfile.mkstemp(dir=self._cache, prefix=".aside-")
+        handle, aside = tempfile.mkstemp(dir=self._cache, prefix=_ASIDE)
         try:
             with os.fdopen(handle, "w+b") as out:
                 self._download(key, out)
@@ -142,6 +144,10 @@ class S3Archive:
     def delete(self, key: str) -> None:
         with told(f"delete {check_key(key)}"):
             self._s3.remove_object(self._bucket, key)
+
+    def tidy(self, *, min_age_s: float = 86_400.0) -> int:
+        """Of the copies here. What an upload in parts left in the bucket is the server's: give it a lifecycle rule."""
+        return remove_old(self._cache.glob(f"{_ASIDE}*"), min_age_s)
 
     def _make_bucket(self) -> None:
         from minio.error import S3Error

@@ -3,8 +3,9 @@
 import fcntl
 import os
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -38,6 +39,17 @@ def replace_file(path: Path, data: bytes) -> None:
     finally:
         aside.unlink(missing_ok=True)
     sync_folder(path.parent)
+
+
+def remove_old(paths: Iterable[Path], min_age_s: float) -> int:
+    """Delete the files among them that were last written so long ago; how many. What others take meanwhile is none."""
+    old, gone = time.time() - min_age_s, 0
+    for path in paths:
+        with suppress(FileNotFoundError):
+            if path.stat().st_mtime < old:
+                path.unlink()
+                gone += 1
+    return gone
 
 
 @contextmanager

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import httpx
 import psutil
@@ -17,15 +16,9 @@ from khung.shards.snapshot import rollback
 from khung.stores.archive_local import LocalArchive
 from khung.stores.ledger_sqlite import SqliteLedger
 from khung.stores.library import Library
+from tests.support.patience import until
 from tests.support.served import free_port
 from tests.support.small_home import add, make_old_clip, put_in_service, settings_for
-
-
-def until(condition, seconds=90):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it never came to be"
-        time.sleep(0.05)
 
 
 def answers(address, path="/health", **headers):

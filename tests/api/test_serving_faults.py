@@ -5,7 +5,6 @@ Rows are those of docs/faults.md, which says where each is tested.
 
 import asyncio
 import http.client
-import logging
 import socket
 import threading
 import time
@@ -17,6 +16,7 @@ import pytest
 
 from khung.api.app import create_app
 from khung.api.protocol import PatientProtocol
+from tests.support.patience import until
 from tests.support.served import served
 from tests.support.small_home import ColourEmbedder
 
@@ -46,13 +46,6 @@ def gated(settings):
         embedder.calls = 0
         yield address, app, embedder
         embedder.gate.set()
-
-
-def until(condition, seconds=60):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it never came to be"
-        time.sleep(0.01)
 
 
 def ask(address, questions):
@@ -327,22 +320,12 @@ def test_row_58_a_forwarded_address_counts_only_from_a_trusted_proxy(settings, t
     assert told == [200, status]
 
 
-def test_row_59_logs_hold_no_key_no_question_and_one_line_each(client):
-    lines = []
-
-    class Keep(logging.Handler):
-        def emit(self, record):
-            lines.append(logging.getLogger("khung").handlers[0].format(record))
-
-    keep = Keep()
-    logging.getLogger("khung").addHandler(keep)
-    try:
-        headers = {"authorization": "Bearer khung_00000000_secretsecret", "user-agent": 'x"\nlevel=error'}
-        client.get("/v1/search", params={"q": 'lộ\r\n{"level":"fatal"}'}, headers=headers)
-        client.get('/v1/videos/a%0a{"level":"fatal"}', headers=headers)
-        client.request("BREW", "/health")
-    finally:
-        logging.getLogger("khung").removeHandler(keep)
+def test_row_59_logs_hold_no_key_no_question_and_one_line_each(client, khung_log):
+    headers = {"authorization": "Bearer khung_00000000_secretsecret", "user-agent": 'x"\nlevel=error'}
+    client.get("/v1/search", params={"q": 'lộ\r\n{"level":"fatal"}'}, headers=headers)
+    client.get('/v1/videos/a%0a{"level":"fatal"}', headers=headers)
+    client.request("BREW", "/health")
+    lines = list(khung_log)
     text = "\n".join(lines)
     assert len(lines) == len(text.split("\n"))
     assert "secret" not in text and "fatal" not in text and "lộ" not in text

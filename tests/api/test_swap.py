@@ -1,7 +1,6 @@
 """Snapshots change under running requests: nobody is cut off, nothing stale is answered, nothing broken goes into service."""
 
 import threading
-import time
 
 import pytest
 from fastapi.testclient import TestClient
@@ -15,6 +14,7 @@ from khung.shards.snapshot import current, rollback
 from khung.stores.archive_local import LocalArchive
 from khung.stores.ledger_sqlite import SqliteLedger
 from khung.stores.library import Library
+from tests.support.patience import until
 from tests.support.small_home import ColourEmbedder, add, make_old_clip, put_in_service, settings_for
 
 
@@ -28,13 +28,6 @@ def home(tmp_path, clips):
     newer = put_in_service(settings, [first, add(library, ledger, clips / "nasa_13013.mp4")])
     rollback(settings.shelf_dir, older)
     return settings, older, newer
-
-
-def until(condition, seconds=10):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it never came to be"
-        time.sleep(0.02)
 
 
 def test_a_published_snapshot_is_picked_up_under_load(home):

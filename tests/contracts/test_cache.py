@@ -8,19 +8,15 @@ import pytest
 import servers
 
 from khung.stores import QueryCache
-from khung.stores.cache_memory import MemoryCache
 from khung.stores.cache_redis import RedisCache
 
-
-def redis_cache() -> QueryCache:
-    return RedisCache(
-        servers.shared("redis"), prefix=f"{secrets.token_hex(6)}:", timeout_s=2
-    )  # the machine may be busy
+pytestmark = pytest.mark.services
 
 
-@pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.services)])
-def cache(request: pytest.FixtureRequest) -> QueryCache:
-    return {"memory": MemoryCache, "redis": redis_cache}[request.param]()
+@pytest.fixture
+def cache() -> QueryCache:
+    """The machine may be busy, hence the long time-out."""
+    return RedisCache(servers.shared("redis"), prefix=f"{secrets.token_hex(6)}:", timeout_s=2)
 
 
 def test_what_was_put_comes_back(cache: QueryCache) -> None:

@@ -18,12 +18,6 @@ A, B = [name for name in (f"v{i}" for i in range(500)) if shard_of(name, 16) == 
 C, D = [name for name in (f"v{i}" for i in range(500)) if shard_of(name, 16) == 4][:2]
 
 
-@pytest.fixture(scope="module")
-def instance():
-    with dg.instance_for_test() as instance:
-        yield instance
-
-
 @pytest.fixture
 def kitchen(instance: dg.DagsterInstance, tmp_path: Path) -> Kitchen:
     kitchen = kitchen_in(tmp_path, instance)

@@ -31,13 +31,12 @@ def write(path: Path, *topics: object) -> Path:
 
 
 @pytest.fixture(scope="module")
-def kitchen(tmp_path_factory: pytest.TempPathFactory):
-    with dg.instance_for_test() as instance:
-        kitchen = kitchen_in(tmp_path_factory.mktemp("evaluation"), instance)
-        kitchen.stock("film", "another", frames=10)
-        assert kitchen.run("make_shard_indices", tags=range_tags([f"{i:02}" for i in range(16)])).success
-        assert kitchen.run("make_search_snapshot").success
-        yield kitchen
+def kitchen(tmp_path_factory: pytest.TempPathFactory, instance: dg.DagsterInstance):
+    kitchen = kitchen_in(tmp_path_factory.mktemp("evaluation"), instance)
+    kitchen.stock("film", "another", frames=10)
+    assert kitchen.run("make_shard_indices", tags=range_tags([f"{i:02}" for i in range(16)])).success
+    assert kitchen.run("make_search_snapshot").success
+    return kitchen
 
 
 def ask(kitchen, topics: Path, **more: str) -> dg.ExecuteInProcessResult:

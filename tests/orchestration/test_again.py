@@ -8,12 +8,6 @@ from orchestration import again
 STATUS = dg.DagsterRunStatus
 
 
-@pytest.fixture(scope="module")
-def instance():
-    with dg.instance_for_test() as instance:
-        yield instance
-
-
 def tried(instance: dg.DagsterInstance, asked: str, status: dg.DagsterRunStatus) -> None:
     instance.add_run(dg.DagsterRun(job_name="make_shots", status=status, tags={again.ASKED: asked}))
 

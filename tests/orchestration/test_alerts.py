@@ -29,12 +29,6 @@ def no_pauses(monkeypatch):
     monkeypatch.setattr(messages, "PAUSE_S", 0.0)
 
 
-@pytest.fixture(scope="module")
-def instance():
-    with dg.instance_for_test() as instance:
-        yield instance
-
-
 @pytest.fixture
 def kitchen(instance, tmp_path: Path) -> Kitchen:
     return kitchen_in(tmp_path, instance)

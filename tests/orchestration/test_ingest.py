@@ -164,7 +164,7 @@ def test_without_a_path_it_finishes_what_is_pending_and_retry_tries_what_failed(
 
 
 def test_a_second_one_says_that_it_waits_for_its_turn(shop, first):
-    with turn(shop.settings.home):
+    with turn(shop.settings):
         second = shop.start("films/phố.mp4")
         assert json.loads(second.stdout.readline()) == {"event": "waiting"}
         assert second.poll() is None

@@ -49,12 +49,6 @@ def _asked(kitchen: Kitchen) -> Iterator[tuple[str, dg.RunRequest]]:
             yield request.job_name or sensor.job_name, request
 
 
-@pytest.fixture(scope="module")
-def instance():
-    with dg.instance_for_test() as instance:
-        yield instance
-
-
 @pytest.fixture
 def kitchen(instance, tmp_path: Path) -> Kitchen:
     """A video that the keyframes stage has invited, with a picture for each keyframe."""

@@ -27,19 +27,18 @@ pytestmark = pytest.mark.models
 
 
 @pytest.fixture(scope="module")
-def kitchen(tmp_path_factory: pytest.TempPathFactory, models_dir: Path):
+def kitchen(tmp_path_factory: pytest.TempPathFactory, models_dir: Path, instance: dg.DagsterInstance):
     """Three small films and a letter that calls itself one, all registered."""
     home = tmp_path_factory.mktemp("selection")
-    with dg.instance_for_test() as instance:
-        kitchen = kitchen_in(home, instance)
-        for frames, name in ((40, "a"), (50, "b"), (60, "c")):
-            register(clip(home / f"{name}.mp4", frames), kitchen.ledger, kitchen.library)
-        (home / "letter.mp4").write_text("no film")
-        register(home / "letter.mp4", kitchen.ledger, kitchen.library)
-        sync_partitions(instance, kitchen.ledger)
-        real = Settings(home=kitchen.settings.home, models_dir=models_dir, _env_file=None)
-        vars(kitchen)["defs"] = build_defs(real)
-        yield kitchen
+    kitchen = kitchen_in(home, instance)
+    for frames, name in ((40, "a"), (50, "b"), (60, "c")):
+        register(clip(home / f"{name}.mp4", frames), kitchen.ledger, kitchen.library)
+    (home / "letter.mp4").write_text("no film")
+    register(home / "letter.mp4", kitchen.ledger, kitchen.library)
+    sync_partitions(instance, kitchen.ledger)
+    real = Settings(home=kitchen.settings.home, models_dir=models_dir, _env_file=None)
+    vars(kitchen)["defs"] = build_defs(real)
+    return kitchen
 
 
 def process(kitchen: Kitchen, **config: object) -> dg.ExecuteInProcessResult:

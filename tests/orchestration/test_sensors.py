@@ -11,6 +11,7 @@ from kitchen import Kitchen, kitchen_in
 
 from assets.batch import VIDEOS_A_RUN
 from assets.partitions import VIDEOS
+from khung.settings import Settings
 from khung.shards.manifest import shard_of
 from khung.stores import MAX_ATTEMPTS, LedgerEntry
 from orchestration import again, sensors
@@ -18,12 +19,6 @@ from orchestration.ranges import job_name, range_tags
 from orchestration.turn import taken, turn
 
 START, END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
-
-
-@pytest.fixture(scope="module")
-def instance():
-    with dg.instance_for_test() as instance:
-        yield instance
 
 
 @pytest.fixture
@@ -232,8 +227,8 @@ def test_a_selection_at_work_is_left_alone(kitchen):
     assert "selection is at work" in tick(kitchen, sensors.stages_sensor)
 
 
-def _hold(home: Path, got, release) -> None:
-    with turn(home):
+def _hold(settings: Settings, got, release) -> None:
+    with turn(settings):
         got.set()
         release.wait(60)
 
@@ -242,14 +237,14 @@ def test_while_ingest_works_in_its_process_the_sensors_wait(kitchen):
     kitchen.stock("a", upto="videos")
     fresh = multiprocessing.get_context("spawn")
     got, release = fresh.Event(), fresh.Event()
-    holder = fresh.Process(target=_hold, args=(kitchen.settings.home, got, release))
+    holder = fresh.Process(target=_hold, args=(kitchen.settings, got, release))
     holder.start()
     assert got.wait(60)
     for sensor in (sensors.stages_sensor, sensors.shards_sensor, sensors.snapshot_sensor):
         assert "at work" in tick(kitchen, sensor) or "in the making" in tick(kitchen, sensor)
     holder.kill()  # the kernel lets go of the lock, however the process ends
     holder.join()
-    assert not taken(kitchen.settings.home)
+    assert not taken(kitchen.settings)
     assert isinstance(tick(kitchen, sensors.stages_sensor), list)
 
 

@@ -82,3 +82,12 @@ def test_a_full_disk_leaves_the_old_value(tmp_path: Path) -> None:
     assert "Is the disk full?" in child.stdout
     assert archive.get_bytes("a/b") == b"old"
     assert list((tmp_path / ASIDE).iterdir()) == []
+
+
+def test_what_a_killed_writer_left_goes_when_it_is_old(tmp_path: Path) -> None:
+    archive = LocalArchive(tmp_path)
+    for name in ("old", "young"):
+        (tmp_path / ASIDE / name).write_bytes(b"half a film")
+    os.utime(tmp_path / ASIDE / "old", (0, 0))
+    assert archive.tidy() == 1
+    assert [path.name for path in (tmp_path / ASIDE).iterdir()] == ["young"]

@@ -13,9 +13,9 @@ import numpy as np
 from khung.records import Description, FrameRecord, Keyframe, Region, Shot, TextLine, Video
 from khung.search.scale import measure
 from khung.settings import MediaLimits, Settings
-from khung.shards.manifest import shard_of
+from khung.shards.manifest import SealedInput, shard_of
 from khung.shards.snapshot import Snapshot, publish
-from khung.shards.writer import SealedInput, seal
+from khung.shards.writer import seal
 from khung.stores import STAGES, LedgerEntry
 from khung.stores.archive_local import LocalArchive
 from khung.stores.ledger_sqlite import SqliteLedger

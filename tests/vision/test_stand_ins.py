@@ -52,12 +52,6 @@ class RealKitchen(Kitchen):
         return self.ledger.get(video_id)[stage]
 
 
-@pytest.fixture(scope="module")
-def instance():
-    with dg.instance_for_test() as instance:
-        yield instance
-
-
 @pytest.fixture
 def kitchen(tiny, tmp_path, instance):
     """Two videos with pictures, ready to be embedded; one picture of `film` is a sliver."""

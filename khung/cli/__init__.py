@@ -38,6 +38,7 @@ app.command("backup")(keep.backup)
 app.command("backups")(keep.backups)
 app.command("restore")(keep.restore)
 app.command("prune")(keep.prune)
+app.command("adopt")(keep.adopt)
 app.add_typer(models.app, name="models")
 app.add_typer(keys.app, name="keys")
 

@@ -1,4 +1,4 @@
-"""`khung backup | backups | restore | prune`: what must not be lost, saved and brought back, checked.
+"""`khung backup | backups | restore | prune`: what must not be lost, saved and brought back, checked; `khung adopt`: moved to services.
 
 The embedded profile's home is one folder; the services profile is PostgreSQL and the bucket. The settings say which it is.
 """
@@ -28,8 +28,9 @@ Binaries = Annotated[
 def backup(target: Target, postgres_bin: Binaries = None, json: Json = False) -> None:
     """Save everything that cannot be made again; only what is new is copied. Work may go on meanwhile.
 
-    Embedded: archive, shelf and ledger. Services: PostgreSQL's base copy and every object of the bucket; for any second in
-    between, let the server bring its log to FOLDER/wal (docs/how-to/operate.md).
+    Embedded: archive, shelf, ledger, API keys (their hashes) and a contest's answers; not the models, which are fetched again, nor what
+    signs cookies. Services: PostgreSQL's base copy and every object of the bucket; for any second in between, let the server bring
+    its log to FOLDER/wal (docs/how-to/operate.md).
     """
     config = settings()
     with _progress("saving", quiet=json) as tell:
@@ -46,6 +47,8 @@ def backup(target: Target, postgres_bin: Binaries = None, json: Json = False) ->
     if json:
         return print_json({"at": made.at, "snapshot": made.snapshot_id, "files": count})
     out.print(f"[green]✓[/] {count} files as of {made.at}; in service: {made.snapshot_id or 'nothing yet'}")
+    if beside := [path.name for path in _not_saved(config) if path.exists()]:
+        out.print(f"[dim]not in it, for it lies on this machine alone:[/] {', '.join(beside)}")
 
 
 def backups(target: Target, json: Json = False) -> None:
@@ -116,6 +119,26 @@ def prune(
     out.print(f"{gone} files removed; {len(_module(settings()).backups(target))} backups are kept.")
 
 
+def adopt(
+    home: Annotated[Path, typer.Argument(help="The embedded home, e.g. .khung.", exists=True, file_okay=False)],
+    json: Json = False,
+) -> None:
+    """Bring an embedded library into the services of the settings: archive, ledger, and the snapshot in service.
+
+    Nothing is decoded, embedded or described again; the home stays as it is. The services must hold nothing else yet. Stop the home's
+    pipeline first; a crash is mended by the same command. Older snapshots, API keys and a contest's answers stay behind.
+    """
+    from khung.shards.adopt import adopt as bring
+
+    with _progress("bringing", quiet=json) as tell:
+        done = bring(home, settings(), tell=tell)
+    if json:
+        return print_json(done)
+    out.print(
+        f"[green]✓[/] {done.videos} videos and {done.files} files; in service: {done.snapshot_id or 'nothing yet'}"
+    )
+
+
 def _restored(back: Any, json: bool, look: str) -> None:
     if json:
         return print_json(back)
@@ -143,6 +166,13 @@ def _module(config: Settings) -> Any:
     from khung.shards import backup_services
 
     return backup_services if _services(config) else embedded
+
+
+def _not_saved(config: Settings) -> list[Path]:
+    """What people would miss and the backup does not hold: other machines of the services have files of that kind of their own."""
+    if _services(config):
+        return [config.contest_path, config.keys_path]
+    return [config.keys_path] if config.serve.keys_file else []
 
 
 def _row(one: Any) -> dict[str, Any]:

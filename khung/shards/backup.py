@@ -1,32 +1,35 @@
-"""Backups of the embedded profile: every file of archive, shelf and ledger by its content, and one list of them for each moment.
+"""Backups of the embedded profile: archive, shelf, ledger, API keys and a contest's answers, by content, and a list for each moment.
 
 A backup copies only what is new; restoring any of them is the same work. What was erased since then is erased again after a
-restore. PostgreSQL has its own way (stores/postgres_backup.py), S3 its own replication.
+restore, and the keys are those of the newest backup, so that none comes back that was revoked. How bytes and lists are kept is
+backup_objects.py; the services have backup_services.py. What can be made or fetched again is not saved: models, the inbox's book, the
+key that signs cookies.
 """
 
 import contextlib
-import hashlib
 import os
 import shutil
 import sqlite3
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from khung.errors import CorruptError, NotFound, StoreError
+from khung.errors import CorruptError, StoreError
 from khung.records import check_video_id
-from khung.shards import manifest, pointer
+from khung.shards import backup_objects, manifest, pointer
+from khung.shards.backup_objects import Tell, alone, fetch, has, made_until, note, put
 from khung.shards.erase import erase, erased
 from khung.shards.snapshot import Snapshot, check, read_manifest
-from khung.stores.archive_local import ASIDE, LocalArchive
-from khung.stores.durable import replace_file, sync_folder
+from khung.stores.archive_local import LocalArchive
+from khung.stores.durable import sync_folder
 from khung.stores.ledger_sqlite import SqliteLedger
 from khung.stores.library import Library
+from khung.stores.scratch import scratch_folder
 from khung.timecode import utc_now
 
 ARCHIVE, SHELF, LEDGER = "archive", "shelf", "ledger.sqlite"
-BACKUPS, OBJECTS = "backups", "objects"
+CONTEST, KEYS = "contest.sqlite", "keys.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,32 +65,30 @@ class Restored:
     erased_again: tuple[str, ...]
 
 
-def backup(home: Path, target: Path, *, tell: Callable[[int, int], None] = lambda *_: None) -> Backup:
+def backup(home: Path, target: Path, *, tell: Tell = lambda *_: None) -> Backup:
     """Save the home folder as it is now. Running work may go on: each file is whole, and the snapshot in service is held.
-    `tell` hears how many of how many files are through."""
+    `tell` hears how many of how many files are through. Raises StoreError, also while another is saving there."""
     home, target = Path(home), Path(target)
-    before = {f.path: f for f in backups(target)[-1].files} if backups(target) else {}
-    at = utc_now()
-    with contextlib.ExitStack() as stack:
-        work = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="khung-backup-")))
-        now = _hold_pointer(home, work, stack)
+    with alone(target), scratch_folder("backup") as work, contextlib.ExitStack() as stack:
+        known = backups(target)
+        before = {f.path: f for f in known[-1].files} if known else {}
+        at, now = utc_now(), _hold_pointer(home, work, stack)
         wanted, files = list(_to_save(home, work)), []
         for number, (name, path) in enumerate(wanted, 1):
             if file := _save(target, path, name, before.get(name)):
                 files.append(file)
             tell(number, len(wanted))
         saved = Backup(manifest.SCHEMA_VERSION, at, now or "", tuple(erased(home / SHELF)), tuple(files))
-    (target / BACKUPS).mkdir(parents=True, exist_ok=True)
-    replace_file(target / BACKUPS / f"{at.replace(':', '')}.json", manifest.encode(saved))
+        note(target, saved)
     return saved
 
 
 def backups(target: Path) -> list[Backup]:
     """Every moment that can be restored, oldest first. Raises CorruptError."""
-    return [manifest.read(path, Backup) for path in sorted((Path(target) / BACKUPS).glob("*.json"))]
+    return backup_objects.moments(target, Backup)
 
 
-def restore(target: Path, home: Path, *, at: str = "", tell: Callable[[int, int], None] = lambda *_: None) -> Restored:
+def restore(target: Path, home: Path, *, at: str = "", tell: Tell = lambda *_: None) -> Restored:
     """Bring back the last backup made at or before `at` (ISO 8601, UTC; empty: the newest) into a home that is not there yet.
 
     Every file is checked on the way, then the snapshot as at its publishing; what was erased later is erased again. Raises
@@ -95,19 +96,18 @@ def restore(target: Path, home: Path, *, at: str = "", tell: Callable[[int, int]
     """
     target, home = Path(target), Path(home)
     everything = backups(target)
-    fitting = [b for b in everything if not at or b.at <= at]
-    if not fitting:
-        raise NotFound(f"{target} has no backup{f' made until {at}' if at else ''}.")
+    chosen = made_until(target, everything, at)
     if home.exists() and any(home.iterdir()):
         raise StoreError(f"{home} is not empty.", cure="Restore into a new folder, look at it, then rename it.")
     aside = home.with_name(f"{home.name}.restoring")
     shutil.rmtree(aside, ignore_errors=True)
-    for number, file in enumerate(fitting[-1].files, 1):
+    files = [*(f for f in chosen.files if f.path != KEYS), *(f for f in everything[-1].files if f.path == KEYS)]
+    for number, file in enumerate(files, 1):
         _bring(target, aside, file)
-        tell(number, len(fitting[-1].files))
-    later = sorted(set(everything[-1].erased) - set(fitting[-1].erased))
+        tell(number, len(files))
+    later = sorted(set(everything[-1].erased) - set(chosen.erased))
     _forget(aside, later)
-    counted = _check(aside, fitting[-1], later)
+    counted = _check(aside, chosen, len(files), later)
     home.parent.mkdir(parents=True, exist_ok=True)
     if home.exists():
         home.rmdir()
@@ -117,16 +117,9 @@ def restore(target: Path, home: Path, *, at: str = "", tell: Callable[[int, int]
 
 
 def prune(target: Path, keep: int) -> int:
-    """Drop all backups but the last `keep`, and what only they held; the number of objects removed."""
-    target = Path(target)
-    paths = sorted((target / BACKUPS).glob("*.json"))
-    for path in paths[: -max(keep, 1)]:
-        path.unlink()
-    wanted = {file.sha256 for one in backups(target) for file in one.files}
-    gone = [path for path in (target / OBJECTS).glob("*/*") if path.name not in wanted]
-    for path in gone:
-        path.unlink()
-    return len(gone)
+    """Drop all backups but the last `keep`, and what only they held; the number of objects removed. Raises StoreError."""
+    with alone(Path(target)):
+        return backup_objects.prune(Path(target), keep, Backup, lambda one: one.files)[1]
 
 
 def _hold_pointer(home: Path, work: Path, stack: contextlib.ExitStack) -> str | None:
@@ -142,7 +135,7 @@ def _hold_pointer(home: Path, work: Path, stack: contextlib.ExitStack) -> str | 
 
 
 def _to_save(home: Path, work: Path) -> Iterator[tuple[str, Path]]:
-    """`(path below home, file)`. The pointer is the copy that was held, the ledger a copy made by SQLite."""
+    """`(path below home, file)`. The pointer is the copy that was held, databases are copies made by SQLite."""
     for top in (SHELF, ARCHIVE):
         for path in sorted((home / top).rglob("*")):
             inside = path.relative_to(home)
@@ -150,48 +143,30 @@ def _to_save(home: Path, work: Path) -> Iterator[tuple[str, Path]]:
             if path.is_file() and not path.is_symlink() and not hidden and path.suffix != ".lock":
                 held = path.name == pointer.POINTER and path.parent == home / SHELF
                 yield inside.as_posix(), work / pointer.POINTER if held else path
-    if (home / LEDGER).exists():
-        with (
-            contextlib.closing(sqlite3.connect(home / LEDGER)) as source,
-            contextlib.closing(sqlite3.connect(work / LEDGER)) as copy,
-        ):
-            source.backup(copy)
-        yield LEDGER, work / LEDGER
+    if (home / KEYS).exists():
+        yield KEYS, home / KEYS
+    for name in (LEDGER, CONTEST):
+        if (home / name).exists():
+            with (
+                contextlib.closing(sqlite3.connect(home / name)) as source,
+                contextlib.closing(sqlite3.connect(work / name)) as copy,
+            ):
+                source.backup(copy)
+            yield name, work / name
 
 
 def _save(target: Path, path: Path, name: str, before: SavedFile | None) -> SavedFile | None:
     """A file with the size and time that it had at the last backup is the same file; None when it was deleted meanwhile."""
     try:
-        found = path.stat()
+        with open(path, "rb") as source:
+            found = os.fstat(source.fileno())
+            told = (found.st_size, found.st_mtime_ns)
+            if before and told == (before.size_bytes, before.modified_ns) and has(target, before.sha256):
+                return before
+            sha256, size_bytes = put(target, name, partial(shutil.copyfileobj, source, length=1 << 20))
     except FileNotFoundError:
         return None
-    if (
-        before
-        and (before.size_bytes, before.modified_ns) == (found.st_size, found.st_mtime_ns)
-        and object_path(target, before.sha256).exists()
-    ):
-        return before
-    folder = target / OBJECTS
-    folder.mkdir(parents=True, exist_ok=True)
-    handle, aside = tempfile.mkstemp(dir=folder, prefix=ASIDE)
-    try:
-        with open(path, "rb") as source, os.fdopen(handle, "wb") as out:
-            state = hashlib.sha256()
-            while piece := source.read(1 << 20):
-                state.update(piece)
-                out.write(piece)
-            out.flush()
-            os.fsync(out.fileno())
-            size = out.tell()
-        final = object_path(target, state.hexdigest())
-        final.parent.mkdir(exist_ok=True)
-        if not final.exists():
-            os.replace(aside, final)
-    except OSError as error:
-        raise StoreError(f"{name} could not be saved: {error}.", cure="Is the backup's disk full?") from error
-    finally:
-        Path(aside).unlink(missing_ok=True)
-    return SavedFile(name, size, found.st_mtime_ns, state.hexdigest())
+    return SavedFile(name, size_bytes, found.st_mtime_ns, sha256)
 
 
 def _bring(target: Path, home: Path, file: SavedFile) -> None:
@@ -199,13 +174,7 @@ def _bring(target: Path, home: Path, file: SavedFile) -> None:
     if not path.resolve().is_relative_to(home.resolve()):
         raise CorruptError(f"The backup names a path outside: {file.path}.")
     path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        shutil.copyfile(object_path(target, file.sha256), path)
-    except FileNotFoundError as error:
-        raise CorruptError(f"The backup has lost {file.path}.") from error
-    with open(path, "rb") as data:
-        if hashlib.file_digest(data, "sha256").hexdigest() != file.sha256:
-            raise CorruptError(f"The backup's copy of {file.path} is damaged.")
+    shutil.copyfile(fetch(target, file.path, file.sha256), path)
     os.utime(path, ns=(file.modified_ns, file.modified_ns))
 
 
@@ -220,7 +189,7 @@ def _forget(home: Path, video_ids: list[str]) -> None:
     ledger.close()
 
 
-def _check(home: Path, saved: Backup, later: list[str]) -> Restored:
+def _check(home: Path, saved: Backup, files: int, later: list[str]) -> Restored:
     now = pointer.read(home / SHELF).current if (home / SHELF).exists() else None
     videos = frames = 0
     if now:
@@ -231,9 +200,4 @@ def _check(home: Path, saved: Backup, later: list[str]) -> Restored:
         raise CorruptError(
             f"The backup says that {saved.snapshot_id or 'nothing'} was in service, its pointer says {now}."
         )
-    return Restored(saved.at, now or "", videos, frames, len(saved.files), tuple(later))
-
-
-def object_path(target: Path, sha256: str) -> Path:
-    """Where a backup keeps the bytes with this checksum."""
-    return target / OBJECTS / sha256[:2] / sha256
+    return Restored(saved.at, now or "", videos, frames, files, tuple(later))

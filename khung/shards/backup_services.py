@@ -2,34 +2,29 @@
 
     target/postgres/<moment>/   the cluster, as pg_basebackup gives it
     target/wal/                 the log, which the server brings there all along: any second can come back
-    target/backups/<moment>.json, target/objects/   the archive's list of that moment, and the bytes
+    target/backups/, target/objects/   the archive's lists and its bytes: backup_objects.py
 
 The base copy comes first and the list after it, so that every object which the database names is in the list. OpenSearch is not
-saved: its indexes are written again from the shards. A restore is in two steps, with the start of the server in between.
+saved: its indexes are written again from the shards; nor are API keys and a contest's answers, which lie in each server's home. A
+restore is in two steps, with the start of the server in between.
 """
 
-import hashlib
-import os
 import shutil
-import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from khung.errors import ConfigError, NotFound, StoreError
+from khung.errors import ConfigError, NotFound
 from khung.settings import Settings
-from khung.shards import archived, manifest
-from khung.shards.backup import BACKUPS, OBJECTS, object_path
+from khung.shards import archived, backup_objects, manifest
+from khung.shards.backup_objects import Tell, alone, has, note, put
 from khung.shards.pointer_postgres import PostgresPointer
 from khung.stores.archive_s3 import S3Archive
-from khung.stores.durable import replace_file
 from khung.stores.open import open_archive, open_database
 from khung.stores.postgres_backup import base_backup
 from khung.timecode import utc_now
 
 POSTGRES, WAL = "postgres", "wal"
-Tell = Callable[[int, int], None]
-"""Told how many of how many objects are through."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +54,25 @@ def backup(
 ) -> ServicesBackup:
     """Save database and archive. Work may go on. Raises StoreError; then no new moment can be restored, and no old one is lost."""
     target, archive = Path(target), bucket_of(settings)
-    known = {(o.key, o.etag): o for b in backups(target)[-1:] for o in b.objects}
+    with alone(target):
+        known = {(o.key, o.etag): o for b in backups(target)[-1:] for o in b.objects}
+        began = _base_copy(settings, target, binaries)
+        at, moves = utc_now(), PostgresPointer(open_database(settings)).read()
+        listed, saved = list(archive.listing()), []
+        for number, (key, size, etag) in enumerate(listed, 1):
+            before = known.get((key, etag))
+            there = before is not None and has(target, before.sha256)
+            if one := before if there else _save(archive, target, key, size, etag):
+                saved.append(one)
+            tell(number, len(listed))
+        erased = tuple(archived.erased(archive))
+        done = ServicesBackup(manifest.SCHEMA_VERSION, at, moves.current or "", erased, began, tuple(saved))
+        note(target, done)
+    return done
+
+
+def _base_copy(settings: Settings, target: Path, binaries: Path | None) -> str:
+    """The name of the new folder below `postgres/`."""
     began = utc_now().replace(":", "")
     aside = target / POSTGRES / f".{began}.aside"
     aside.mkdir(parents=True)
@@ -68,49 +81,22 @@ def backup(
         aside.rename(target / POSTGRES / began)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
-    at, moves = utc_now(), PostgresPointer(open_database(settings)).read()
-    listed = list(archive.listing())
-    saved = []
-    for number, (key, size, etag) in enumerate(listed, 1):
-        before = known.get((key, etag))
-        there = before is not None and object_path(target, before.sha256).exists()
-        if one := before if there else _save(archive, target, key, size, etag):
-            saved.append(one)
-        tell(number, len(listed))
-    done = ServicesBackup(
-        manifest.SCHEMA_VERSION, at, moves.current or "", tuple(archived.erased(archive)), began, tuple(saved)
-    )
-    (target / BACKUPS).mkdir(parents=True, exist_ok=True)
-    replace_file(target / BACKUPS / f"{at.replace(':', '')}.json", manifest.encode(done))
-    return done
+    return began
 
 
 def backups(target: Path) -> list[ServicesBackup]:
     """Every moment from which the log can be followed, oldest first. Raises CorruptError."""
-    return [manifest.read(path, ServicesBackup) for path in sorted((Path(target) / BACKUPS).glob("*.json"))]
+    return backup_objects.moments(target, ServicesBackup)
 
 
 def prune(target: Path, keep: int) -> int:
     """Drop all but the last `keep`, with what only they held; the number of objects removed. The log is pg_archivecleanup's."""
     target = Path(target)
-    for path in sorted((target / BACKUPS).glob("*.json"))[: -max(keep, 1)]:
-        path.unlink()
-    kept = backups(target)
-    for folder in (p for p in (target / POSTGRES).glob("*") if p.name not in {b.postgres for b in kept}):
-        shutil.rmtree(folder)
-    wanted = {one.sha256 for b in kept for one in b.objects}
-    gone = [path for path in (target / OBJECTS).glob("*/*") if path.name not in wanted]
-    for path in gone:
-        path.unlink()
-    return len(gone)
-
-
-def made_until(target: Path, at: str) -> ServicesBackup:
-    """The newest backup at or before a moment; of all, when there is none. Raises NotFound."""
-    fitting = [b for b in backups(target) if not at or b.at <= at]
-    if not fitting:
-        raise NotFound(f"{target} has no backup{f' made until {at}' if at else ''}.")
-    return fitting[-1]
+    with alone(target):
+        kept, gone = backup_objects.prune(target, keep, ServicesBackup, lambda one: one.objects)
+        for folder in (p for p in (target / POSTGRES).glob("*") if p.name not in {b.postgres for b in kept}):
+            shutil.rmtree(folder)
+    return gone
 
 
 def bucket_of(settings: Settings) -> S3Archive:
@@ -125,23 +111,8 @@ def bucket_of(settings: Settings) -> S3Archive:
 
 def _save(archive: S3Archive, target: Path, key: str, size: int, etag: str) -> SavedObject | None:
     """None when it was deleted meanwhile."""
-    folder = target / OBJECTS
-    folder.mkdir(parents=True, exist_ok=True)
-    handle, aside = tempfile.mkstemp(dir=folder, prefix=".aside-")
     try:
-        with os.fdopen(handle, "w+b") as out:
-            archive.copy_to(key, out)
-            out.flush()
-            os.fsync(out.fileno())
-            out.seek(0)
-            checksum = hashlib.file_digest(out, "sha256").hexdigest()
-        final = object_path(target, checksum)
-        final.parent.mkdir(exist_ok=True)
-        os.replace(aside, final)
+        sha256, _ = put(target, key, partial(archive.copy_to, key))
     except NotFound:
         return None
-    except OSError as error:
-        raise StoreError(f"{key} could not be saved: {error}.", cure="Is the backup's disk full?") from error
-    finally:
-        Path(aside).unlink(missing_ok=True)
-    return SavedObject(key, size, etag, checksum)
+    return SavedObject(key, size, etag, sha256)

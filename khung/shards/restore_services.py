@@ -4,7 +4,6 @@ The log is finer than the archive's lists. For a moment between two backups the 
 the objects: they are brought in line, and what is missing waits to be made again.
 """
 
-import hashlib
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,16 +11,14 @@ from pathlib import Path
 from khung.errors import CorruptError, NotFound, StoreError
 from khung.settings import Settings
 from khung.shards import archived, snapshot
-from khung.shards.backup import Restored, object_path
+from khung.shards.backup import Restored
+from khung.shards.backup_objects import Tell, fetch, made_until
 from khung.shards.backup_services import (
     POSTGRES,
     WAL,
-    SavedObject,
     ServicesBackup,
-    Tell,
     backups,
     bucket_of,
-    made_until,
 )
 from khung.shards.forget import follow_shards, missing_work
 from khung.shards.mirror import PREFIX
@@ -42,7 +39,7 @@ def restore_postgres(target: Path, data: Path, *, at: str = "", wal: Path | None
     Raises NotFound when no backup is that old, StoreError when the folder is in use or there is no log to follow.
     """
     target, data, wal = Path(target), Path(data), Path(wal or Path(target) / WAL)
-    chosen, logged = made_until(target, at), wal.is_dir() and any(wal.iterdir())
+    chosen, logged = made_until(target, backups(target), at), wal.is_dir() and any(wal.iterdir())
     if at and not logged:
         raise StoreError(
             f"{wal} holds no log: only the moments that `khung backups` lists can come back.",
@@ -72,13 +69,14 @@ def restore_services(settings: Settings, target: Path, *, at: str = "", tell: Te
     Raises StoreError when the bucket is not empty, CorruptError when an object is damaged or the snapshot is not whole.
     """
     target, archive = Path(target), bucket_of(settings)
-    everything, chosen = backups(target), made_until(target, at)
+    everything = backups(target)
+    chosen = made_until(target, everything, at)
     if next(archive.keys(""), None) is not None:
         raise StoreError("The bucket is not empty.", cure="Name a new bucket in KHUNG_STORES_ARCHIVE_URL.")
     shelf_later = [o for b in everything if b.at > chosen.at for o in b.objects if o.key.startswith(f"{PREFIX}/s")]
     objects = {o.key: o for o in (*shelf_later, *chosen.objects)}
     for number, one in enumerate(objects.values(), 1):
-        _bring(archive, target, one)
+        archive.put_file(one.key, fetch(target, one.key, one.sha256))
         tell(number, len(objects))
     shelf, ledger, library = open_shelf(settings), open_ledger(settings), Library(archive)
     _point_to_what_is_whole(settings, archive)
@@ -129,15 +127,3 @@ def _check(shelf: Shelf, chosen: ServicesBackup, objects: int, later: Sequence[s
         shelf.repair()
         videos, frames = sealed.videos, sealed.frames
     return Restored(chosen.at, now or "", videos, frames, objects, tuple(later))
-
-
-def _bring(archive: Archive, target: Path, one: SavedObject) -> None:
-    path = object_path(target, one.sha256)
-    try:
-        with open(path, "rb") as data:
-            sound = hashlib.file_digest(data, "sha256").hexdigest() == one.sha256
-    except FileNotFoundError as error:
-        raise CorruptError(f"The backup has lost {one.key}.") from error
-    if not sound:
-        raise CorruptError(f"The backup's copy of {one.key} is damaged.")
-    archive.put_file(one.key, path)

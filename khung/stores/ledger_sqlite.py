@@ -99,6 +99,11 @@ class SqliteLedger:
             found.setdefault(stage, {})[state] = number
         return found
 
+    def claims(self) -> list[tuple[str, str, str]]:
+        """(video_id, sha256, source_name) of every file that was registered, owners of a content before what is linked to them."""
+        sql = "SELECT video_id, sha256, source_name FROM claims ORDER BY linked_to <> '', claimed_at, video_id"
+        return [tuple(row) for row in self._connection().execute(sql)]
+
     def forget(self, video_id: str) -> None:
         """The video and everything that was linked to it: they are the same content."""
         with self._write() as db:

@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 from sample_shelf import make_library, seal_all
 
+from khung.api import keys
+from khung.contest.team import Team
 from khung.errors import CorruptError, NotFound, StoreError
-from khung.shards.backup import ARCHIVE, LEDGER, SHELF, backup, backups, prune, restore
+from khung.shards.backup import ARCHIVE, CONTEST, KEYS, LEDGER, SHELF, backup, backups, prune, restore
 from khung.shards.erase import erase
 from khung.shards.snapshot import Snapshot, current, history, publish, rollback
 from khung.stores import LedgerEntry
@@ -137,3 +139,41 @@ def test_pruning_drops_what_only_old_backups_held(tmp_path: Path) -> None:
     assert len(backups(target)) == 1
     assert restore(target, tmp_path / "new").videos == 1
     assert not [p for p in (target / "objects").rglob("*") if p.is_file() and b"L00_V001" * 50 in p.read_bytes()]
+
+
+def test_keys_and_a_contest_s_answers_come_back_and_no_revoked_key_with_them(tmp_path: Path) -> None:
+    home, target = tmp_path / "home", tmp_path / "backup"
+    grow(home, 1)
+    _, lan = keys.create(home / KEYS, "Lan", ["search"])
+    with Team(home / CONTEST).changing() as db:
+        db.execute("INSERT INTO seats VALUES ('a', 'b', 'c', 'd', 'e')")
+    at = backup(home, target).at
+    time.sleep(0.01)
+    keys.revoke(home / KEYS, lan.id)
+    backup(home, target)
+    restore(target, tmp_path / "new", at=at)
+    (key,) = keys.read(tmp_path / "new" / KEYS)
+    assert key.id == lan.id and key.revoked_at
+    with Team(tmp_path / "new" / CONTEST).changing() as db:
+        assert db.execute("SELECT count(*) FROM seats").fetchone()[0] == 1
+
+
+def test_who_prunes_waits_for_who_saves(tmp_path: Path) -> None:
+    """What is just being brought is on no list yet: pruning would take it."""
+    home, target = tmp_path / "home", tmp_path / "backup"
+    grow(home, 1)
+    refused: list[str] = []
+
+    def meanwhile(done: int, total: int) -> None:
+        if done == total:
+            for other in (lambda: prune(target, keep=1), lambda: backup(home, target)):
+                with pytest.raises(StoreError, match="Another khung") as told:
+                    other()
+                refused.append(str(told.value))
+
+    backup(home, target, tell=meanwhile)
+    assert len(refused) == 2
+    left = target / "objects" / ".aside-of-one-that-was-killed"
+    left.write_bytes(b"half")
+    assert prune(target, keep=1) == 0 and not left.exists()
+    assert restore(target, tmp_path / "new").videos == 1

@@ -98,3 +98,20 @@ def recovered(base: Path, wal: Path, at: str) -> list[str]:
         return found
     finally:
         server.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "address", "password"),
+    [
+        ("postgresql://k%40:p%2Fw@db:5432/khung?x=1", "postgresql://k%40@db:5432/khung?x=1", "p/w"),
+        ("postgresql://khung@db/khung", "postgresql://khung@db/khung", ""),
+    ],
+)
+def test_a_password_stands_in_no_command_s_arguments(tmp_path: Path, url: str, address: str, password: str) -> None:
+    for program in ("pg_basebackup", "pg_verifybackup"):
+        path = tmp_path / program
+        path.write_text(f'#!/bin/sh\necho "$PGPASSWORD|$@" > {tmp_path}/{program}.told\n')
+        path.chmod(0o700)
+    base_backup(url, tmp_path / "copy", binaries=tmp_path)
+    told = (tmp_path / "pg_basebackup.told").read_text()
+    assert told.startswith(f"{password}|-d {address} -D ")

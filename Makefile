@@ -11,7 +11,7 @@ export DAGSTER_HOME := $(CURDIR)
 export DAGSTER_DISABLE_TELEMETRY := yes
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test dev serve ingest lint format bench bench-stores models locks system clean
+.PHONY: help demo test dev serve lint format bench bench-stores bench-vision models locks system clean
 
 help:  ## explain every command
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}'

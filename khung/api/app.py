@@ -39,6 +39,7 @@ def create_app(
         logs.configure()
         service = app.state.service = Service.of(settings, embedder)
         app.state.access = Access(settings, service.signer)
+        await anyio.to_thread.run_sync(service.inbox.forget_broken_off)
         await anyio.to_thread.run_sync(service.serving.refresh)
         booth = app.state.booth = Booth(settings) if settings.contest.server else None
         watcher = asyncio.create_task(_watch(service, app.state.collector))

@@ -8,11 +8,10 @@ import asyncio
 import math
 import time
 from collections.abc import Callable, Hashable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-import anyio
-import anyio.to_thread
 from cachetools import LRUCache
 
 from khung.errors import Overloaded
@@ -38,7 +37,9 @@ class Desk:
     def __init__(self, settings: ServeSettings, cost: Callable[[Any], int] = lambda answer: 1000) -> None:
         self._settings = settings
         self._room = asyncio.Semaphore(settings.search_threads)
-        self._threads: anyio.CapacityLimiter | None = None  # as many; made inside the loop that uses it
+        self._threads = ThreadPoolExecutor(
+            settings.search_threads, "khung-search"
+        )  # as many: nothing else runs in them
         self._flights: dict[Hashable, Flight] = {}
         self._answers: LRUCache[Hashable, Any] = LRUCache(settings.cache_bytes, getsizeof=cost)
         self._mean_s = 0.05
@@ -87,6 +88,10 @@ class Desk:
         """Whole seconds until the queue of now is worked off, by the mean of late."""
         return max(1, min(math.ceil(self.in_flight * self._mean_s / self._settings.search_threads), _LONGEST_WAIT_S))
 
+    def close(self) -> None:
+        """Nothing is computed any more; what runs ends by itself."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
     def _take_off(self, key: Hashable, answer: Callable[[], Any], keep: Callable[[Any], bool]) -> Flight:
         """Start the one computation for `key`. It outlives the request that started it: others may wait for it."""
         settings = self._settings
@@ -100,10 +105,9 @@ class Desk:
         return flight
 
     async def _fly(self, flight: Flight, key: Hashable, answer: Callable[[], Any], keep: Callable[[Any], bool]) -> Any:
-        self._threads = self._threads or anyio.CapacityLimiter(self._settings.search_threads)
         async with self._room:
             flight.began, at = True, time.perf_counter()
-            result = await anyio.to_thread.run_sync(answer, limiter=self._threads)
+            result = await asyncio.get_running_loop().run_in_executor(self._threads, answer)
             self._mean_s += _SMOOTHING * (time.perf_counter() - at - self._mean_s)
         if keep(result) and self._answers.getsizeof(result) <= self._answers.maxsize:
             self._answers[key] = result

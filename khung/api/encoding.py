@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 import khung
 from khung.api import problems
 from khung.api.desk import Desk
+from khung.api.images import FORMATS
 from khung.api.routes import system
 from khung.errors import ConfigError, ModelFileMissing, QueryError, VectorSpaceMismatch
 from khung.search.encoders import QueryEncoders
@@ -80,7 +81,7 @@ def _pixels(picture: str, settings: Settings) -> np.ndarray:
     from PIL import Image, UnidentifiedImageError
 
     try:
-        with Image.open(io.BytesIO(base64.b64decode(picture, validate=True))) as opened:
+        with Image.open(io.BytesIO(base64.b64decode(picture, validate=True)), formats=FORMATS) as opened:
             if opened.width * opened.height > settings.serve.max_image_pixels:
                 raise QueryError(f"A picture of {opened.width}×{opened.height} is too large.")
             return np.asarray(opened.convert("RGB"))

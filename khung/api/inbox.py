@@ -3,9 +3,11 @@
 Nothing here opens a video: what a file is, the pipeline finds out in its sandbox and tells in the ledger.
 """
 
+import contextlib
 import os
 import re
 import secrets
+import time
 import unicodedata
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -34,6 +36,7 @@ EXTENSIONS = frozenset(
     ]
 )
 _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f/\\:*?"<>|]+')
+_BROKEN_OFF_S = 86_400.0
 _SPARE = 256 * 2**20  # bytes of disk that an upload leaves free
 
 
@@ -69,6 +72,13 @@ class Inbox:
         named = [path for path in self.folder.iterdir() if path.suffix.lower() in EXTENSIONS]
         files = [path for path in named if path.is_file() and not path.is_symlink()]
         return [path.name for path in sorted(files, key=lambda path: path.stat().st_mtime)]
+
+    def forget_broken_off(self) -> None:
+        """Delete what is left of uploads whose server died, a day later: others may be writing theirs right now."""
+        for part in self.folder.glob(".*.part"):
+            with contextlib.suppress(FileNotFoundError):  # another server was first
+                if time.time() - part.stat().st_mtime > _BROKEN_OFF_S:
+                    part.unlink()
 
     async def receive(self, name: str, chunks: AsyncIterator[bytes]) -> str:
         """Keep the bytes under a free name like `name`, which is returned. Raises MediaError, StoreError; then nothing stays."""

@@ -53,7 +53,7 @@ class Lines(logging.Handler):
 
     def __init__(self, stream: TextIO | None = None) -> None:
         super().__init__()
-        self._stream = stream
+        self._stream = stream or sys.stderr
         self._waiting: deque[str] = deque()
         self._dropped = 0
         self._something, self._writing = threading.Event(), threading.Lock()
@@ -91,9 +91,8 @@ class Lines(logging.Handler):
             self._dropped -= dropped
             lines.append(f'{{"event": "log_lines_dropped", "level": "warning", "lines": {dropped}}}')
         if lines:
-            stream = self._stream or sys.stderr
-            stream.write("\n".join(lines) + "\n")
-            stream.flush()
+            self._stream.write("\n".join(lines) + "\n")
+            self._stream.flush()
 
     def _write_for_ever(self) -> None:
         while True:

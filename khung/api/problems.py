@@ -20,6 +20,7 @@ from khung.api.headers import HEADERS
 log = logging.getLogger("khung.api")
 
 MEDIA_TYPE = "application/problem+json"
+OUTAGE_S = 5  # until what is down or not there yet is worth another try
 _MOST_FIELDS = 20  # are told of; who sends ten thousand wrong ones does not get ten thousand sentences
 
 TABLE: tuple[tuple[type[errors.KhungError], int, str], ...] = (  # the most specific first
@@ -97,6 +98,8 @@ def response_of(error: Exception) -> Response:
         headers["WWW-Authenticate"] = 'Bearer realm="khung"'
     if isinstance(error, errors.Overloaded | errors.TooMany):
         headers["Retry-After"] = str(error.retry_after_s)
+    elif problem.status == 503:
+        headers["Retry-After"] = str(OUTAGE_S)
     headers["Cache-Control"] = "no-store"
     if problem.status == 500:  # sent by the outermost layer of all, beyond khung.api.guard
         headers |= HEADERS

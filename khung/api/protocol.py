@@ -11,9 +11,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from khung.api.guard import send_problem
+from khung.api.problems import OUTAGE_S
 
 MAX_HEAD = 2**18  # bytes of a request's line and headers
-RETRY_S = 5  # told to who finds the house full
 
 
 class PatientProtocol(HttpToolsProtocol):
@@ -100,7 +100,7 @@ def _full(application: ASGIApp) -> ASGIApp:
         if scope["path"] == "/health":
             return await application(scope, receive, send)
         detail = "khung holds as many connections as it can."
-        more = {"retry-after": str(RETRY_S), "connection": "close"}
+        more = {"retry-after": str(OUTAGE_S), "connection": "close"}
         await send_problem(send, 503, "Too busy", detail, more)
 
     return answer

@@ -169,6 +169,7 @@ class Service:
 
     def close(self) -> None:
         """Running requests keep their snapshot."""
+        self.desk.close()
         self.serving.close()
         if isinstance(self.shared, RedisCache):
             self.shared.close()

@@ -4,6 +4,7 @@ parameters and errors, silent bodies, full houses, links in the inbox."""
 import asyncio
 import gc
 import io
+import os
 import socket
 import time
 import weakref
@@ -188,6 +189,15 @@ def test_a_link_in_the_inbox_is_no_file(tmp_path):
     (folder / "link.mp4").symlink_to(secret)
     (folder / "real.mp4").write_bytes(b"x")
     assert Inbox(folder, 1000).waiting() == ["real.mp4"]
+
+
+def test_what_a_dead_server_left_of_an_upload_goes_a_day_later(tmp_path):
+    for name, age in ((".old.part", 90_000), (".new.part", 60), ("film.mp4", 90_000)):
+        (tmp_path / name).write_bytes(b"x")
+        os.utime(tmp_path / name, (time.time() - age,) * 2)
+    Inbox(tmp_path, 1000).forget_broken_off()
+    Inbox(tmp_path / "nowhere", 1000).forget_broken_off()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".new.part", "film.mp4"]
 
 
 # -- the short ways say what the long ones say

@@ -3,7 +3,8 @@
 A full collection looks at every object, and what a service keeps (records, answers, routes) only grows, so each stops all threads
 for longer: 100 ms after a few hundred searches. What has lived through one is therefore put out of its sight (`gc.freeze`), and a
 collection costs what is new since the last. What dies in a cycle after that is not found: when nobody searches, everything is
-looked at once in a while.
+looked at once in a while. The young are looked at after 10,000 new objects instead of 700: one answer alone has thousands, most of
+which are gone by themselves a moment later; it saves a tenth of a search.
 """
 
 import gc
@@ -11,6 +12,7 @@ import time
 from typing import Any
 
 _SHORT_S = 0.01  # a collection that takes no longer stops nobody
+_YOUNG = 10_000  # new objects
 EVERY_S = 1800.0  # between two looks at everything while nobody searches
 
 
@@ -24,6 +26,7 @@ class Collector:
 
     def install(self) -> "Collector":
         gc.callbacks.append(self._heard)
+        gc.set_threshold(_YOUNG, *gc.get_threshold()[1:])
         return self
 
     def look_at_everything(self) -> bool:

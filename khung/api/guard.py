@@ -20,7 +20,7 @@ from khung.api.access import Caller
 from khung.api.answers import Ready
 from khung.api.asking import PATH, by_address
 from khung.api.headers import RAW
-from khung.api.problems import MEDIA_TYPE, Problem, problem_of, response_of
+from khung.api.problems import MEDIA_TYPE, Problem, response_of, shown
 from khung.api.service import Service
 from khung.errors import AccessDenied, KhungError, QueryError
 from khung.metrics import CACHE, http_seconds
@@ -113,7 +113,7 @@ async def _refuse(scope: Scope, receive: Receive, send: Send, error: KhungError 
         return await response_of(error)(scope, receive, send)
     if isinstance(error, AccessDenied) and error.status == 401:
         return await _to_login(scope, receive, send)
-    await scope["app"].state.error_page(Request(scope), problem_of(error))(scope, receive, send)
+    await shown(scope["app"].state.error_page, Request(scope), error)(scope, receive, send)
 
 
 async def _to_login(scope: Scope, receive: Receive, send: Send) -> None:

@@ -6,6 +6,7 @@ about what is an error; that is khung.errors and the rooms below.
 
 import http
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -20,6 +21,7 @@ from khung.api.headers import HEADERS
 log = logging.getLogger("khung.api")
 
 MEDIA_TYPE = "application/problem+json"
+_LONGEST_NAME = 200  # characters that are said of a name that a stranger made up
 OUTAGE_S = 5  # until what is down or not there yet is worth another try
 _MOST_FIELDS = 20  # are told of; who sends ten thousand wrong ones does not get ten thousand sentences
 
@@ -80,7 +82,9 @@ def problem_of(error: Exception) -> Problem:
         return _problem(status, title, error.message, error.cure, code=error.code, values=error.values)
     if isinstance(error, RequestValidationError):
         fields = [
-            FieldProblem(where=".".join(map(str, e["loc"])), message=e["msg"].removeprefix("Value error, "))
+            FieldProblem(
+                where=".".join(map(str, e["loc"]))[:_LONGEST_NAME], message=e["msg"].removeprefix("Value error, ")
+            )
             for e in error.errors()[:_MOST_FIELDS]
         ]
         detail = "; ".join(f"{f.where}: {f.message}" for f in fields[:3])
@@ -93,17 +97,22 @@ def problem_of(error: Exception) -> Problem:
 def response_of(error: Exception) -> Response:
     """The whole answer: the problem, its status and the headers that belong to it."""
     problem = problem_of(error)
+    return Response(problem.model_dump_json(), problem.status, headers_of(error, problem.status), MEDIA_TYPE)
+
+
+def headers_of(error: Exception, status: int) -> dict[str, str]:
+    """What belongs to a problem whether it is shown as JSON or as a page."""
     headers = dict(getattr(error, "headers", None) or {})
-    if problem.status == 401 and isinstance(error, errors.AccessDenied):
+    if status == 401 and isinstance(error, errors.AccessDenied):
         headers["WWW-Authenticate"] = 'Bearer realm="khung"'
     if isinstance(error, errors.Overloaded | errors.TooMany):
         headers["Retry-After"] = str(error.retry_after_s)
-    elif problem.status == 503:
+    elif status == 503:
         headers["Retry-After"] = str(OUTAGE_S)
     headers["Cache-Control"] = "no-store"
-    if problem.status == 500:  # sent by the outermost layer of all, beyond khung.api.guard
+    if status == 500:  # sent by the outermost layer of all, beyond khung.api.guard
         headers |= HEADERS
-    return Response(problem.model_dump_json(), problem.status, headers, MEDIA_TYPE)
+    return headers
 
 
 def install(app: FastAPI) -> None:
@@ -117,13 +126,21 @@ async def _handle(request: Request, error: Exception) -> Response:
         log.error("request_failed", exc_info=error, extra={"error": type(error).__name__})
     page = getattr(request.app.state, "error_page", None)
     if page and not request.url.path.startswith("/v1/") and "text/html" in request.headers.get("accept", ""):
-        return page(request, problem_of(error))
+        return shown(page, request, error)
     return response_of(error)
+
+
+def shown(page: Callable[[Request, Problem], Response], request: Request, error: Exception) -> Response:
+    """The problem as a page, with the headers that belong to it."""
+    problem = problem_of(error)
+    answer = page(request, problem)
+    answer.headers.update(headers_of(error, problem.status))
+    return answer
 
 
 def _named(first: Any) -> dict[str, Any]:
     """The code and values of the first refused part of a request."""
-    where = str(first["loc"][-1])
+    where = str(first["loc"][-1])[:_LONGEST_NAME]
     if first["type"] == "string_too_long":
         return {"code": "field_too_long", "values": {"where": where, "most": str(first["ctx"]["max_length"])}}
     return {"code": "field_refused", "values": {"where": where}}

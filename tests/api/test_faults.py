@@ -67,3 +67,5 @@ def test_when_every_channel_is_down_it_is_an_outage(settings, monkeypatch):
         answer = client.get("/v1/search", params={"q": "văn phòng"})
         assert (answer.status_code, answer.headers["content-type"]) == (503, "application/problem+json")
         assert answer.json()["title"] == "Search unavailable" and int(answer.headers["retry-after"]) >= 1
+        page = client.get("/", params={"q": "văn phòng"}, headers={"accept": "text/html"})
+        assert page.status_code == 503 and int(page.headers["retry-after"]) >= 1

@@ -43,13 +43,11 @@ def against_opensearch(library: Library, folder: Path, frames: int) -> list[dict
 
 
 def _documents(library: Library, frames: int):
-    timeline = library.records.timeline()
-    for position in range(frames):
-        name = f"{timeline.videos[timeline.video_index[position]]}/{timeline.frame_index[position]}"
-        record = library.records.frame(name)
-        shown = " ".join(line.text for line in record.screen_text)
-        captions = record.description.captions
-        yield vector_id(name), fields(captions["vi"], captions["en"], shown)
+    for start in range(0, frames, 1_000):
+        for record in library.records.at(range(start, min(start + 1_000, frames))):
+            shown = " ".join(line.text for line in record.screen_text)
+            captions = record.description.captions
+            yield vector_id(record.frame_id), fields(captions["vi"], captions["en"], shown)
 
 
 def _compared(ours: TextIndex, theirs: TextIndex, hits: int, process: psutil.Process) -> list[dict]:

@@ -16,7 +16,7 @@ from khung.records import FrameRecord, vector_id
 from khung.search.clauses import Ask, caption_ask, normalised, screen_ask
 from khung.search.frames import Frames, vector_ids
 from khung.search.fusion import Found
-from khung.search.parsed import Event, Facet, ParsedQuery
+from khung.search.parsed import Event, Facet, Hard
 from khung.search.request import SnapshotLike
 from khung.search.spaces import Space, side_by_side
 from khung.stores import FrameFilter, TextClause
@@ -69,23 +69,23 @@ class Channels:
         }
         return [name for name, wanted in asked.items() if wanted]
 
-    def passed(self, where: FrameFilter, parsed: ParsedQuery) -> np.ndarray | None:
+    def passed(self, hard: Hard) -> np.ndarray | None:
         """What `passing` gave, if it is remembered: searchers keep their filters."""
         with self._lock:
-            return self._passing.get(repr((where, parsed.last_ms, parsed.must_show)))
+            return self._passing.get(repr(hard))
 
-    def passing(self, where: FrameFilter, parsed: ParsedQuery) -> np.ndarray:
-        """Ascending ids of the frames that pass every hard condition."""
-        found = self._pass(where, parsed)
+    def passing(self, hard: Hard) -> np.ndarray:
+        """Ascending ids of the frames that pass every condition."""
+        found = self._pass(hard)
         with self._lock:
-            self._passing[repr((where, parsed.last_ms, parsed.must_show))] = found
+            self._passing[repr(hard)] = found
         return found
 
-    def _pass(self, where: FrameFilter, parsed: ParsedQuery) -> np.ndarray:
-        sets = [np.sort(self.snapshot.records.allowed(where))] if where else []
-        if parsed.last_ms is not None:
-            sets.append(self.frames.of_last(parsed.last_ms))
-        sets += [self._showing(words) for words in parsed.must_show]
+    def _pass(self, hard: Hard) -> np.ndarray:
+        sets = [np.sort(self.snapshot.records.allowed(hard.where))] if hard.where else []
+        if hard.last_ms is not None:
+            sets.append(self.frames.of_last(hard.last_ms))
+        sets += [self._showing(words) for words in hard.must_show]
         return reduce(lambda a, b: np.intersect1d(a, b, assume_unique=True), sets)
 
     def _showing(self, words: str) -> np.ndarray:

@@ -7,14 +7,16 @@ Both languages are always asked; the guess only changes their weight.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from math import log
 
 import numpy as np
 
 from khung.records import FrameRecord
 from khung.stores import TextClause, TextIndex
-from khung.text import compact, english, fields, fold, key, marked, ngrams, shingles, tokens
+from khung.text import compact, english, fold, key, marked, ngrams, shingles, tokens
+from khung.text.fields import WORD_FIELDS
+from khung.text.fields import words as words_of
 
 _OTHER_LANGUAGE = 0.3
 _NGRAM = 0.25
@@ -23,7 +25,7 @@ ENGLISH_FUNCTION_WORDS = frozenset(_SAY_NOTHING.split())
 """They say nothing of a picture. Vietnamese has no such list: dropping its words was measured to gain nothing."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Ask:
     """What to ask of a text index: groups of clauses that say the same thing (one word in its forms)."""
 
@@ -33,6 +35,15 @@ class Ask:
     @property
     def clauses(self) -> list[TextClause]:
         return [clause for group in self.groups for clause in group]
+
+    @cached_property
+    def _told(self) -> list[tuple[str, str, str]]:
+        """Field, term and typed word of the clauses that are words: parts of words and pairs tell nobody anything."""
+        return [
+            (c.field, c.term, self.words[c.term])
+            for c in self.clauses
+            if c.field in WORD_FIELDS and c.term in self.words
+        ]
 
     def expected(self, index: TextIndex) -> float:
         """The score of an average document with every word once: Σ boost · idf, of each group its best language.
@@ -46,15 +57,15 @@ class Ask:
         """The typed words that a frame's texts hold, in order."""
         captions = record.description.captions
         shown = " ".join(line.text for line in record.screen_text)
-        words = _words_of(captions.get("vi", ""), captions.get("en", ""), shown)
-        held = (self.words[c.term] for c in self.clauses if c.term in self.words and c.term in words[c.field])
+        there = _held(captions.get("vi", ""), captions.get("en", ""), shown)
+        held = (word for field, term, word in self._told if term in there[field])
         return ", ".join(dict.fromkeys(held))
 
 
 @lru_cache(maxsize=8192)
-def _words_of(vi: str, en: str, shown: str) -> Mapping[str, frozenset[str]]:
+def _held(vi: str, en: str, shown: str) -> Mapping[str, frozenset[str]]:
     """Field → words. Searches come back to the same frames, and a page tells of each frame for two channels."""
-    return {name: frozenset(text.split()) for name, text in fields(vi, en, shown).items()}
+    return {name: frozenset(of) for name, of in words_of(vi, en, shown).items()}
 
 
 def caption_ask(text: str, language: str) -> Ask:

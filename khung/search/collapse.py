@@ -31,10 +31,12 @@ def collapse(
         frames = zip(*(column[part].tolist() for column in columns), strict=True)  # numpy's ints are slow one by one
         for place, (video, *frame) in enumerate(frames, start):
             mates = of_video[video]
-            full = len(kept) >= need or (per_video is not None and len(mates) >= per_video)
+            full = per_video is not None and len(mates) >= per_video
             if not full and not any(_same(frame, mate) for mate in mates):
                 mates.append(frame)
                 kept.append(place)
+                if len(kept) == need:
+                    break
     places = np.array(kept, np.int64)
     return places, _beyond(timeline.video_index[ranked], places)
 

@@ -8,7 +8,7 @@ import numpy as np
 from khung.records import ChannelScore, FrameRecord, Hit
 
 if TYPE_CHECKING:
-    from khung.search.engine import Answer
+    from khung.search.answering import Answer
 
 
 def hits_of(

@@ -1,5 +1,6 @@
-"""Hard conditions from two sides, the request's and the question's, joined by AND."""
+"""Hard conditions from two sides, the request's and the question's or a step's, joined by AND."""
 
+from khung.search.parsed import Hard
 from khung.stores import FrameFilter
 
 
@@ -20,6 +21,13 @@ def narrowed(a: FrameFilter, b: FrameFilter) -> FrameFilter | None:
         not_objects=_union(a.not_objects, b.not_objects),
         facets={name: values for name, values in facets.items() if values},
     )
+
+
+def joined(a: Hard, b: Hard) -> Hard | None:
+    """The conditions that pass what both pass; None when nothing can pass."""
+    where = narrowed(a.where, b.where)
+    last_ms = min((ms for ms in (a.last_ms, b.last_ms) if ms is not None), default=None)
+    return None if where is None else Hard(where, last_ms, _union(a.must_show, b.must_show))
 
 
 def _both(a: tuple[str, ...], b: tuple[str, ...]) -> tuple[str, ...] | None:

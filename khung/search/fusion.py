@@ -98,7 +98,8 @@ def fuse_ranks(found: Mapping[str, Found], k: int = RRF_K) -> Fused:
 
 
 def _combine(parts: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Fused:
-    ids = np.unique(np.concatenate([np.zeros(0, np.int64), *(ids for ids, _ in parts.values())]))
+    ids = np.sort(np.concatenate([np.zeros(0, np.int64), *(ids for ids, _ in parts.values())]))
+    ids = ids[np.flatnonzero(np.diff(ids, prepend=-1))]  # each once
     shares = {}
     for name, (of_channel, values) in parts.items():
         shares[name] = np.zeros(len(ids), np.float32)

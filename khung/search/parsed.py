@@ -37,13 +37,28 @@ class Facet:
 
 
 @dataclass(frozen=True, slots=True)
+class Hard:
+    """Conditions that a frame must meet."""
+
+    where: FrameFilter = field(default_factory=FrameFilter)
+    last_ms: int | None = None  # only the last so many ms of each video
+    must_show: tuple[str, ...] = ()  # words that must stand on the screen
+
+    def __bool__(self) -> bool:
+        return bool(self.where or self.last_ms is not None or self.must_show)
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
-    """One thing to be seen: what is left of its text, text on the screen, what must not be there, soft facets."""
+    """One thing to be seen: what is left of its text, text on the screen, what must not be there, soft facets. An event that was asked
+    in a step of its own may have conditions of its own, and a frame that it is to look like."""
 
     text: str = ""
     screen_text: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
     facets: tuple[Facet, ...] = ()
+    hard: Hard = field(default_factory=Hard)
+    like: str = ""
 
     def __bool__(self) -> bool:
         return bool(self.text or self.screen_text or self.without or self.facets)
@@ -80,6 +95,11 @@ class ParsedQuery:
     like: str = ""  # a frame id
     pieces: tuple[Piece, ...] = ()
     alternatives: tuple[Alternative, ...] = ()
+
+    @property
+    def hard(self) -> Hard:
+        """The conditions for all events."""
+        return Hard(self.where, self.last_ms, self.must_show)
 
     def without_piece(self, piece: Piece) -> str:
         """The text that asks the same without this piece: soft words stay as plain words, the rest is cut out."""

@@ -1,10 +1,16 @@
-"""Channels side by side in threads, each with its time-out; who does not answer is named, never passed over in silence."""
+"""Channels in threads, each with its time-out; who does not answer is named, never passed over in silence.
+
+Quick channels follow one another in one thread: handing each to a thread of its own costs more than most of them take. As soon as
+one is not quick, the others go on beside it.
+"""
 
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from concurrent.futures import TimeoutError as NotYet
+from contextlib import suppress
 from typing import Any
 
 from khung.errors import KhungError, NotFound, QueryError, SearchUnavailable, VectorSpaceMismatch
@@ -22,6 +28,9 @@ TIMEOUTS_S: Mapping[str, float] = {
     "reranker": 3.0,
 }
 """The vector channel includes the query encoder, which is the slow part on a CPU."""
+
+QUICK_S = 0.005
+"""How long a channel may hold up those behind it."""
 
 PATIENT: Mapping[str, float] = dict.fromkeys(TIMEOUTS_S, 60.0)
 """For who asks by night: beside the pipeline's own work a channel may be slow, and only one that does not answer is wrong."""
@@ -41,7 +50,7 @@ class Runner:
 
         Raises QueryError and NotFound (the searcher's to mend) and, when all fail, SearchUnavailable."""
         began = time.monotonic()
-        futures = {name: self._pool.submit(_timed, name, job) for name, job in jobs.items()}
+        futures = self._begin(jobs, 0.0 if heard else QUICK_S)
         if heard:
             self._listen(futures, began, heard)
         answers, degraded = {}, []
@@ -61,6 +70,19 @@ class Runner:
         future = self._pool.submit(_timed, name, job)
         error = self._error(name, future, began)
         return future.result() if error is None else _told(name, error)
+
+    def _begin(self, jobs: Mapping[str, Callable[[], Any]], patience_s: float) -> "dict[str, Future[Any]]":
+        """All jobs under way: one thread takes one after another, and one more joins it whenever `patience_s` go by."""
+        futures: dict[str, Future[Any]] = {name: Future() for name in jobs}
+        waiting = deque((name, job, futures[name]) for name, job in jobs.items())
+        for _ in jobs:
+            if not waiting:
+                break
+            worker = self._pool.submit(_work_off, waiting)
+            if patience_s:
+                with suppress(NotYet):
+                    worker.result(patience_s)
+        return futures
 
     def _listen(self, futures: "Mapping[str, Future[Any]]", began: float, heard: Callable) -> None:
         """Wait as long as any channel may take, telling of each answer as it comes."""
@@ -84,6 +106,23 @@ class Runner:
         if isinstance(error, QueryError | NotFound) or (error and not isinstance(error, Exception)):
             raise error
         return error
+
+
+def _work_off(waiting: "deque[tuple[str, Callable[[], Any], Future[Any]]]") -> None:
+    """Do what waits, until nothing does; another thread may be at it, too."""
+    while waiting:
+        try:
+            name, job, future = waiting.popleft()
+        except IndexError:  # the other thread was first
+            return
+        if not future.set_running_or_notify_cancel():
+            continue
+        try:
+            answer = _timed(name, job)
+        except BaseException as error:  # noqa: BLE001 - whoever waits for the answer raises it
+            future.set_exception(error)
+        else:
+            future.set_result(answer)
 
 
 def _timed(name: str, job: Callable[[], Any]) -> Any:

@@ -6,6 +6,7 @@ scores, less a small price for time between them, so that of two equal chains th
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -19,75 +20,102 @@ PRICE_PER_MS = 0.05 / 180_000
 """A chain whose gap is three minutes longer costs as much as .05 of one frame's score."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Chains:
+    """For each frame of the last event that ends a chain, the best one, in the order of their ends. Only `follow` reads whole
+    chains: of a million few are shown."""
+
+    totals: np.ndarray  # float32 (m,) in [0, 1]
+    _ends: np.ndarray  # where in the last event's positions the chains end
+    _found: Sequence[np.ndarray]  # of each event its positions
+    _backs: Sequence[np.ndarray]  # of each event after the first: which frame of the one before it comes from
+
+    def follow(self, rows: np.ndarray | slice = slice(None)) -> np.ndarray:
+        """Some chains, int64 positions `(len(rows), events)`."""
+        at = self._ends[rows]
+        steps = [self._found[-1][at]]
+        for positions, back in zip(self._found[-2::-1], self._backs[::-1], strict=True):
+            at = back[at]
+            steps.append(positions[at])
+        return np.stack(steps[::-1], axis=1).astype(np.int64)
+
+
 def chains(
     found: Sequence[tuple[np.ndarray, np.ndarray]],
     pts_ms: np.ndarray,
     video: np.ndarray,
     gaps: Sequence[Gap],
     price_per_ms: float = PRICE_PER_MS,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> Chains:
     """The best chain that ends at each frame of the last event.
 
     `found`: for each event its frames, int64 positions ascending in the order of (video, time), and their scores in (0, 1];
-    `pts_ms` and `video`: of every position. Returns `(totals (m,), frames (m, events))`: scores in [0, 1] and positions.
+    `pts_ms` and `video`: of every position. A chain's total is in [0, 1].
     """
-    best = found[0][1].astype(np.float64)
+    step, ended = _compiled()
+    best = np.ascontiguousarray(found[0][1], np.float32)
     backs: list[np.ndarray] = []
     for (before, _), (after, scores), gap in zip(found, found[1:], gaps, strict=False):
         high = DEFAULT_GAP_MS if gap.max_ms is None else gap.max_ms
-        best, back = _compiled()(
-            before, after, best, scores, pts_ms, video, gap.min_ms, max(high, gap.min_ms), price_per_ms
-        )
+        best, back = step(before, after, best, scores, pts_ms, video, gap.min_ms, max(high, gap.min_ms), price_per_ms)
         backs.append(back)
-    ends = np.flatnonzero(best > -np.inf)
-    totals = np.maximum(best[ends] / len(found), 0.0)
-    return totals, _followed([positions for positions, _ in found], backs, ends)
-
-
-def _followed(positions: Sequence[np.ndarray], backs: Sequence[np.ndarray], ends: np.ndarray) -> np.ndarray:
-    """The chains that end there, `(len(ends), events)`, read from their ends."""
-    frames = np.empty((len(ends), len(positions)), np.int64)
-    frames[:, -1] = positions[-1][ends]
-    for event in range(len(backs) - 1, -1, -1):
-        ends = backs[event][ends]
-        frames[:, event] = positions[event][ends]
-    return frames
+    return Chains(*ended(best, len(found)), [positions for positions, _ in found], backs)
 
 
 @lru_cache(maxsize=1)
-def _compiled() -> Any:
+def _compiled() -> tuple[Any, Any]:
     import numba
 
-    return numba.njit(cache=True, nogil=True)(_step)
+    compiled = numba.njit(cache=True, nogil=True)
+    return compiled(_step), compiled(_ended)
 
 
 def _step(before, after, best, scores, pts, video, low, high, price):
     """One event more: reached[i] = scores[i] + max over j of best[j] − price · apart, with low ≤ apart ≤ high, before[j] <
     after[i] and both in one video; back[i] is that j, or −1 with reached[i] = −∞. The maximum stands at the head of a queue
-    whose keys best[j] + price · pts[j] fall from head to tail."""
-    reached = np.full(len(after), -np.inf)
-    back = np.full(len(after), -1, np.int32)
-    queue = np.empty(len(before), np.int32)
-    keys = np.empty(len(before), np.float64)
-    head, tail, j, current = 0, 0, 0, -1
+    whose keys best[j] + price · pts[j] fall from head to tail; each video's begins anew, so it stays in the processor's cache. Numbers that index are
+    unsigned: else each index is tested for counting from the end."""
+    zero, one, count = np.uint64(0), np.uint64(1), np.uint64(len(before))
+    reached, back = np.empty(len(after), np.float32), np.empty(len(after), np.int32)
+    queue, times, keys = np.empty(len(before), np.int32), np.empty(len(before), np.int64), np.empty(len(before))
+    head, tail, j, current = zero, zero, zero, -1
     for i in range(len(after)):
-        frame = after[i]
+        frame = np.uint64(after[i])
         now = pts[frame]
         if video[frame] != current:
-            current, head, tail = video[frame], 0, 0
-            while j < len(before) and video[before[j]] < current:
-                j += 1
-        while j < len(before) and before[j] < frame and video[before[j]] == current and now - pts[before[j]] >= low:
-            key = best[j] + price * pts[before[j]]
-            if key > -np.inf:
-                while tail > head and keys[tail - 1] < key:
-                    tail -= 1
-                queue[tail], keys[tail] = j, key
-                tail += 1
-            j += 1
-        while tail > head and now - pts[before[queue[head]]] > high:
-            head += 1
+            current, head, tail = video[frame], zero, zero
+            while j < count and video[before[j]] < current:
+                j += one
+        while j < count and np.uint64(before[j]) < frame:  # so in this video: those of earlier ones are behind j
+            then = pts[np.uint64(before[j])]
+            if now - then < low:
+                break
+            if best[j] > -np.inf:
+                key = best[j] + price * then
+                while tail > head and keys[tail - one] < key:
+                    tail -= one
+                queue[tail], times[tail], keys[tail] = j, then, key
+                tail += one
+            j += one
+        while tail > head and now - times[head] > high:
+            head += one
         if tail > head:
             reached[i] = scores[i] + keys[head] - price * now
             back[i] = queue[head]
+        else:
+            reached[i], back[i] = -np.inf, -1
     return reached, back
+
+
+def _ended(best, events):
+    """Of the chains that there are: totals, and where they end."""
+    count = 0
+    for i in range(len(best)):
+        count += best[i] > -np.inf
+    totals, ends = np.empty(count, np.float32), np.empty(count, np.int32)
+    n = 0
+    for i in range(len(best)):
+        if best[i] > -np.inf:
+            totals[n], ends[n] = max(best[i] / events, 0.0), i
+            n += 1
+    return totals, ends

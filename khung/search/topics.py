@@ -18,7 +18,7 @@ from khung.search.parsed import ParsedQuery
 from khung.search.query import parse
 from khung.stores import Timeline
 
-CLASSES = ("vi marked", "vi unmarked", "en", "temporal", "OCR", "sequence")
+CLASSES = ("vi marked", "vi unmarked", "en", "temporal", "OCR", "sequence", "negation")
 _MOMENT = re.compile(r"(?P<video>[A-Za-z0-9_-]{1,120})(?:/(?P<frame>\d{1,9})|@(?P<from>\d{1,10})-(?P<to>\d{1,10}))")
 
 
@@ -55,6 +55,8 @@ def kind_of(parsed: ParsedQuery) -> str:
         return "OCR"
     if parsed.last_ms is not None or parsed.where.from_ms is not None or parsed.where.to_ms is not None:
         return "temporal"
+    if any(event.without for event in parsed.events):
+        return "negation"
     if parsed.language == "en":
         return "en"
     return "vi marked" if parsed.marked else "vi unmarked"

@@ -147,6 +147,10 @@ class RecordStore(Protocol):
         """In the order given; raises NotFound if one is missing."""
         ...
 
+    def at(self, positions: Sequence[int]) -> list[FrameRecord]:
+        """Those at some positions of the timeline, in the order given."""
+        ...
+
     def frames_of(self, video_id: str) -> list[FrameRecord]:
         """By time."""
         ...
@@ -187,6 +191,10 @@ class TextIndex(Protocol):
 
     def __len__(self) -> int:
         """Documents, deleted ones not counted."""
+        ...
+
+    def warm(self) -> None:
+        """Do beforehand, in seconds, what makes questions cheaper; answers stay the same. Safe while others ask, and may be left out."""
         ...
 
     def document_counts(self, clauses: Sequence["TextClause"]) -> list[int]:

@@ -161,6 +161,10 @@ class DuckRecords:
     def frames(self, frame_ids: Sequence[str]) -> list[FrameRecord]:
         return [self.frame(frame_id) for frame_id in frame_ids]
 
+    def at(self, positions: Sequence[int]) -> list[FrameRecord]:
+        parts, rows = self._part[positions].tolist(), self._row[positions].tolist()
+        return [self._records[part].read(row) for part, row in zip(parts, rows, strict=True)]
+
     def frames_of(self, video_id: str) -> list[FrameRecord]:
         if video_id not in self._videos:
             return []

@@ -99,6 +99,10 @@ class PostgresRecords:
             raise NotFound(f"There is no frame {lost} in this snapshot.").known_as("no_frame", frame=lost)
         return [tables.from_json(by_place[place], FrameRecord) for place in places]
 
+    def at(self, positions: Sequence[int]) -> list[FrameRecord]:
+        t = self._timeline
+        return self.frames([f"{t.videos[t.video_index[at]]}/{t.frame_index[at]}" for at in positions])
+
     def frames_of(self, video_id: str) -> list[FrameRecord]:
         sql = "SELECT record::text FROM frames WHERE shard_id = ANY(%s) AND video_id = %s ORDER BY frame_index"
         return [tables.from_json(row[0], FrameRecord) for row in self._rows(sql, (self._shards, video_id))]

@@ -63,6 +63,9 @@ class _WhenAsked:
     def __len__(self) -> int:
         return self._ask(len)
 
+    def warm(self) -> None:
+        """The server sees to itself."""
+
     def document_counts(self, clauses: Sequence[TextClause]) -> list[int]:
         return self._ask(lambda index: index.document_counts(clauses))
 

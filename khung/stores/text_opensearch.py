@@ -14,7 +14,7 @@ import numpy as np
 from khung.errors import CorruptError, NotFound, StoreError
 from khung.stores import TextClause, TextHit
 from khung.stores.idsets import is_in
-from khung.stores.text_tantivy import by_facet, check_clauses, check_field, most_frequent, one_of, rounded
+from khung.stores.text_clauses import by_facet, check_clauses, check_field, most_frequent, one_of, rounded
 from khung.text.fields import FACETS, FIELDS, TEXT_VERSION, WORD_FIELDS
 
 if TYPE_CHECKING:
@@ -140,6 +140,9 @@ class OpenSearchText:
 
     def __len__(self) -> int:
         return self._documents
+
+    def warm(self) -> None:
+        """The server sees to itself."""
 
     def document_counts(self, clauses: Sequence[TextClause]) -> list[int]:
         check_clauses(clauses)

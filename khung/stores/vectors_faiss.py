@@ -1,148 +1,27 @@
 """Vectors in FAISS files: inner product over unit vectors, memory-mapped, many sealed parts searched as one.
 
 A part holds `vector_ids.npy` (ascending), `exact.faiss` (fp16, the truth) and, when it is large, `fast.faiss` (8-bit codes: flat, a
-graph, or inverted lists). Inside FAISS a vector's number is its row; outside there are only ids. Rows ascend by id, so ties keep the order of ids.
+graph, or inverted lists); how one is searched is vectors_part.py.
 """
 
-import json
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from cachetools import LRUCache
 
 from khung.errors import ConfigError, CorruptError, NotFound, StoreError
 from khung.stores.idsets import is_in
-from khung.stores.vectors_build import EXACT, FAST, FAST_PARAMETERS, IDS, IndexPolicy, write_part
-from khung.stores.vectors_recall import GATE_QUERIES, MORE, Fast, parameters, recall_at_10, sample_queries
+from khung.stores.vectors_build import IndexPolicy, write_part
+from khung.stores.vectors_part import Chosen, Coarse, Part
+from khung.stores.vectors_recall import MORE, Fast
 
 __all__ = ["FaissVectors", "IndexPolicy", "write_part"]
 
 _SHORT = 100  # hits whose stored vectors are worth reading
 _TOGETHER = 64  # queries whose candidates are in memory together
-_SAME = 1e-6  # equal vectors have equal codes; the sums of a score may come in another order
 _FILTERS = 16  # sets of allowed ids whose bits are remembered
-_LISTS_FOR = 100  # hits that the lists of the recall gate are thought enough for
-
-
-class _Part:
-    """One sealed part, opened by memory map."""
-
-    def __init__(self, folder: Path) -> None:
-        import faiss
-
-        try:
-            self.ids = np.asarray(np.load(folder / IDS, mmap_mode="r", allow_pickle=False))  # a plain view: sooner
-            self.exact = faiss.read_index(str(folder / EXACT), faiss.IO_FLAG_MMAP_IFC)
-            self.fast = Fast(**json.loads((folder / FAST_PARAMETERS).read_bytes()))
-            self.index = None
-            if self.fast.kind != "none":
-                self.index = faiss.read_index(str(folder / FAST), faiss.IO_FLAG_MMAP_IFC)
-        except (RuntimeError, ValueError, TypeError, OSError, EOFError) as error:
-            raise CorruptError(f"The vectors in {folder} cannot be read: {error}") from error
-        if not len(self.ids) == self.exact.ntotal == (self.index or self.exact).ntotal:
-            raise CorruptError(f"The vectors in {folder} disagree on their number.")
-
-    def rows_of(self, ids: np.ndarray) -> np.ndarray:
-        """The rows of those ids that are here."""
-        return np.searchsorted(self.ids, ids[is_in(ids, self.ids)])
-
-    def chosen(self, allowed: np.ndarray) -> "_Chosen":
-        """The rows among the allowed ids; the shorter of the two lists is looked up in the other."""
-        if len(allowed) > len(self.ids):
-            marks = is_in(self.ids, allowed)
-        else:
-            marks = np.zeros(len(self.ids), bool)
-            marks[self.rows_of(allowed)] = True
-        return _Chosen(int(marks.sum()), np.packbits(marks, bitorder="little"))
-
-    def search(self, coarse: "_Coarse", k: int, chosen: "_Chosen | None", exact: bool) -> tuple[np.ndarray, np.ndarray]:
-        queries, rows = coarse.queries, len(self.ids) if chosen is None else chosen.count
-        if not rows:
-            return _nothing(len(queries), 0)
-        # a narrow filter leaves most lists empty, where an approximate search finds too little
-        use_exact = exact or self.index is None or 10 * rows < len(self.ids)
-        bitmap = None if chosen is None or rows == len(self.ids) else chosen.bitmap
-        k = min(k, len(self.ids))
-        if use_exact:
-            scores, found = self.exact.search(queries, k, params=parameters(Fast(), bitmap))
-        elif self.fast.kind == "ivf":
-            scores, found = self._search_lists(coarse, k, bitmap)
-        elif self.fast.kind == "hnsw":
-            scores, found = self._search_graph(queries, k, bitmap, rows)
-        else:
-            scores, found = self.index.search(queries, k, params=parameters(self.fast, bitmap))
-        missing = found < 0
-        if not missing.any():
-            return scores, self.ids[found]
-        ids = np.where(missing, -1, self.ids[np.where(missing, 0, found)])
-        return np.where(missing, -np.inf, scores).astype(np.float32), ids
-
-    def _search_lists(self, coarse: "_Coarse", k: int, bitmap: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-        """The lists were chosen once for all parts. (FAISS's Python wrapper of this call takes no parameters.)"""
-        import faiss
-
-        fast = coarse.widened(self.fast)
-        near, lists = coarse.lists(self.index.quantizer, fast)
-        scores, found = _nothing(len(coarse.queries), k)
-        self.index.search_preassigned_c(
-            len(coarse.queries), faiss.swig_ptr(coarse.queries), k, faiss.swig_ptr(lists), faiss.swig_ptr(near),
-            faiss.swig_ptr(scores), faiss.swig_ptr(found), False, parameters(fast, bitmap),
-        )  # fmt: skip
-        return scores, found
-
-    def _search_graph(
-        self, queries: np.ndarray, k: int, bitmap: np.ndarray | None, allowed: int
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """A graph finds some of many equal vectors, and under a filter may find too few: then the exact index is asked."""
-        more = min(k + 1, len(self.ids))
-        deeper = replace(self.fast, ef=max(self.fast.ef, more))
-        scores, found = self.index.search(queries, more, params=parameters(deeper, bitmap))
-        unsure = (found[:, : min(k, allowed)] < 0).any(axis=1)
-        if more > k:
-            unsure |= (scores[:, k - 1] - scores[:, k] < _SAME) & (found[:, k] >= 0)
-        if unsure.any():
-            scores[unsure, :k], found[unsure, :k] = self.exact.search(
-                queries[unsure], k, params=parameters(Fast(), bitmap)
-            )
-        return scores[:, :k], found[:, :k]
-
-    def measured_recall(self) -> float:
-        return recall_at_10(self.exact, self.index, self.fast, sample_queries(self.exact, GATE_QUERIES))
-
-
-@dataclass(frozen=True, slots=True)
-class _Chosen:
-    """The rows of one part that a filter lets pass."""
-
-    count: int
-    bitmap: np.ndarray  # one bit a row, as FAISS reads it
-
-
-class _Coarse:
-    """The lists near some queries, found once for each coarse quantiser; more of them for longer answers."""
-
-    def __init__(self, queries: np.ndarray, k: int, parts: "Sequence[_Part]") -> None:
-        self.queries = queries
-        self._times = 1 + k // _LISTS_FOR
-        self._most: dict[str, int] = {}
-        for fast in (part.fast for part in parts):
-            self._most[fast.coarse] = max(self._most.get(fast.coarse, 0), self.widened(fast).nprobe)
-        self._known: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-
-    def widened(self, fast: Fast) -> Fast:
-        """The gate was passed for ten hits; hundreds lie in more lists."""
-        return replace(fast, nprobe=min(fast.nprobe * self._times, fast.nlist))
-
-    def lists(self, quantizer: Any, fast: Fast) -> tuple[np.ndarray, np.ndarray]:
-        """The nearest `fast.nprobe` lists: closeness and number, `(n, nprobe)` each."""
-        if fast.coarse not in self._known:
-            self._known[fast.coarse] = quantizer.search(self.queries, self._most[fast.coarse])
-        near, lists = self._known[fast.coarse]
-        return np.ascontiguousarray(near[:, : fast.nprobe]), np.ascontiguousarray(lists[:, : fast.nprobe])
 
 
 class FaissVectors:
@@ -150,15 +29,18 @@ class FaissVectors:
 
     def __init__(self, folders: Sequence[Path], dim: int) -> None:
         self.dim = dim
-        self._parts = [_Part(Path(folder)) for folder in folders]
+        self._parts = [Part(Path(folder)) for folder in folders]
+        self._ids = np.concatenate([np.zeros(0, np.int64), *(part.ids for part in self._parts)])
+        """Of all rows, one part after another; `_starts` says where each begins."""
+        self._starts = np.cumsum([0, *(len(part.ids) for part in self._parts)])[:-1]
         self._lock = threading.Lock()
-        self._filters: LRUCache[int, tuple[np.ndarray, list[_Chosen]]] = LRUCache(_FILTERS)
+        self._filters: LRUCache[int, tuple[np.ndarray, list[Chosen]]] = LRUCache(_FILTERS)
         for part, folder in zip(self._parts, folders, strict=True):
             if part.exact.d != dim:
                 raise CorruptError(f"The vectors in {folder} have {part.exact.d} dimensions, not {dim}.")
 
     def __len__(self) -> int:
-        return sum(len(part.ids) for part in self._parts)
+        return len(self._ids)
 
     @property
     def kinds(self) -> list[Fast]:
@@ -190,26 +72,47 @@ class FaissVectors:
         vectors = np.zeros((len(ids), self.dim), np.float32)
         vectors[ids >= 0] = self.stored(ids[ids >= 0])
         scores = np.einsum("qkd,qd->qk", vectors[where.reshape(found.shape)], queries)
-        return _best([(np.where(found < 0, -np.inf, scores), found)], k)
+        return _best(np.where(found < 0, -np.inf, scores), found, k)
 
     def _search(
         self, queries: np.ndarray, k: int, allowed: np.ndarray | None, exact: bool
     ) -> tuple[np.ndarray, np.ndarray]:
-        coarse, chosen = _Coarse(queries, k, self._parts), self._chosen(allowed)
-        share = min(k, 2 * k // max(len(self._parts), 1) + 32)
-        found = [part.search(coarse, share, rows, exact) for part, rows in zip(self._parts, chosen, strict=True)]
-        if share < k:
-            bar = _best(found, k)[0][
-                :, -1:
-            ]  # a part whose last hit could still be among the best is asked again for all
-            full = [len(s.T) == share and bool((s[:, -1:] >= bar).any()) for s, _ in found]
-            found = [
-                part.search(coarse, k, rows, exact) if again else hits
-                for part, hits, rows, again in zip(self._parts, found, chosen, full, strict=True)
-            ]
-        return _best([*found, _nothing(len(queries), k)], k)
+        if not self._parts:
+            return _nothing(len(queries), k)
+        coarse, chosen = Coarse(queries, k, self._parts), self._chosen(allowed)
+        asked = range(len(self._parts))
+        share = min(k, 2 * k // len(self._parts) + 32)
+        found = self._ask(asked, coarse, chosen, exact, share)
+        best = _best(*found, k)
+        if share == k:
+            return best
+        # a part whose last hit could still be among the best is asked again for all
+        bar, last = best[0][:, -1], found[0].reshape(len(queries), len(asked), share)[:, :, -1]
+        again = np.flatnonzero(((last >= bar[:, None]) & (last > -np.inf)).any(axis=0)).tolist()
+        if not again:
+            return best
+        found[0].reshape(len(queries), len(asked), share)[:, again] = -np.inf
+        found[1].reshape(len(queries), len(asked), share)[:, again] = -1
+        more = self._ask(again, coarse, chosen, exact, k)
+        return _best(*(np.concatenate(pair, axis=1) for pair in zip(found, more, strict=True)), k)
 
-    def _chosen(self, allowed: np.ndarray | None) -> "list[_Chosen | None]":
+    def _ask(
+        self, parts: Sequence[int], coarse: Coarse, chosen: Sequence[Chosen | None], exact: bool, share: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The best `share` of each of those parts, side by side: `(scores, ids)`, each `(queries, parts · share)`."""
+        shape = (len(parts), len(coarse.queries), share)
+        scores, rows = np.full(shape, -np.inf, np.float32), np.full(shape, -1, np.int64)
+        for place, number in enumerate(parts):
+            self._parts[number].search(coarse, chosen[number], exact, scores[place], rows[place])
+        missing = rows < 0
+        rows += self._starts[parts, None, None]
+        rows[missing] = 0
+        ids = self._ids[rows] if len(self._ids) else rows
+        scores[missing], ids[missing] = -np.inf, -1
+        flat = len(coarse.queries), len(parts) * share
+        return scores.swapaxes(0, 1).reshape(flat), ids.swapaxes(0, 1).reshape(flat)
+
+    def _chosen(self, allowed: np.ndarray | None) -> list[Chosen | None]:
         """By part. A searcher keeps a filter for many questions: the latest are remembered, each with its array, so that the
         array's address stays its own."""
         if allowed is None:
@@ -231,7 +134,7 @@ class FaissVectors:
 
     def ids(self) -> np.ndarray:
         """Every id, ascending."""
-        return np.sort(np.concatenate([np.zeros(0, np.int64), *(part.ids for part in self._parts)]))
+        return np.sort(self._ids)
 
     def measured_recall(self) -> float:
         """recall@10 of the worst part against exact search, on directions made from its own vectors."""
@@ -258,10 +161,14 @@ class FaissVectors:
         return queries
 
 
-def _best(found: Sequence[tuple[np.ndarray, np.ndarray]], k: int) -> tuple[np.ndarray, np.ndarray]:
-    """The k best of several parts' hits, ties by id; fewer when there are fewer, then the bar is −∞."""
-    scores = np.concatenate([s for s, _ in found], axis=1)
-    ids = np.concatenate([i for _, i in found], axis=1)
+def _best(scores: np.ndarray, ids: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """The k best of hits `(queries, n)`, ties by id; where there are fewer, missing places."""
+    if scores.shape[1] < k:
+        fill = _nothing(len(scores), k - scores.shape[1])
+        scores, ids = np.concatenate([scores, fill[0]], axis=1), np.concatenate([ids, fill[1]], axis=1)
+    if len(scores) == 1 and scores.shape[1] > k:  # the usual question: most hits need no order
+        hits = np.flatnonzero(scores[0] >= np.partition(scores[0], -k)[-k])
+        scores, ids = scores[:, hits], ids[:, hits]
     best = np.lexsort((ids, -scores), axis=1)[:, :k]
     return np.take_along_axis(scores, best, 1), np.take_along_axis(ids, best, 1)
 

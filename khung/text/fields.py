@@ -29,20 +29,22 @@ FACETS = "facets"
 
 def fields(vi: str, en: str, screen_text: str) -> dict[str, str]:
     """Field → words joined by a space, for one frame."""
+    found = words(vi, en, screen_text)
+    found["vi_key_sh"], found["vi_fold_sh"] = shingles(found["vi_key"]), shingles(found["vi_fold"])
+    found["ocr_ngram"] = [gram for word in found["ocr_fold"] for gram in ngrams(word)]
+    return {name: " ".join(found[name]) for name in FIELDS}
+
+
+def words(vi: str, en: str, screen_text: str) -> dict[str, list[str]]:
+    """Field → words, of the `WORD_FIELDS` alone."""
     spoken, shown = tokens(vi), tokens(screen_text)
-    keys, folds = [key(t) for t in spoken], [fold(t) for t in spoken]
-    shown_folds = [fold(t) for t in shown] + compact(screen_text)
-    columns = (
-        keys,
-        folds,
-        shingles(keys),
-        shingles(folds),
-        [english(t) for t in tokens(en)],
-        [key(t) for t in shown],
-        shown_folds,
-        [gram for word in shown_folds for gram in ngrams(word)],
-    )
-    return {name: " ".join(words) for name, words in zip(FIELDS, columns, strict=True)}
+    return {
+        "vi_key": [key(t) for t in spoken],
+        "vi_fold": [fold(t) for t in spoken],
+        "en": [english(t) for t in tokens(en)],
+        "ocr_key": [key(t) for t in shown],
+        "ocr_fold": [fold(t) for t in shown] + compact(screen_text),
+    }
 
 
 def shingles(words: Sequence[str]) -> list[str]:

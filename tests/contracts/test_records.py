@@ -59,6 +59,14 @@ def store(request: pytest.FixtureRequest, make_store: MakeStore) -> RecordStore:
     return make_store(request.param)
 
 
+def test_records_at_positions_are_those_of_the_timeline(store: RecordStore) -> None:
+    timeline = store.timeline()
+    order = list(range(len(store)))[::-3]
+    expected = [f"{timeline.videos[timeline.video_index[at]]}/{timeline.frame_index[at]}" for at in order]
+    assert [record.frame_id for record in store.at(order)] == expected
+    assert store.at([]) == []
+
+
 ALL = [record for name in sorted(VIDEOS) for record in make_records(name, VIDEOS[name])]
 
 

@@ -21,7 +21,7 @@ Documents = Sequence[tuple[int, Mapping[str, str]]]
 MakeIndex = Callable[..., TextIndex]
 
 
-@pytest.fixture(params=["tantivy", pytest.param("opensearch", marks=pytest.mark.services)])
+@pytest.fixture(params=["tantivy", "tantivy-gathered", pytest.param("opensearch", marks=pytest.mark.services)])
 def make_index(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MakeIndex]:
     """`make_index(documents, parts=1)`."""
     written: list[str] = []
@@ -38,7 +38,12 @@ def make_index(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MakeI
         write_index(client(), written[-1], documents, shards=max(parts, 1))
         return OpenSearchText(client(), written[-1])
 
-    yield {"tantivy": tantivy, "opensearch": opensearch}[request.param]
+    def gathered(documents: Documents, parts: int = 1) -> TextIndex:
+        index = tantivy(documents, parts)
+        index.warm()
+        return index
+
+    yield {"tantivy": tantivy, "tantivy-gathered": gathered, "opensearch": opensearch}[request.param]
     for name in written:
         delete_index(client(), name)
 

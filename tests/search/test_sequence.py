@@ -15,7 +15,9 @@ def solve(scores, pts, starts, gaps, price=PRICE_PER_MS):
     """`chains` over dense scores: the best total for each last frame, and its chain."""
     video = np.searchsorted(starts, np.arange(scores.shape[1]), side="right")
     found = [(np.flatnonzero(row > 0), row[row > 0]) for row in scores]
-    totals, frames = chains(found, pts, video, gaps, price)
+    ranked = chains(found, pts, video, gaps, price)
+    totals, frames = ranked.totals, ranked.follow()
+    assert (ranked.follow(np.arange(len(totals))[::2]) == frames[::2]).all()
     best = np.full(scores.shape[1], -np.inf)
     best[frames[:, -1]] = totals
     return best, {int(chain[-1]): chain.tolist() for chain in frames}

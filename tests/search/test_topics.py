@@ -83,6 +83,7 @@ def test_moments_become_the_frames_of_a_snapshot(street, tmp_path):
         ("con chó sau 2 phút", "temporal"),
         ('biển hiệu "PHỞ"', "OCR"),
         ("con chó rồi con mèo", "sequence"),
+        ("bãi biển không có người", "negation"),
     ],
 )
 def test_the_class_is_read_from_the_question(text, kind):
@@ -94,3 +95,11 @@ def test_the_moments_of_the_clips_are_judged_topics():
     assert len(topics) == 252
     assert {t.kind for t in topics} == {"vi marked", "vi unmarked", "en"}
     assert {"googlework_short", "nasa_13013", "cockatoo_cc0"} <= {video for t in topics for video in t.videos}
+
+
+def test_the_questions_of_the_other_classes_are_judged_and_understood_as_such():
+    topics = read_topics(REPO / "bench" / "data" / "questions.tsv")
+    assert {t.kind for t in topics} == {"sequence", "OCR", "temporal", "negation"}
+    assert [t.text for t in topics if kind_of(parse(t.text)) != t.kind] == []
+    moments = {answer for t in read_topics(REPO / "bench" / "data" / "moments.tsv") for answer in t.answers}
+    assert [t.id for t in topics if not set(t.answers) <= moments] == [], "each answer is a moment that was judged"

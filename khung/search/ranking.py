@@ -1,0 +1,62 @@
+"""From what was found to an order: single frames by score, or the best chain for each first frame. Reads no record.
+
+Ties are broken by the frames' order, so answers are repeatable.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from khung.search.frames import Frames
+from khung.search.fusion import Fused
+from khung.search.parsed import Gap
+from khung.search.sequence import chains
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """Chains of frames, best first: positions int64 (n, steps), one step unless it is a sequence, and scores (n,)."""
+
+    frames: np.ndarray
+    scores: np.ndarray
+
+    @property
+    def first(self) -> np.ndarray:
+        return self.frames[:, 0]
+
+
+def ranked(fused: Sequence[Fused], gaps: Sequence[Gap], frames: Frames) -> Ranking:
+    """The frames found for one event, or for several the chains of them."""
+    if len(fused) > 1:
+        return _sequence(fused, gaps, frames)
+    positions, scores = _in_order(fused[0], frames)
+    order = np.argsort(-scores, kind="stable")
+    return Ranking(positions[order, None], scores[order])
+
+
+def listed(allowed: np.ndarray | None, frames: Frames) -> Ranking:
+    """Where nothing is looked for: every frame that is allowed, in the order of time."""
+    positions = np.sort(frames.positions(np.zeros(0, np.int64) if allowed is None else allowed))
+    return Ranking(positions[:, None], np.zeros(len(positions)))
+
+
+def _sequence(fused: Sequence[Fused], gaps: Sequence[Gap], frames: Frames) -> Ranking:
+    """The best chain for each first frame."""
+    timeline = frames.timeline
+    found = chains([_in_order(one, frames) for one in fused], timeline.pts_ms, timeline.video_index, gaps)
+    totals, whole = found.totals, found.follow()
+    best = np.lexsort((whole[:, -1], -totals))
+    first = np.sort(np.unique(whole[best, 0], return_index=True)[1])  # of each first frame its best, best first
+    return Ranking(whole[best[first]], totals[best[first]])
+
+
+def _in_order(fused: Fused, frames: Frames) -> tuple[np.ndarray, np.ndarray]:
+    """Positions, ascending, and scores of the frames with any score."""
+    scored = fused.scores > 0
+    ids, scores = fused.ids[scored], fused.scores[scored]
+    positions = frames.positions(ids)
+    if len(positions) < len(ids):  # a store that answers for other frames than the snapshot's
+        scores = scores[frames.known(ids)]
+    order = np.argsort(positions)
+    return positions[order], scores[order]

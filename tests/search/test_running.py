@@ -1,0 +1,50 @@
+"""Quick channels follow one another in one thread; one that is not quick holds nobody up."""
+
+import threading
+import time
+
+import pytest
+
+from khung.errors import QueryError, SearchUnavailable
+from khung.search.running import Runner
+
+
+def test_one_that_waits_holds_nobody_up():
+    """Each can only end when all of them have begun."""
+    together = threading.Barrier(4)
+    jobs = {name: lambda name=name: together.wait(30) is not None and name for name in "abcd"}
+    answers, degraded = Runner(dict.fromkeys("abcd", 60.0)).run(jobs)
+    assert (answers, degraded) == ({name: name for name in "abcd"}, [])
+
+
+def test_one_that_never_ends_is_named_and_the_others_answer():
+    gate = threading.Event()
+    jobs = {"vector": lambda: gate.wait(60), "text": lambda: "text", "facets": lambda: "facets"}
+    answers, degraded = Runner({"vector": 0.3, "text": 60.0, "facets": 60.0}).run(jobs)
+    gate.set()
+    assert answers == {"text": "text", "facets": "facets"}
+    assert [(d.channel, d.reason) for d in degraded] == [("vector", "timeout")]
+
+
+def test_an_error_is_the_channels_own_and_a_question_to_mend_is_raised():
+    def fails():
+        raise OSError("gone")
+
+    def refuses():
+        raise QueryError("no")
+
+    answers, degraded = Runner().run({"text": fails, "facets": lambda: 1})
+    assert (answers, [(d.channel, d.reason) for d in degraded]) == ({"facets": 1}, [("text", "OSError")])
+    with pytest.raises(SearchUnavailable):
+        Runner().run({"text": fails})
+    with pytest.raises(QueryError):
+        Runner().run({"text": lambda: 1, "facets": refuses})
+
+
+def test_a_full_pool_is_a_timeout_and_no_deadlock():
+    gate, runner = threading.Event(), Runner({"vector": 0.2, "text": 0.2}, threads=1)
+    began = time.monotonic()
+    with pytest.raises(SearchUnavailable):
+        runner.run({"vector": lambda: gate.wait(60), "text": lambda: gate.wait(60)})
+    gate.set()
+    assert time.monotonic() - began < 30

@@ -6,6 +6,7 @@ Captions are drawn with Zipf's weights from the words of the test collection; ve
 import json
 import shutil
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -104,15 +105,25 @@ def _vectors(part: int, frames: int) -> np.ndarray:
 
 
 def _frames(video: str, rng: np.random.Generator):
-    vi, en = (sorted({w for row in rows() for w in tokens(row[column])}) for column in (0, 1))
-    vi_p, en_p = _zipf(len(vi)), _zipf(len(en))
+    (vi, vi_p), (en, en_p) = _vocabulary(0), _vocabulary(1)
+    said_vi, said_en = rng.choice(vi, (PER_VIDEO, 15), p=vi_p), rng.choice(en, (PER_VIDEO, 12), p=en_p)
+    shown_words, has_text = rng.choice(vi, (PER_VIDEO, 3), p=vi_p), rng.random(PER_VIDEO) < 0.3
+    objects = rng.choice(OBJECTS, (PER_VIDEO, 3), p=_zipf(len(OBJECTS)))
+    hashes = rng.integers(0, 2**63, PER_VIDEO)
     for n in range(PER_VIDEO):
-        said = {"vi": " ".join(rng.choice(vi, 15, p=vi_p)), "en": " ".join(rng.choice(en, 12, p=en_p))}
-        shown = " ".join(rng.choice(vi, 3, p=vi_p)).upper() if rng.random() < 0.3 else ""
-        found = tuple(Region(o, 0.9, (0, 0, 1, 1)) for o in rng.choice(OBJECTS, 3, p=_zipf(len(OBJECTS))))
-        key = Keyframe(video, 50 * n, 2000 * n, n // 3, 0.5, 0.1, 0.1, 0.5, int(rng.integers(0, 2**63)))
+        said = {"vi": " ".join(said_vi[n]), "en": " ".join(said_en[n])}
+        shown = " ".join(shown_words[n]).upper() if has_text[n] else ""
+        found = tuple(Region(o, 0.9, (0, 0, 1, 1)) for o in objects[n].tolist())
+        key = Keyframe(video, 50 * n, 2000 * n, n // 3, 0.5, 0.1, 0.1, 0.5, int(hashes[n]))
         record = FrameRecord(key, 0, 2000, Description(said, objects=found, place="outdoor" if n % 2 else "indoor"), (TextLine(shown, 0.9, (0, 0, 1, 1)),) if shown else ())  # fmt: skip
         yield record, fields(said["vi"], said["en"], shown)
+
+
+@cache
+def _vocabulary(column: int) -> tuple[np.ndarray, np.ndarray]:
+    """The words of one language with their shares."""
+    words = np.array(sorted({w for row in rows() for w in tokens(row[column])}))
+    return words, _zipf(len(words))
 
 
 def _video(name: str) -> Video:

@@ -16,7 +16,8 @@ from bench.search_data import Library, rows
 from khung.records import vector_id
 from khung.search.clauses import caption_ask
 from khung.stores import TextIndex, text_tantivy
-from khung.stores.text_opensearch import OpenSearchText, connect, write_index
+from khung.stores.opensearch_index import connect, write_index
+from khung.stores.text_opensearch import OpenSearchText
 from khung.text import fields
 
 sys.path.append(str(Path(__file__).parent.parent / "tests" / "support"))

@@ -48,7 +48,7 @@ def write_opensearch(count: int) -> dict:
     import servers
     from opensearchpy.helpers import bulk
 
-    from khung.stores.text_opensearch import _definition, _document, connect, delete_index, write_index
+    from khung.stores.opensearch_index import _definition, _document, connect, delete_index, write_index
 
     server = servers.opensearch()
     try:
@@ -76,7 +76,8 @@ def agreement(count: int) -> dict:
     import servers
     from text_agreement import agreement, documents
 
-    from khung.stores.text_opensearch import OpenSearchText, connect, write_index
+    from khung.stores.opensearch_index import connect, write_index
+    from khung.stores.text_opensearch import OpenSearchText
     from khung.stores.text_tantivy import TantivyText, write_part
 
     server = servers.opensearch()

@@ -13,9 +13,9 @@ from khung.stores.archive_s3 import S3Archive
 from khung.stores.cache_redis import RedisCache
 from khung.stores.ledger_postgres import PostgresLedger
 from khung.stores.ledger_sqlite import SqliteLedger
+from khung.stores.opensearch_index import connect
 from khung.stores.postgres import Postgres
 from khung.stores.text_indexes import TextIndexes
-from khung.stores.text_opensearch import connect
 
 _ANSWERS_WITHIN_S = 5.0  # a server that is down costs a request no more than this
 _databases: dict[tuple[str, str], Postgres] = {}

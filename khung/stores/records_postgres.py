@@ -13,7 +13,7 @@ from khung.errors import NotFound, QueryError, StoreError
 from khung.records import FrameRecord, Shot, Video
 from khung.stores import FrameFilter, Timeline, tables
 from khung.stores.postgres import Postgres
-from khung.stores.records_duckdb import LISTS, SCALARS, row_of
+from khung.stores.records_part import LISTS, SCALARS, row_of
 
 if TYPE_CHECKING:
     from psycopg import Connection

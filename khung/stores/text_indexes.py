@@ -13,7 +13,8 @@ import numpy as np
 
 from khung.errors import ConfigError, NotFound, StoreError
 from khung.stores import TextClause, TextHit, TextIndex
-from khung.stores.text_opensearch import OpenSearchText, delete_index, index_names, write_index
+from khung.stores.opensearch_index import delete_index, index_names, write_index
+from khung.stores.text_opensearch import OpenSearchText
 
 if TYPE_CHECKING:
     from opensearchpy import OpenSearch

@@ -1,124 +1,35 @@
 """BM25 in OpenSearch: one concrete index a snapshot, written once, then read-only. Fed the same words as tantivy.
 
-The whitespace analyser and nothing else stands in the engine. Term weights count over all of the index's shards
+How indexes are written is opensearch_index.py. Term weights count over all of the index's shards
 (`dfs_query_then_fetch`). From its version 3 on the engine leaves out the factor k1 + 1; the boosts put it back.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from khung.errors import CorruptError, NotFound, StoreError
+from khung.errors import CorruptError, NotFound
 from khung.stores import TextClause, TextHit
 from khung.stores.idsets import is_in
+from khung.stores.opensearch_index import (
+    FILTER_UP_TO,
+    ID,
+    in_pieces,
+    index_meta,
+    told,
+    whole,
+)
 from khung.stores.text_clauses import by_facet, check_clauses, check_field, most_frequent, one_of, rounded
-from khung.text.fields import FACETS, FIELDS, TEXT_VERSION, WORD_FIELDS
+from khung.text.fields import FACETS, TEXT_VERSION, WORD_FIELDS
 
 if TYPE_CHECKING:
     from opensearchpy import OpenSearch
 
-ID = "vector_id"
 _PAGE = 2_000
-_FILTER_UP_TO = 20_000  # allowed ids that are cheaper as a filter than as a look at the hits; the server takes 65,536
-_BULK = 1_000
 _COUNTED = 10_000  # values of facets, and words that begin alike, which a shard counts exactly
 _MARK = "\ue000"  # before a word that was found; of the private use area, so no word holds it
-
-
-def connect(url: str, *, timeout_s: float = 5.0) -> "OpenSearch":
-    """A client; `http(s)://[user:password@]host:port`. Requests are not repeated within a search."""
-    from opensearchpy import OpenSearch
-
-    return OpenSearch(url, timeout=timeout_s, max_retries=0, http_compress=True)
-
-
-def write_index(
-    client: "OpenSearch",
-    name: str,
-    documents: Iterable[tuple[int, Mapping[str, str]]],
-    *,
-    shards: int = 1,
-    replicas: int = 0,
-) -> int:
-    """Write the index `name` from `(vector id, field → words)`, whole or not at all; the number of documents.
-
-    An index that a crash left half-written is written anew; one that is complete is left as it is.
-    """
-    from opensearchpy.helpers import streaming_bulk
-
-    with told(f"write the index {name}"):
-        if (there := index_meta(client, name)) is not None:
-            if there.get("complete"):
-                return int(there["documents"])
-            client.indices.delete(index=name)
-        client.indices.create(index=name, body=_definition(shards, replicas))
-        actions = ({"_id": str(i), "_source": _document(i, words)} for i, words in documents)
-        total = sum(
-            1 for _ in streaming_bulk(client, actions, index=name, chunk_size=_BULK, max_retries=5, request_timeout=60)
-        )
-        client.indices.refresh(index=name, request_timeout=120)
-        client.indices.forcemerge(index=name, max_num_segments=1, request_timeout=600)
-        meta = {"text_version": TEXT_VERSION, "complete": True, "documents": total}
-        client.indices.put_mapping(index=name, body={"_meta": meta})
-        client.indices.put_settings(index=name, body={"index": {"blocks.write": True}})
-    return total
-
-
-def _document(vector_id: int, words: Mapping[str, str]) -> dict[str, Any]:
-    counted = words.get(FACETS, "").splitlines()
-    return {ID: vector_id, **{f: w for f in FIELDS if (w := words.get(f))}, **({FACETS: counted} if counted else {})}
-
-
-def delete_index(client: "OpenSearch", name: str) -> None:
-    """No error when it is not there."""
-    with told(f"delete the index {name}"):
-        client.indices.delete(index=name, ignore_unavailable=True)
-
-
-def index_names(client: "OpenSearch", pattern: str) -> list[str]:
-    """The names of the indexes that fit, sorted."""
-    with told("list the indexes"):
-        return sorted(client.indices.get(index=pattern, allow_no_indices=True, ignore_unavailable=True))
-
-
-def _definition(shards: int, replicas: int) -> dict[str, Any]:
-    # fielddata: the words of a field by document, made in memory when completions are first asked for
-    words = {"type": "text", "analyzer": "words", "index_options": "freqs", "fielddata": True}
-    # Lucene's whitespace tokenizer cuts words at 255 letters; 8,000 letters of four bytes stay below its longest term
-    analysis = {
-        "tokenizer": {"words": {"type": "whitespace", "max_token_length": 8_000}},
-        "analyzer": {"words": {"type": "custom", "tokenizer": "words"}},
-    }
-    return {
-        "settings": {
-            "number_of_shards": shards,
-            "number_of_replicas": replicas,
-            "refresh_interval": "-1",
-            "analysis": analysis,
-        },
-        "mappings": {
-            "dynamic": "strict",
-            "_meta": {"text_version": TEXT_VERSION, "complete": False},
-            "_source": {"includes": list(WORD_FIELDS)},  # for highlights; the rest can be made again from the records
-            "properties": {
-                ID: {"type": "long"},
-                FACETS: {"type": "keyword", "ignore_above": 8_000},
-                **dict.fromkeys(FIELDS, words),
-            },
-        },
-    }
-
-
-def index_meta(client: "OpenSearch", name: str) -> dict[str, Any] | None:
-    from opensearchpy.exceptions import NotFoundError
-
-    try:
-        return client.indices.get_mapping(index=name)[name]["mappings"].get("_meta", {})
-    except NotFoundError:
-        return None
 
 
 class OpenSearchText:
@@ -164,7 +75,7 @@ class OpenSearchText:
         if not clauses or limit <= 0 or (allowed is not None and not len(allowed)):
             return []
         query: dict[str, Any] = {"bool": {"should": self._should(clauses, terms), "minimum_should_match": 1}}
-        outside = allowed is not None and len(allowed) > _FILTER_UP_TO
+        outside = allowed is not None and len(allowed) > FILTER_UP_TO
         if allowed is not None and not outside:
             query["bool"]["filter"] = {"terms": {ID: allowed.tolist()}}
         found: list[dict[str, Any]] = []
@@ -253,13 +164,6 @@ class OpenSearchText:
             body["search_after"] = hits[-1]["sort"]
 
 
-def in_pieces(allowed: np.ndarray | None) -> list[np.ndarray] | list[None]:
-    """Allowed ids in as many filters as the server wants them; `[None]` for all."""
-    if allowed is None:
-        return [None]
-    return [allowed[start : start + _FILTER_UP_TO] for start in range(0, len(allowed), _FILTER_UP_TO)]
-
-
 def _kept(page: Sequence[dict[str, Any]], allowed: np.ndarray) -> list[dict[str, Any]]:
     ids = np.array([hit["sort"][1] for hit in page], np.int64)
     return [hit for hit, ok in zip(page, is_in(ids, allowed), strict=True) if ok]
@@ -280,23 +184,3 @@ def _places(marked: Mapping[str, Sequence[str]]) -> dict[str, tuple[int, ...]]:
         name: tuple(i for i, word in enumerate(whole.split(" ")) if word.startswith(_MARK))
         for name, (whole,) in marked.items()
     }
-
-
-def whole(answer: Mapping[str, Any]) -> None:
-    """An answer of only some shards is no answer: it would rank the rest as if they had nothing."""
-    if "error" in answer or answer["_shards"]["failed"]:
-        raise StoreError("OpenSearch answered for only a part of the index.", cure="Look at the cluster's health.")
-
-
-@contextmanager
-def told(what: str) -> Iterator[None]:
-    from opensearchpy.exceptions import OpenSearchException
-
-    try:
-        yield
-    except OpenSearchException as error:
-        raise StoreError(f"OpenSearch could not {what}: {error}.", cure="Is the server up?") from error
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-        raise StoreError(
-            f"OpenSearch gave an answer that is none: {error!r}.", cure="Is it OpenSearch that answers?"
-        ) from error

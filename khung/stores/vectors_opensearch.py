@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from khung.errors import ConfigError, CorruptError, NotFound, StoreError
-from khung.stores.text_opensearch import ID, delete_index, in_pieces, index_meta, told, whole
+from khung.stores.opensearch_index import ID, delete_index, in_pieces, index_meta, told, whole
 from khung.stores.vectors_build import check_vectors
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ from opensearchpy import OpenSearch
 
 from khung.errors import NotFound, StoreError
 from khung.stores import TextClause, TextIndex
-from khung.stores.text_opensearch import OpenSearchText, connect, delete_index, write_index
+from khung.stores.opensearch_index import connect, delete_index, write_index
+from khung.stores.text_opensearch import OpenSearchText
 from khung.stores.text_tantivy import TantivyText, write_part
 
 Documents = Sequence[tuple[int, Mapping[str, str]]]

@@ -14,7 +14,7 @@ from sample_frames import DIM, make_vectors
 
 from khung.errors import KhungError, NotFound, StoreError
 from khung.stores import VectorIndex, vectors_opensearch
-from khung.stores.text_opensearch import connect
+from khung.stores.opensearch_index import connect
 from khung.stores.vectors_build import IndexPolicy, train_coarse, write_part
 from khung.stores.vectors_faiss import FaissVectors
 

@@ -22,9 +22,10 @@ from khung.stores import LedgerEntry, TextClause
 from khung.stores.archive_s3 import S3Archive
 from khung.stores.cache_redis import RedisCache
 from khung.stores.ledger_postgres import PostgresLedger
+from khung.stores.opensearch_index import connect, delete_index, write_index
 from khung.stores.postgres import Postgres, migrations
 from khung.stores.records_postgres import PostgresRecords, drop_parts, load_part
-from khung.stores.text_opensearch import OpenSearchText, connect, delete_index, write_index
+from khung.stores.text_opensearch import OpenSearchText
 
 pytestmark = pytest.mark.services
 
@@ -437,6 +438,6 @@ def test_a_large_filter_is_as_exact_as_a_small_one(index_name: str, monkeypatch:
     allowed = np.arange(3990, 5000)
     clauses = [TextClause("vi_key", "chung"), TextClause("vi_key", "hon", 3.0)]
     small = text.search(clauses, limit=30, allowed=allowed)
-    monkeypatch.setattr(text_opensearch, "_FILTER_UP_TO", 10)
+    monkeypatch.setattr(text_opensearch, "FILTER_UP_TO", 10)
     assert text.search(clauses, limit=30, allowed=allowed) == small
     assert [hit.vector_id for hit in small] == list(range(3990, 4020))

@@ -11,7 +11,8 @@ import pytest
 import servers
 from text_agreement import agreement, documents, spearman
 
-from khung.stores.text_opensearch import OpenSearchText, connect, delete_index, write_index
+from khung.stores.opensearch_index import connect, delete_index, write_index
+from khung.stores.text_opensearch import OpenSearchText
 from khung.stores.text_tantivy import TantivyText, write_part
 
 

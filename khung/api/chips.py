@@ -23,7 +23,6 @@ _SAID = {
     "about (.+) later": "said_later",
     "(then)": "then",
 }
-_NOT_IN_A_STEP = frozenset({"then", "gap", "time", "field"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +91,10 @@ def _pieces(state: PageState, parsed: ParsedQuery | None, t: Words) -> list[Chip
 
 
 def _steps(state: PageState, t: Words) -> list[Chip]:
-    """The same for each further step. Of a step the engine takes its first event alone, so the rest is not shown as understood."""
+    """The same for each further step, whose conditions are its own."""
     chips = []
     for at, text in enumerate(state.then):
-        told = _told(parse(text), _UNTOLD | _NOT_IN_A_STEP, lambda said, at=at: state.with_step(at, said), t)
+        told = _told(parse(text), _UNTOLD, lambda said, at=at: state.with_step(at, said), t)
         chips += [replace(chip, title=f"{t('step_n', n=at + 2)} · {chip.title}") for chip in told]
     return chips
 

@@ -12,6 +12,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from khung.api.guard import send_problem
 from khung.api.problems import OUTAGE_S
+from khung.metrics import SHED
 
 MAX_HEAD = 2**18  # bytes of a request's line and headers
 
@@ -99,6 +100,7 @@ def _full(application: ASGIApp) -> ASGIApp:
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] == "/health":
             return await application(scope, receive, send)
+        SHED.labels("connections").inc()
         detail = "khung holds as many connections as it can."
         more = {"retry-after": str(OUTAGE_S), "connection": "close"}
         await send_problem(send, 503, "Too busy", detail, more)

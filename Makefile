@@ -18,7 +18,7 @@ help:  ## explain every command
 
 demo: $(VENV)/demo.done models  ## three bundled clips through the whole pipeline, three searches, then the web UI (SERVE=0: stop after the searches)
 	@scripts/demo.sh $(CLIPS)
-	@if [ "$(SERVE)" != 0 ]; then $(BIN)/khung serve; fi
+	@if [ "$(SERVE)" != 0 ]; then $(BIN)/khung serve; else echo "Now: make serve, and open http://127.0.0.1:8000"; fi
 
 test: $(VENV)/test.done system models  ## everything: lint, import floors, unit, contract, fault, server and browser tests
 	@$(MAKE) --no-print-directory lint

@@ -4,6 +4,7 @@ What lives here: names of the parameters and how links change them. What does no
 """
 
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Literal
 from urllib.parse import quote, urlencode
 
@@ -127,10 +128,15 @@ class PageState(BaseModel):
         return self.url(**{kind: [*kept, frame_id], other: [one for one in getattr(self, other) if one != frame_id]})
 
     def frame_url(self, frame_id: str) -> str:
-        return f"/frame/{quote(frame_id)}{self.url(page=self.page)[1:]}"
+        return f"/frame/{quote(frame_id)}{self._here}"
 
     def video_url(self, video_id: str) -> str:
         return f"/video/{quote(video_id)}"
+
+    @cached_property
+    def _here(self) -> str:
+        """The query string of this very page: the same in the links of all its frames."""
+        return self.url(page=self.page)[1:]
 
     def _pairs(self) -> Iterator[tuple[str, str]]:
         for name, field in type(self).model_fields.items():

@@ -20,30 +20,44 @@ app = typer.Typer(
     help="Find the moment in a video library, asked in Vietnamese or English.\n\n"
     'Begin with `khung ingest VIDEO…`, then `khung search "người đi bộ trên phố"` or `khung serve`.',
 )
-app.command("ingest")(ingest.ingest)
-app.command("search")(search.search)
-app.command("serve")(serve.serve)
-app.command("encode-serve")(serve.encode_serve)
-app.command("status")(status.status)
-app.command("evaluate")(evaluate.evaluate)
-app.command("fusion")(evaluate.fusion)
-app.command("doctor")(doctor.doctor)
-app.command("snapshots")(shelf.snapshots)
-app.command("rollback")(shelf.rollback)
-app.command("repair")(shelf.repair)
-app.command("collect")(shelf.collect)
-app.command("erase")(shelf.erase)
-app.command("rescale")(shelf.rescale)
-app.command("backup")(keep.backup)
-app.command("backups")(keep.backups)
-app.command("restore")(keep.restore)
-app.command("prune")(keep.prune)
-app.command("adopt")(keep.adopt)
-app.add_typer(models.app, name="models")
-app.add_typer(keys.app, name="keys")
+COMMANDS = {  # panel of the help → name → command
+    "Every day": {
+        "ingest": ingest.ingest,
+        "search": search.search,
+        "serve": serve.serve,
+        "status": status.status,
+        "doctor": doctor.doctor,
+    },
+    "Models, keys and measuring": {
+        "models": models.app,
+        "keys": keys.app,
+        "encode-serve": serve.encode_serve,
+        "evaluate": evaluate.evaluate,
+        "fusion": evaluate.fusion,
+    },
+    "Looking after the library": {
+        "snapshots": shelf.snapshots,
+        "rollback": shelf.rollback,
+        "backup": keep.backup,
+        "backups": keep.backups,
+        "restore": keep.restore,
+        "prune": keep.prune,
+        "adopt": keep.adopt,
+        "collect": shelf.collect,
+        "erase": shelf.erase,
+        "rescale": shelf.rescale,
+        "repair": shelf.repair,
+    },
+}
+for panel, commands in COMMANDS.items():
+    for name, command in commands.items():
+        if isinstance(command, typer.Typer):
+            app.add_typer(command, name=name, rich_help_panel=panel)
+        else:
+            app.command(name, rich_help_panel=panel)(command)
 
 
-@app.command("version")
+@app.command("version", rich_help_panel="Every day")
 def version() -> None:
     """Print the version."""
     print(__version__)

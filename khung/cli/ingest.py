@@ -144,7 +144,7 @@ class _display:
         of_videos = stage != "shard_indices"
         if stage != self._now:
             self._finish_all()
-            meant = self._wanted or set().union(*self._videos.values())
+            meant = self._wanted or set().union(*self._videos.values()) or _ready(_ledger())
             self._now, self._videos[stage] = stage, set() if of_videos else meant
             self._tasks[stage] = self._bars.add_task(STAGE_TEXT[stage], total=None, failed="", at="")
         if of_videos:
@@ -170,6 +170,11 @@ class _display:
         if self._now:
             task = self._tasks[self._now]
             self._bars.update(task, total=self._bars.tasks[task].completed, at="")
+
+
+def _ready(ledger: Ledger) -> set[str]:
+    """The videos that a shard can take: those that are sealed when nothing else was left to do."""
+    return {entry.video_id for entry in ledger.find(stage="embeddings") if entry.state == "done"}
 
 
 def _ledger() -> Ledger:

@@ -69,10 +69,11 @@ def _show(result: Any) -> None:
     table.add_column("video", no_wrap=True, overflow="ellipsis", max_width=28)
     table.add_column("score", no_wrap=True)
     table.add_column("what was recognised, and why it matched")
+    language = result.parsed.language
     for rank, hit in enumerate(result.hits, 1):
-        table.add_row(str(rank), format_ms(hit.record.pts_ms), hit.record.video_id, _score(hit), _words(hit))
+        table.add_row(str(rank), format_ms(hit.record.pts_ms), hit.record.video_id, _score(hit), _words(hit, language))
         for step in hit.chain:
-            table.add_row("", "→ " + format_ms(step.record.pts_ms), "", "", _words(step))
+            table.add_row("", "→ " + format_ms(step.record.pts_ms), "", "", _words(step, language))
     if result.hits:
         out.print(table)
     else:
@@ -88,14 +89,16 @@ def _score(hit: Hit) -> str:
     return f"{hit.score:.2f} [cyan]{'━' * round(max(0.0, min(1.0, hit.score)) * 8):<8}[/]"
 
 
-def _words(hit: Hit) -> str:
-    why = "; ".join(score.why for score in hit.channels.values() if score.why)
-    return f"{escape(_caption(hit))}\n[dim]{escape(why)}[/]" if why else escape(_caption(hit))
+def _words(hit: Hit, language: str) -> str:
+    caption = escape(_caption(hit, language))
+    why = "; ".join(dict.fromkeys(score.why for score in hit.channels.values() if score.why))
+    return f"{caption}\n[dim]{escape(why)}[/]" if why else caption
 
 
-def _caption(hit: Hit) -> str:
+def _caption(hit: Hit, language: str) -> str:
+    """In the language of the question, or in another."""
     captions = hit.record.description.captions
-    return captions.get("vi") or captions.get("en") or ""
+    return captions.get(language) or next(filter(None, captions.values()), "")
 
 
 def _pixels(path: Path) -> Any:

@@ -6,6 +6,7 @@ without marks lights every word of its letters; English words light their plural
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 from markupsafe import Markup, escape
 
@@ -40,5 +41,11 @@ def _asked(word: str) -> tuple[str, ...]:
 
 
 def _is_asked(word: str, terms: frozenset[str]) -> bool:
-    forms = {fold(word), key(word), english(word)} if not marked(word) else {fold(word), key(word)}
-    return not terms.isdisjoint(forms) or (not marked(word) and _BARE + fold(word) in terms)
+    return not terms.isdisjoint(_forms(word))
+
+
+@lru_cache(maxsize=2**14)  # a page of captions says the same few words again and again
+def _forms(word: str) -> frozenset[str]:
+    """All that lights this word."""
+    bare = fold(word)
+    return frozenset((bare, key(word)) if marked(word) else (bare, key(word), english(word), _BARE + bare))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from khung.cli import ingest
 from khung.stores import STAGES, LedgerEntry
 from khung.stores.ledger_sqlite import SqliteLedger
 
@@ -133,3 +134,17 @@ def test_the_module_is_the_command(tmp_path: Path):
     assert subprocess.run(
         [sys.executable, "-m", "khung", "version"], capture_output=True, text=True, check=True
     ).stdout.strip()
+
+
+def test_sealing_alone_counts_the_videos(tmp_path, monkeypatch):
+    """Nothing else was left to do, so no earlier stage has named them."""
+    ledger = SqliteLedger(tmp_path / "ledger.sqlite")
+    ledger.put([LedgerEntry(name, "embeddings", "done") for name in ("a", "b")])
+    ledger.put([LedgerEntry("a", "shard_indices", "done")])
+    monkeypatch.setattr(ingest, "_ledger", lambda: ledger)
+    display = ingest._display(quiet=True)
+    with display as tell:
+        tell({"event": "run", "asset": "shard_indices", "partitions": ["03"]})
+        assert display._bars.tasks[0].total == 2
+        ledger.put([LedgerEntry("b", "shard_indices", "done")])
+    assert (display._bars.tasks[0].completed, display._bars.tasks[0].total) == (2, 2)

@@ -245,10 +245,12 @@ function showAnswers() {
   const told = JSON.stringify(now?.entries ?? []);
   if (!place || place.dataset.told === told) return; // drawn anew only when something changed: a focused button stays
   place.dataset.told = told;
+  const held = place.contains(document.activeElement) && { ...document.activeElement.dataset };
   const rows = (now?.entries ?? []).map(row);
   const none = make("tr", make("td", words("contest_no_answers")));
   none.firstChild.colSpan = 4;
   place.replaceChildren(...(rows.length ? rows : [none]));
+  if (held) (place.querySelector(`[data-do="${held.do}"][data-id="${held.id}"]`) ?? find("#main")).focus({ preventScroll: true });
 }
 
 function row(entry) {

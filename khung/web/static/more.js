@@ -33,6 +33,7 @@ async function load() {
 
 function append(page) {
   const pages = document.querySelector("#main .pages");
+  const before = document.querySelectorAll("#main .card").length;
   const grids = [...document.querySelectorAll("#main > .grid")];
   for (const part of page.querySelectorAll("#main > .group, #main > .grid")) {
     part.querySelectorAll(".shot").forEach((shot) => (shot.tabIndex = -1));
@@ -40,6 +41,7 @@ function append(page) {
     if (same) same.append(...part.children);
     else pages.before(part);
   }
+  if (next() === document.activeElement) document.querySelectorAll("#main .card .shot")[before]?.focus({ preventScroll: true });
   const following = page.querySelector("#main a[data-more]");
   if (following) next().replaceWith(following);
   else next().remove();

@@ -42,12 +42,24 @@ function show(page) {
   const desk = page.getElementById("desk");
   if (!desk) return location.reload(); // a problem, or another kind of page: let the browser show it
   document.title = page.title;
+  const refocus = placeOfFocus();
   for (const part of ["#desk", "#ask", ".bar"])
     document.querySelector(part).replaceWith(document.adoptNode(page.querySelector(part)));
   document.querySelector("dialog[open]")?.close();
   scrollTo(0, 0);
   setUps.forEach((setUp) => setUp());
+  refocus();
   announce();
+}
+
+// What had the focus may be gone with the old page: a filter keeps it, from anywhere else it goes to the results.
+function placeOfFocus() {
+  const filter = document.activeElement?.closest(".facets a")?.firstElementChild.textContent;
+  return () => {
+    if (document.activeElement && document.activeElement !== document.body) return;
+    const same = filter && [...document.querySelectorAll(".facets a")].find((one) => one.firstElementChild.textContent === filter);
+    (same || document.getElementById("main")).focus({ preventScroll: true });
+  };
 }
 
 function announce() {

@@ -73,16 +73,18 @@ function copiedByHand(text) {
 async function show(frame, push) {
   if (!frame) return toast(words("problem_title"));
   const firstTime = panel().hidden;
+  const within = panel().contains(document.activeElement);
   panel().replaceChildren(document.adoptNode(frame));
   panel().hidden = false;
   panel().scrollTop = 0;
   desk().classList.add("looking");
   remember(frame.dataset.frame, push);
   const card = cards().find((one) => one.dataset.frame === frame.dataset.frame);
-  if (card) setCurrent(card, { focus: !innerNarrow() });
+  if (card) setCurrent(card, { focus: !within && !innerNarrow() });
   explain(frame, card);
   centreStrip(frame);
   setUpAnswering();
+  if (within) frame.querySelector(".strip [aria-current]")?.focus({ preventScroll: true }); // the focus was on what is gone now
   if (firstTime && innerNarrow()) frame.querySelector("[data-do=close-panel]").focus();
   await setUpPlayer(frame);
 }

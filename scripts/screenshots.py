@@ -75,6 +75,7 @@ def main() -> None:
         rooms = {"": settings, "contest": settings.model_copy(update={"contest": ContestSettings(server=address)})}
         for room, mine in rooms.items():
             with served(create_app(mine)) as site:
+                browser.new_page().goto(f"{site}/?q=khung")  # the encoder is loaded before a time is shown
                 for name in SHOTS:
                     for scheme in ("light", "dark") if (name == "contest") == bool(room) else ():
                         take(browser, site, name, scheme)

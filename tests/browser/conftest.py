@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from khung.api.app import create_app
 from khung.settings import ContestSettings, Settings
@@ -14,6 +14,7 @@ from tests.contest.dres_server import DresServer
 from tests.support.served import served
 from tests.support.small_home import ColourEmbedder, build
 
+expect.set_options(timeout=20_000)  # ms; a machine under load is slow, not wrong
 ARGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]  # fmt: skip
 
 

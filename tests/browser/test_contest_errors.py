@@ -96,6 +96,8 @@ def test_sending_an_answer(page: Page, arena, dres):
         expect(page.locator(".answered")).to_have_text(
             "không rõ đã tính chưa" if lost or status == 401 else "bị từ chối"
         )
+        page.keyboard.press("Escape")  # the draft that failed goes, so that the next one is not mistaken for it
+        expect(page.locator("#panel .draft")).to_have_count(0)
     dres.faults.clear()
     page.goto(f"{arena}/contest")
     expect(page.locator("[data-answers] .reason")).to_have_text(f"401: {BECAUSE}")

@@ -18,7 +18,7 @@ from assets.checks import CHECKS, CheckFailed
 from assets.partitions import VIDEOS, members
 from assets.recipe import CODE_VERSIONS
 from assets.versions import Input, event_pointers, version_tags
-from khung.errors import ConfigError, ContextLost, KhungError, ModelFileMissing
+from khung.errors import ConfigError, ContextLost, KhungError, ModelFileMissing, ModelUnavailable
 from khung.stores import BY_INVITATION, Ledger, LedgerEntry
 from khung.timecode import format_ms
 
@@ -48,7 +48,7 @@ POOLS = {
 
 PROGRESS_EVERY_S = 2.0
 
-NOT_THE_VIDEOS_FAULT = (ConfigError, ModelFileMissing)
+NOT_THE_VIDEOS_FAULT = (ConfigError, ModelFileMissing, ModelUnavailable)
 """These would fail every video the same way: the run stops at the first, and the videos wait for the cure."""
 
 

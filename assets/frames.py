@@ -1,4 +1,4 @@
-"""The keyframes of a video as the models get them: their pictures, and what is known of the same frames already.
+"""The keyframes of a video as the models get them: their pictures, as files or as pixels, and what is known of the same frames already.
 
 What a model makes of them does not live here.
 """
@@ -40,6 +40,16 @@ def borrowed(
     return {ours: theirs[index] for ours, index in same.items() if index in theirs}
 
 
+READERS = 4  # threads: an archive in S3 answers after some milliseconds, however small the file
+JPEG_BEGINS, JPEG_ENDS = b"\xff\xd8", b"\xff\xd9"
+
+
+def masters_of(library: Library, frames: Sequence[Keyframe]) -> Iterator[bytes]:
+    """The masters of the frames as JPEG files, read ahead; whoever looks at them decodes them. Raises NotFound, CorruptError."""
+    with ThreadPoolExecutor(READERS, "read") as pool:
+        yield from ahead(pool, frames, lambda frame: _file(library, frame), 4 * READERS)
+
+
 def images_of(library: Library, frames: Sequence[Keyframe]) -> Iterator[list[Image]]:
     """The masters of the frames as RGB arrays, some at a time; the next ones are decoded while the model looks at these.
 
@@ -49,11 +59,22 @@ def images_of(library: Library, frames: Sequence[Keyframe]) -> Iterator[list[Ima
         yield from ahead(pool, parts, lambda part: [_image(library, frame) for frame in part], 2)
 
 
+def _file(library: Library, frame: Keyframe) -> bytes:
+    key = library.image_key(frame.video_id, frame.frame_index, "master.jpg")
+    data = library.archive.get_bytes(key)
+    if not (data.startswith(JPEG_BEGINS) and data.endswith(JPEG_ENDS)):
+        raise _broken(key)
+    return data
+
+
 def _image(library: Library, frame: Keyframe) -> Image:
     import cv2
 
-    key = library.image_key(frame.video_id, frame.frame_index, "master.jpg")
-    pixels = cv2.imdecode(np.frombuffer(library.archive.get_bytes(key), np.uint8), cv2.IMREAD_COLOR)
+    pixels = cv2.imdecode(np.frombuffer(_file(library, frame), np.uint8), cv2.IMREAD_COLOR)
     if pixels is None:
-        raise CorruptError(f"{key} is no picture that can be read.", cure="Make the video's keyframes again.")
+        raise _broken(library.image_key(frame.video_id, frame.frame_index, "master.jpg"))
     return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
+
+
+def _broken(key: str) -> CorruptError:
+    return CorruptError(f"{key} is no picture that can be read.", cure="Make the video's keyframes again.")

@@ -11,7 +11,7 @@ import numpy as np
 
 from assets.batch import Outcome, each_video, per_video
 from assets.checks import vectors_fit
-from assets.frames import images_of
+from assets.frames import masters_of
 from assets.versions import digest
 from khung.errors import NotFound
 from khung.records import Keyframe
@@ -44,17 +44,11 @@ def preview(
 def embed_preview(video_id: str, library: Library, embedder: Embedder) -> Outcome:
     """Frames that the embedder fails on are left out: they fall back when the whole is embedded. Raises ModelError when all fail."""
     asked, fingerprint = spread(library.keyframes(video_id)), embedder.fingerprint
-    frames: list[Keyframe] = []
-    made: list[np.ndarray] = []
-    at = 0
-    for images in images_of(library, asked):
-        found, failures = embed_each(images, embedder)
-        frames += [asked[at + position] for position in found.positions]
-        made += found.vectors
-        at += len(images)
+    found, failures = embed_each(masters_of(library, asked), embedder)
+    frames = [asked[position] for position in found.positions]
     if asked and not frames:
         raise next(iter(failures.values()))
-    vectors = np.array(made, np.float32).reshape(-1, embedder.dim)
+    vectors = np.array(found.vectors, np.float32).reshape(-1, embedder.dim)
     vectors_fit(frames, vectors)
     indices = [frame.frame_index for frame in frames]
     library.put_preview(video_id, fingerprint, indices, vectors)

@@ -11,8 +11,9 @@ import numpy as np
 
 from assets.batch import Outcome
 from assets.checks import vectors_fit
-from assets.frames import borrowed, images_of
+from assets.frames import borrowed, masters_of
 from assets.preview import previewed_vectors
+from assets.strain import strain_of, told_of
 from assets.versions import digest
 from khung.errors import ModelError
 from khung.records import Keyframe
@@ -31,20 +32,16 @@ def embed_frames(video_id: str, library: Library, embedder: Embedder, fallback: 
     known = borrowed(video_id, frames, library, lambda v: dict(zip(*library.embeddings(v, fingerprint), strict=True)))
     early = known | previewed_vectors(video_id, frames, fingerprint, library)
     fresh = [frame for frame in frames if frame.frame_index not in early]
-    made, strained = Made(fingerprint, embedder.dim, early), strain(embedder)
-    at = 0
-    for images in images_of(library, fresh):
-        found = embed_or_fall_back(images, embedder, fallback)
-        part = [frame.frame_index for frame in fresh[at : at + len(images)]]
-        if found.lost:
-            raise ModelError(
-                f"Frame {part[found.lost[0]]}: {found.reasons[found.lost[0]]}",
-                cure=found.cure or "Set KHUNG_FALLBACK_NAME to a model that stands in for such frames.",
-            )
-        made.take(part, found)
-        at += len(images)
-    shrunk = {name: count - strained[name] for name, count in strain(embedder).items()}
-    return made.keep(video_id, frames, library, {"borrowed": len(known), **shrunk})
+    made, strained = Made(fingerprint, embedder.dim, early), strain_of(embedder)
+    found = embed_or_fall_back(masters_of(library, fresh), embedder, fallback)
+    if found.lost:
+        raise ModelError(
+            f"Frame {fresh[found.lost[0]].frame_index}: {found.reasons[found.lost[0]]}",
+            cure=found.cure or "Set KHUNG_FALLBACK_NAME to a model that stands in for such frames.",
+        )
+    made.take([frame.frame_index for frame in fresh], found)
+    told = {"borrowed": len(known), **told_of(strain_of(embedder) - strained)}
+    return made.keep(video_id, frames, library, told)
 
 
 def embed_again(video_id: str, library: Library, embedder: Embedder) -> Outcome:
@@ -54,14 +51,11 @@ def embed_again(video_id: str, library: Library, embedder: Embedder) -> Outcome:
     old = library.stand_ins(video_id, fingerprint)
     before = dict(zip(old.frames.tolist(), zip(old.vectors, old.reasons, strict=True), strict=True)) if old else {}
     waiting = [frame for frame in frames if frame.frame_index in before]
-    at = 0
-    for images in images_of(library, waiting):
-        found, reasons = embed_each(images, embedder)
-        part = [frame.frame_index for frame in waiting[at : at + len(images)]]
-        made.first |= {part[p]: v for p, v in zip(found.positions, found.vectors, strict=True)}
-        made.second |= {part[p]: before[part[p]][0] for p in reasons}
-        made.reasons |= {part[p]: error.message for p, error in reasons.items()}
-        at += len(images)
+    found, reasons = embed_each(masters_of(library, waiting), embedder)
+    indices = [frame.frame_index for frame in waiting]
+    made.first |= {indices[p]: v for p, v in zip(found.positions, found.vectors, strict=True)}
+    made.second |= {indices[p]: before[indices[p]][0] for p in reasons}
+    made.reasons |= {indices[p]: error.message for p, error in reasons.items()}
     made.second_fingerprint = old.fingerprint if old else ""
     again = {"embedded_again": len(waiting) - len(made.second), "failed_again": len(made.second)}
     return made.keep(video_id, frames, library, again)
@@ -70,13 +64,6 @@ def embed_again(video_id: str, library: Library, embedder: Embedder) -> Outcome:
 def queued(entries: Sequence[LedgerEntry]) -> list[str]:
     """The videos, of the entries of `embeddings`, that have frames to embed again."""
     return sorted(entry.video_id for entry in entries if entry.state == "done" and entry.reason == STOOD_IN)
-
-
-def strain(embedder: Embedder) -> dict[str, int]:
-    """What a full memory has cost so far: batches that were halved, frames that were looked at with fewer tokens. Empty for
-    models that do not count it, and for those in a process of their own, whose log does."""
-    batches = getattr(embedder, "batches", None)
-    return {"batches_halved": batches.halvings, "frames_with_fewer_tokens": batches.shrunk} if batches else {}
 
 
 @dataclass

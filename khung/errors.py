@@ -57,6 +57,10 @@ class ContextLost(DeviceLost):
     """The same, of this very process: whatever else it is asked fails too, so it must end."""
 
 
+class ModelUnavailable(ModelError):
+    """No server of the model can be reached, or none answers in time: nothing that was asked is at fault."""
+
+
 class ModelFileMissing(ModelError):
     """A model file is not there, or its checksum is wrong."""
 

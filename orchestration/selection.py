@@ -13,8 +13,8 @@ from pydantic import Field
 
 from assets.batch import POOLS, Batch, Outcome
 from assets.catalog import VIDEO_STAGES, pending, stale
-from assets.gme_outputs import describe_frames
 from assets.keyframes import pick_frames
+from assets.notes import describe_frames
 from assets.partitions import VIDEOS
 from assets.playable_copies import make_playable
 from assets.preview import embed_preview

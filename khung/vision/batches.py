@@ -50,18 +50,31 @@ class BatchLimits:
     growth: float = 1.25
 
 
+@dataclass(frozen=True, slots=True)
+class Strain:
+    """What a full memory has cost so far: batches that were halved, inputs that were looked at with fewer tokens."""
+
+    halved: int = 0
+    shrunk: int = 0
+
+    def __add__(self, other: "Strain") -> "Strain":
+        return Strain(self.halved + other.halved, self.shrunk + other.shrunk)
+
+    def __sub__(self, other: "Strain") -> "Strain":
+        return Strain(self.halved - other.halved, self.shrunk - other.shrunk)
+
+
 class Batches:
     """Runs steps over items. One for each model and device: it remembers what fits. Several threads take turns.
 
-    `limit` is the bound in tokens now; `halvings` and `shrunk` count what happened, for logs and metadata.
+    `limit` is the bound in tokens now; `strain` what happened, for logs and metadata.
     """
 
     def __init__(self, limits: BatchLimits | None = None, meter: Meter | None = None) -> None:
         self._limits = limits or BatchLimits()
         self._meter = meter if meter and meter.measures else None
         self.limit = min(self._limits.start, self._limits.most)
-        self.halvings = 0
-        self.shrunk = 0
+        self.strain = Strain()
         self._full_runs = 0
         self._patience = self._limits.grow_after
         self._measured = self._meter is None
@@ -153,7 +166,7 @@ class Batches:
 
     def _halve(self, batch: list[Item]) -> None:
         self.limit = max(1, min(self.limit, cost(batch)) // 2)
-        self.halvings += 1
+        self.strain += Strain(halved=1)
         self._full_runs, self._patience = 0, min(2 * self._patience, LONGEST_PATIENCE)
         log.warning(
             "out of memory with %d items of %d tokens; the bound is now %d", len(batch), cost(batch), self.limit
@@ -166,7 +179,7 @@ class Batches:
                 f"One input of {item.tokens} tokens does not fit into the memory.",
                 cure="Lower the token cap, or use a smaller or quantised model.",
             )
-        self.shrunk += 1
+        self.strain += Strain(shrunk=1)
         log.warning("one input goes from %d to %d tokens: it did not fit", item.tokens, smaller.tokens)
         return smaller
 

@@ -1,7 +1,7 @@
 """The large models that khung can use: a card each, and whether the weights lie in the models folder.
 
 A card says what a model is, under which licence, how much memory it takes and which revision is meant. How weights come from a hub
-is in `hub.py`, how they become a model in `checkpoint.py`; the small files of the embedded profile are in `files.py`.
+is in `hub.py`, how they become a model in `checkpoint.py`; the small files of the embedded profile are in `catalogue.py`.
 """
 
 from dataclasses import dataclass

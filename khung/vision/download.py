@@ -1,7 +1,7 @@
 """How a pinned archive comes over the wire: from PyPI through pip, from the npm registry over HTTPS.
 
 pip is the client for PyPI so that the user's own index, proxy and certificates are honoured. Nothing here knows what is
-inside an archive or which archives khung wants: that is `files.py`.
+inside an archive or which archives khung wants: that is `catalogue.py` and `files.py`.
 """
 
 import hashlib

@@ -18,7 +18,7 @@ from typing import Any
 
 import httpx
 
-from khung.errors import ConfigError, ModelError
+from khung.errors import ConfigError, ModelError, ModelUnavailable
 
 log = logging.getLogger(__name__)
 MOST_BYTES = 4 << 20  # of an answer
@@ -59,11 +59,12 @@ class RequestRefused(ModelError):
 
 
 class _Failed(Exception):
-    """A try that another try may mend. `rest_s`: the server asked for that long; None: its own fault."""
+    """A try that another try may mend. `rest_s`: the server asked for that long; None: its own fault. `answered`: it did say
+    something, so what was asked may be at fault."""
 
-    def __init__(self, message: str, rest_s: float | None = None) -> None:
+    def __init__(self, message: str, rest_s: float | None = None, *, answered: bool = True) -> None:
         super().__init__(message)
-        self.rest_s = rest_s
+        self.rest_s, self.answered = rest_s, answered
 
 
 @dataclass
@@ -88,7 +89,8 @@ class Endpoints:
         weakref.finalize(self, self._client.close)
 
     def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """The JSON object that a server answers with. Raises RequestRefused on a 4xx, ModelError when no try succeeded."""
+        """The JSON object that a server answers with. Raises RequestRefused on a 4xx, ModelError when no try succeeded:
+        ModelUnavailable when the last one did not even get an answer."""
         return self._call("POST", path, json.dumps(body).encode())
 
     def get(self, path: str) -> dict[str, Any]:
@@ -96,15 +98,16 @@ class Endpoints:
 
     def _call(self, method: str, path: str, body: bytes | None) -> dict[str, Any]:
         deadline = time.monotonic() + self.policy.deadline_s
-        said = "every server is resting after failures"
+        said, answered = "every server is resting after failures", False
         for attempt in range(self.policy.attempts):
             endpoint = self._choose(deadline)
             if endpoint is None:
+                answered = False
                 break
             try:
                 answer = self._try(endpoint, method, path, body, deadline)
             except _Failed as failure:
-                said = f"{endpoint.url}: {failure}"
+                said, answered = f"{endpoint.url}: {failure}", failure.answered
                 log.warning("try %d of %d failed: %s", attempt + 1, self.policy.attempts, said)
                 self._failed(endpoint, failure.rest_s)
                 self._pause(attempt, failure, deadline)
@@ -114,7 +117,8 @@ class Endpoints:
                 raise
             self._succeeded(endpoint)
             return answer
-        raise ModelError(f"No model server answered: {said}.", cure="Look at the servers, then run it again.")
+        kind = ModelError if answered else ModelUnavailable
+        raise kind(f"No model server answered: {said}.", cure="Look at the servers, then run it again.")
 
     # -- which server
 
@@ -176,7 +180,7 @@ class Endpoints:
             ) as response:
                 data = self._read(response, until)
         except httpx.HTTPError as error:
-            raise _Failed(f"{type(error).__name__} {error}".strip()) from error
+            raise _Failed(f"{type(error).__name__} {error}".strip(), answered=False) from error
         return self._judge(response, data)
 
     def _read(self, response: httpx.Response, until: float) -> bytes:
@@ -187,7 +191,7 @@ class Endpoints:
             if size > MOST_BYTES:
                 raise _Failed(f"an answer of more than {MOST_BYTES} bytes")
             if time.monotonic() > until:
-                raise _Failed("it was still sending when the time was up")
+                raise _Failed("it was still sending when the time was up", answered=False)
             parts.append(part)
         return b"".join(parts)
 

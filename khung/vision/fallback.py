@@ -5,14 +5,16 @@ those to embed again; who keeps it is the caller. A lost device is not a failure
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 
-from khung.errors import DeviceLost, ModelError, ModelFileMissing
+from khung.errors import ModelError, ModelFileMissing
 from khung.vision import Embedder, Image
+from khung.vision.each import AT_ONCE, each_vector
+from khung.vision.towers import Encoded
 
 log = logging.getLogger(__name__)
 
@@ -25,9 +27,9 @@ class SpaceVectors:
     positions: list[int] = field(default_factory=list)
     vectors: list[np.ndarray] = field(default_factory=list)
 
-    def add(self, positions: Sequence[int], vectors: np.ndarray) -> None:
-        self.positions += positions
-        self.vectors += list(vectors)
+    def add(self, position: int, vector: np.ndarray) -> None:
+        self.positions.append(position)
+        self.vectors.append(vector)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,52 +65,72 @@ class Deferred:
         return self._embedder.embed_texts(texts)
 
 
-def embed_or_fall_back(images: Sequence[Image], embedder: Embedder, fallback: Embedder | None) -> Embedded:
-    """Embed all images; a batch that fails is halved until the frames at fault stand alone, and these go to `fallback`.
+def embed_or_fall_back(images: Iterable[Image | Encoded], embedder: Embedder, fallback: Embedder | None) -> Embedded:
+    """Embed all images; those that the embedder fails on go to `fallback`. No more are looked at when some are lost: what is wanted
+    is all of them.
 
     Raises DeviceLost (the process must end), ModelFileMissing of the embedder, and its first failure when no image could be
     embedded at all.
     """
-    first, failures = embed_each(images, embedder)
-    if failures:
-        log.warning("%d of %d frames fall back: %s", len(failures), len(images), next(iter(failures.values())).message)
-    second, lost, cure = None, list(failures), ""
-    if fallback:
-        second = SpaceVectors(fallback.fingerprint)
+    work = _Work(SpaceVectors(embedder.fingerprint), SpaceVectors(fallback.fingerprint) if fallback else None, fallback)
+    position = -1
+    for position, (image, found) in enumerate(each_vector(images, embedder)):
+        if isinstance(found, ModelError):
+            work.failed(position, image, found)
+        else:
+            work.first.add(position, found)
+        if work.lost:
+            break
+    work.fall_back()
+    if work.failures:
+        log.warning("%d frames fall back: %s", len(work.failures), next(iter(work.failures.values())).message)
+    if work.lost and len(work.lost) == position + 1 and not work.cure:
+        raise work.failures[0]
+    reasons = {at: error.message for at, error in work.failures.items()}
+    return Embedded(work.first, work.second, reasons, tuple(work.lost), work.cure)
+
+
+@dataclass(slots=True)
+class _Work:
+    """What one call has found so far. A fallback gets the failed images some at a time: they are kept no longer than that."""
+
+    first: SpaceVectors
+    second: SpaceVectors | None
+    fallback: Embedder | None
+    failures: dict[int, ModelError] = field(default_factory=dict)
+    waiting: dict[int, Image | Encoded] = field(default_factory=dict)
+    lost: list[int] = field(default_factory=list)
+    cure: str = ""
+
+    def failed(self, position: int, image: Image | Encoded, error: ModelError) -> None:
+        self.failures[position] = error
+        self.waiting[position] = image
+        if self.fallback is None or len(self.waiting) >= AT_ONCE:
+            self.fall_back()
+
+    def fall_back(self) -> None:
+        positions, images = list(self.waiting), list(self.waiting.values())
+        self.waiting.clear()
+        if self.fallback is None or self.second is None:
+            self.lost += positions
+            return
         try:
-            lost = list(_embed(images, list(failures), fallback, second))
+            for position, (_, found) in zip(positions, each_vector(images, self.fallback), strict=True):
+                if isinstance(found, ModelError):
+                    self.lost.append(position)
+                else:
+                    self.second.add(position, found)
         except ModelFileMissing as error:  # the run need not stop for it: only these frames do
-            cure = f"{error.message} {error.cure}"
-    if images and len(lost) == len(images) and not cure:
-        raise failures[0]
-    return Embedded(first, second, {at: error.message for at, error in failures.items()}, tuple(lost), cure)
+            self.lost += positions
+            self.cure = f"{error.message} {error.cure}"
 
 
-def embed_each(images: Sequence[Image], embedder: Embedder) -> tuple[SpaceVectors, dict[int, ModelError]]:
+def embed_each(images: Iterable[Image | Encoded], embedder: Embedder) -> tuple[SpaceVectors, dict[int, ModelError]]:
     """The vectors of those that the embedder can take, and the failures by position. Raises DeviceLost, ModelFileMissing."""
-    found = SpaceVectors(embedder.fingerprint)
-    return found, _embed(images, list(range(len(images))), embedder, found)
-
-
-def _embed(
-    images: Sequence[Image], positions: list[int], embedder: Embedder, into: SpaceVectors
-) -> dict[int, ModelError]:
-    """Fill `into`, in order; the failures by position."""
-    if not positions:
-        return {}
-    try:
-        into.add(positions, embedder.embed_images([images[at] for at in positions]))
-        return {}
-    except (DeviceLost, ModelFileMissing):
-        raise
-    except (ModelError, RuntimeError, ValueError) as error:  # libraries fail in their own words
-        if len(positions) == 1:
-            return {positions[0]: error if isinstance(error, ModelError) else ModelError(_first_line(error))}
-    middle = len(positions) // 2  # outside the except block: a traceback would hold the failed batch in memory
-    return _embed(images, positions[:middle], embedder, into) | _embed(images, positions[middle:], embedder, into)
-
-
-def _first_line(error: Exception) -> str:
-    return (
-        f"{type(error).__name__}: {str(error).strip().splitlines()[0]}" if str(error).strip() else type(error).__name__
-    )
+    found, failures = SpaceVectors(embedder.fingerprint), {}
+    for position, (_, one) in enumerate(each_vector(images, embedder)):
+        if isinstance(one, ModelError):
+            failures[position] = one
+        else:
+            found.add(position, one)
+    return found, failures

@@ -10,6 +10,7 @@ import numpy as np
 
 from khung.errors import ModelError
 from khung.vision import Image
+from khung.vision.batches import Strain
 from khung.vision.speaking import Said
 from khung.vision.towers import Encoded, ahead
 from khung.vision.worker import Worker
@@ -46,6 +47,10 @@ class Fleet:
         with ThreadPoolExecutor(len(self._workers), "worker") as pool:
             for results in ahead(pool, _chunks(items, self._chunk), run, 2 * len(self._workers)):
                 yield from results
+
+    @property
+    def strain(self) -> Strain:
+        return sum((worker.strain for worker in self._workers), Strain())
 
     def close(self) -> None:
         for worker in self._workers:

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from khung.records import Description, TextLine
 from khung.vision import Image
+from khung.vision.batches import Strain
 from khung.vision.vlm_schema import WHOLE_FRAME, Answer
 
 REMEMBERED = 512  # answers; a few hundred kilobytes
@@ -45,6 +46,11 @@ class SpeakingDescriber:
         self._remembered = remembered
         self._said: OrderedDict[bytes, Said] = OrderedDict()
         self._lock = threading.Lock()
+
+    @property
+    def strain(self) -> Strain:
+        """What a full memory has cost the Speaker; servers do not tell."""
+        return getattr(self._speaker, "strain", Strain())
 
     def describe(self, images: Sequence[Image]) -> list[Description]:
         return [said.answer.description(said.confidence) for said in self.answers(images)]

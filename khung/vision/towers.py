@@ -13,9 +13,9 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from khung.errors import ModelError
+from khung.errors import CorruptError, ModelError
 from khung.vision import Image
-from khung.vision.batches import Batches, BatchLimits
+from khung.vision.batches import Batches, BatchLimits, Strain
 from khung.vision.device import MemoryMeter
 
 log = logging.getLogger(__name__)
@@ -91,8 +91,16 @@ class TowerEmbedder:
         rows = list(vectors)
         matrix = np.stack(rows) if rows else np.zeros((0, self.dim), np.float32)
         if not np.isfinite(matrix).all():
-            raise ModelError(f"{self.fingerprint} gave vectors that are not finite.", cure="Use bfloat16 or float32.")
+            raise not_finite(self.fingerprint)
         return matrix
+
+    @property
+    def strain(self) -> Strain:
+        return self.batches.strain
+
+
+def not_finite(fingerprint: str) -> ModelError:
+    return ModelError(f"{fingerprint} gave vectors that are not finite.", cure="Use bfloat16 or float32.")
 
 
 def ahead(pool: ThreadPoolExecutor, inputs: Iterable[In], make: Callable[[In], Out], depth: int) -> Iterator[Out]:
@@ -107,7 +115,7 @@ def ahead(pool: ThreadPoolExecutor, inputs: Iterable[In], make: Callable[[In], O
 
 
 def decoded(image: Image | Encoded) -> Image:
-    """The picture as an array. Raises ModelError."""
+    """The picture as an array. Raises CorruptError."""
     if isinstance(image, np.ndarray):
         return image
     import io
@@ -119,7 +127,9 @@ def decoded(image: Image | Encoded) -> Image:
         with Pillow.open(io.BytesIO(image)) as picture:
             return np.asarray(picture.convert("RGB"))
     except (UnidentifiedImageError, OSError, ValueError) as error:
-        raise ModelError(f"A picture cannot be decoded: {error}.") from error
+        raise CorruptError(
+            f"A picture cannot be decoded: {error}.", cure="Make the video's keyframes again."
+        ) from error
 
 
 def unit(vectors: Any) -> np.ndarray:

@@ -12,7 +12,7 @@ from typing import Any
 from khung.errors import ModelError
 from khung.vision import Image, checkpoint, vlm_schema
 from khung.vision import device as devices
-from khung.vision.batches import Batches, BatchLimits
+from khung.vision.batches import Batches, BatchLimits, Strain
 from khung.vision.checkpoint import Checkpoint
 from khung.vision.constrained import Grammar, Guide
 from khung.vision.qwen2vl import FEWEST_TOKENS, VISION, Prepared, QwenInputs
@@ -81,6 +81,10 @@ class VlmSpeaker:
         self._model.generation_config = self._greedy()
         self.batches = Batches(limits, devices.MemoryMeter(self.device))
         self.fingerprint = fingerprint_of(weights.identity, most, answer_tokens)
+
+    @property
+    def strain(self) -> Strain:
+        return self.batches.strain
 
     def answers(self, images: Sequence[Image | Encoded]) -> list[Said]:
         return list(self.stream(images))

@@ -2,25 +2,26 @@
 
 The child asks for items when it runs out of them, so it decodes and prepares ahead while its device computes; every answer comes back as
 soon as it is there. A dead accelerator context cannot be mended inside its process: the child ends, another one is started and gets the
-items that are still unanswered. What runs in the child is in `worker_child.py`, several workers together in `fleet.py`.
+items that are still unanswered. What runs in the child is in `worker_child.py`, which items are to be done again in `worker_items.py`,
+several workers together in `fleet.py`.
 """
 
 import contextlib
 import logging
 import multiprocessing
 import threading
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import count
 from multiprocessing.connection import wait
 from typing import Any
 
-from khung.errors import DeviceLost, ModelError
+from khung.errors import DeviceLost
+from khung.vision.batches import Strain
 from khung.vision.worker_child import BLOCK, DEVICE_LOST, serve
+from khung.vision.worker_items import END, Work
 
 log = logging.getLogger(__name__)
-_END = object()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,8 @@ class Worker:
     """One child with one model. `make` is called in the child and must be picklable; what it returns has a `fingerprint`, perhaps a
     `dim`, and methods from an iterable to an iterator of as many results. `environment` is set before anything is imported.
 
-    One stream at a time; others wait. Use it as a context manager, or call `close`.
+    One stream at a time; others wait. Use it as a context manager, or call `close`. `strain` is what a full memory has cost its
+    children, told at the end of each stream: what happened in one that died since is not known.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class Worker:
         self._turn = threading.Lock()
         self._jobs = count(1)
         self.restarts = 0
+        self._strain_of_dead, self._strain = Strain(), Strain()
         self._child: _Child | None = None
         self.about = self._start()
 
@@ -54,7 +57,7 @@ class Worker:
         """The results of `model.method(items)`, in order. Raises what the model raises (a KhungError as it is), and DeviceLost when an
         item kills every process that touches it, or the device every process."""
         with self._turn:
-            work = _Work(iter(items))
+            work = Work(iter(items))
             while work.more():
                 try:
                     yield from self._attempt(method, work)
@@ -63,6 +66,10 @@ class Worker:
                     log.warning("the worker ended (%s) at item %d; another one goes on from there", death, work.first)
                     self.restarts += 1
                     self._start()
+
+    @property
+    def strain(self) -> Strain:
+        return self._strain_of_dead + self._strain
 
     def close(self) -> None:
         """End the child. The worker cannot be used again."""
@@ -79,6 +86,7 @@ class Worker:
     def _start(self) -> dict[str, Any]:
         """A child that has loaded its model, and what it says about it. Raises what loading raised."""
         self.close()
+        self._strain_of_dead, self._strain = self.strain, Strain()
         self._child = _Child(self._make, self._environment, self._limits.stall_s)
         try:
             kind, value = self._child.receive(0, self._limits.load_s)
@@ -90,7 +98,7 @@ class Worker:
             raise value
         return value
 
-    def _attempt(self, method: str, work: "_Work") -> Iterator[Any]:
+    def _attempt(self, method: str, work: Work) -> Iterator[Any]:
         """Stream until the work is done (or, when being careful, one item of it). Raises _Died."""
         job, child, ended = next(self._jobs), self._child, False
         child.send("begin", job, method)
@@ -102,6 +110,8 @@ class Worker:
                     yield value
                 elif kind == "want":
                     ended = ended or self._feed(child, job, work)
+                elif kind == "strain":
+                    self._strain = value
                 elif kind == "done":
                     return work.check_complete()
                 else:
@@ -111,11 +121,11 @@ class Worker:
                 with contextlib.suppress(_Died):
                     child.send("end", job)
 
-    def _feed(self, child: "_Child", job: int, work: "_Work") -> bool:
+    def _feed(self, child: "_Child", job: int, work: Work) -> bool:
         """A block of items; True when it was the last."""
         for _ in range(BLOCK):
             item = work.next()
-            if item is _END:
+            if item is END:
                 child.send("end", job)
                 return True
             child.send("item", job, item)
@@ -175,71 +185,3 @@ class _Child:
         self._process.join(5)
         code = self._process.exitcode
         return "a dead device context" if code == DEVICE_LOST else f"exit code {code}"
-
-
-@dataclass(slots=True)
-class _Work:
-    """The items of one stream: what is unanswered, what happened to it, how careful to be."""
-
-    source: Iterator[Any]
-    unanswered: deque = field(default_factory=deque)
-    again: deque = field(default_factory=deque)  # unanswered when a child died: fed first
-    first: int = 0  # the number of the first unanswered item
-    careful: int = 0  # so many items are still fed alone, so that one that kills is known by its number
-    deaths: int = 0  # since the last answer
-    restarts: int = 0
-    exhausted: bool = False
-    alone: bool = False  # this attempt has had its one item
-
-    def more(self) -> bool:
-        """Whether another attempt is needed. It peeks: an attempt over nothing would still cost a round trip."""
-        self.alone = False
-        if not self.again and not self.exhausted:
-            self._pull()
-        return bool(self.again)
-
-    def next(self) -> Any:
-        """The next item to feed, or the end of this attempt."""
-        if self.careful and self.alone:
-            return _END
-        if not self.again and not self.exhausted:
-            self._pull()
-        if not self.again:
-            return _END
-        self.alone = True
-        self.unanswered.append(self.again.popleft())
-        return self.unanswered[-1]
-
-    def answered(self) -> None:
-        self.unanswered.popleft()
-        self.first += 1
-        self.deaths = 0
-        self.careful = max(0, self.careful - 1)
-
-    def died(self, why: str, most_restarts: int) -> None:
-        """Everything unanswered is to be done again. Raises DeviceLost when that makes no sense any more."""
-        self.deaths += 1
-        self.restarts += 1
-        if self.deaths > 1 and self.careful:
-            raise DeviceLost(
-                f"Item {self.first} ended two worker processes ({why}).",
-                cure="Leave it out, or look at the device's log.",
-            )
-        if self.restarts > most_restarts:
-            raise DeviceLost(
-                f"The worker ended {self.restarts} times ({why}).", cure="Look at the device and its driver."
-            )
-        self.careful = max(self.careful, len(self.unanswered), 1)
-        self.again.extendleft(reversed(self.unanswered))
-        self.unanswered.clear()
-
-    def check_complete(self) -> None:
-        if self.unanswered:
-            raise ModelError(f"The model gave no answer to item {self.first}.")
-
-    def _pull(self) -> None:
-        item = next(self.source, _END)
-        if item is _END:
-            self.exhausted = True
-        else:
-            self.again.append(item)

@@ -1,7 +1,8 @@
 """What runs in a worker's process: load a model, then answer streams of items until the pipe ends.
 
 Messages to the child: `("begin", job, method)`, `("item", job, item)`, `("end", job)`. From it: `(job, kind, value)` with the kinds
-`about` and `error` (job 0, after loading), `want`, `result`, `error`, `done`. The parent's side is in `worker.py`.
+`about` and `error` (job 0, after loading), `want`, `result`, `strain` (before the last), `error`, `done`. The parent's side is in
+`worker.py`.
 """
 
 import contextlib
@@ -15,9 +16,11 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from khung.errors import DeviceLost, KhungError, ModelError
+from khung.vision.batches import Strain
 
 DEVICE_LOST = 70  # the exit code after a dead context
 BLOCK = 16  # items that are asked for at once
+NO_STRAIN = Strain()
 
 
 def serve(pipe: Connection, make: Callable[[], Any], environment: Mapping[str, str]) -> None:
@@ -60,6 +63,7 @@ def _answer(pipe: Connection, model: Any, job: int, method: str, inbox: queue.Si
     except Exception:  # noqa: BLE001 - a bug of the model: the parent raises it
         last = (job, "error", ModelError(f"The model failed in its worker:\n{traceback.format_exc()}"))
     with contextlib.suppress(OSError):
+        pipe.send((job, "strain", getattr(model, "strain", NO_STRAIN)))
         pipe.send(last)
         for _ in items:  # after an error: what had been sent already, up to the end of the stream
             pass

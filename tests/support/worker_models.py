@@ -112,6 +112,30 @@ def loads_slowly() -> Echo:
     return Echo()
 
 
+class Strained(Echo):
+    """An embedder of numbers whose memory is full once a stream; loses its device on the first item of −1."""
+
+    def __init__(self, marks: str = "") -> None:
+        from khung.vision.batches import Strain
+
+        super().__init__()
+        self.marks, self.strain = marks, Strain()
+
+    def stream_images(self, items):
+        from khung.vision.batches import Strain
+
+        self.strain += Strain(halved=1, shrunk=2)
+        for item in items:
+            if item == -1:
+                _once(self.marks, -1, lose_device, item)
+            time.sleep(0.002)
+            yield [os.getpid(), item]
+
+
+def strained(marks: Path) -> Strained:
+    return Strained(str(marks))
+
+
 def tiny_embedder(folder: Path, lost_once: Path | None = None):
     """The production embedder; with `lost_once`, its device fails at the third forward, once."""
     import torch

@@ -77,7 +77,7 @@ class TestOutOfMemory:
         batches = Batches(BatchLimits(start=80))
         assert list(batches.run(items(*[10] * 12), memory)) == list(range(12))
         assert memory.steps == [[0, 1, 2, 3, 4, 5, 6, 7], [0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11]]
-        assert batches.halvings == 1
+        assert batches.strain.halved == 1
 
     def test_what_was_done_before_the_failure_is_not_done_again(self):
         memory = Memory(100, torch_raises)
@@ -113,7 +113,7 @@ class TestOutOfMemory:
         batches = Batches()
         halve = lambda item: Item(item.number, item.tokens // 2) if item.tokens > 60 else None  # noqa: E731
         assert list(batches.run(items(10, 500, 10), Memory(100, torch_raises), halve)) == [0, 1, 2]
-        assert batches.shrunk == 3  # 500 → 250 → 125 → 62
+        assert batches.strain.shrunk == 3  # 500 → 250 → 125 → 62
 
     def test_a_shrink_that_does_not_shrink_is_not_tried_for_ever(self):
         with pytest.raises(ItemTooLarge):

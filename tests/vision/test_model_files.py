@@ -13,7 +13,7 @@ import pytest
 
 from khung.errors import ConfigError, ModelFileMissing
 from khung.vision import files
-from khung.vision.files import Archive, ModelFile
+from khung.vision.catalogue import Archive, ModelFile
 
 WEIGHTS = bytes(range(256)) * 4000  # 1 MB
 LETTERS = b"letters " * 1000

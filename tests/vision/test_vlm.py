@@ -139,14 +139,14 @@ class TestSpeaker:
                 raise torch.OutOfMemoryError("CUDA out of memory.")
 
         hook = speaker._model.register_forward_pre_hook(fail, with_kwargs=True)
-        halvings = speaker.batches.halvings
+        halved = speaker.strain.halved
         try:
             found = speaker.answers(images)
         finally:
             hook.remove()
             speaker.batches.limit = 10_000
         assert [said.answer for said in found] == [said.answer for said in expected]
-        assert sizes[0] == 4 and speaker.batches.halvings == halvings + 1
+        assert sizes[0] == 4 and speaker.strain.halved == halved + 1
 
     def test_an_image_that_never_fits_is_an_error_of_its_own(self, speakers, images):
         import torch

@@ -9,12 +9,24 @@ import numpy as np
 import pytest
 
 from khung.errors import DeviceLost, ItemTooLarge, ModelError, ModelFileMissing
-from khung.vision.fleet import Fleet, FleetEmbedder, visible_devices
+from khung.vision.batches import Strain
+from khung.vision.each import each_vector
+from khung.vision.fleet import CHUNK, Fleet, FleetEmbedder, visible_devices
 from khung.vision.worker import BLOCK, Worker, WorkerLimits
 from tests.support import worker_models as models
 from tests.support.tiny_models import picture
 
 QUICK = WorkerLimits(stall_s=20, load_s=60)
+
+
+class _Rows:
+    """The fleet's stream, each answer as an array."""
+
+    def __init__(self, fleet: FleetEmbedder) -> None:
+        self.fingerprint, self._fleet = fleet.fingerprint, fleet
+
+    def stream_images(self, images):
+        return (np.array(row, np.float64) for row in self._fleet.stream_images(images))
 
 
 @pytest.fixture(scope="module")
@@ -156,6 +168,24 @@ class TestFleet:
             fleet = Fleet([one, two], chunk=10)
             assert list(fleet.spread("double", range(205))) == [2 * n for n in range(205)]
             assert len(set(fleet.spread("process", range(205)))) == 2
+
+    def test_one_long_stream_keeps_every_device_busy(self, tmp_path):
+        with (
+            Worker(partial(models.strained, tmp_path), limits=QUICK) as one,
+            Worker(partial(models.strained, tmp_path), limits=QUICK) as two,
+        ):
+            fleet = FleetEmbedder([one, two])
+            found = [vector.tolist() for _, vector in each_vector(range(4 * CHUNK), _Rows(fleet))]
+            assert [item for _, item in found] == list(range(4 * CHUNK))
+            assert len({process for process, _ in found}) == 2
+            assert fleet.strain == Strain(halved=4, shrunk=8)
+
+    def test_what_memory_has_cost_is_told_by_the_workers_dead_ones_included(self, tmp_path):
+        with Worker(partial(models.strained, tmp_path), limits=QUICK) as worker:
+            list(worker.stream("stream_images", [1, 2]))
+            assert worker.strain == Strain(1, 2)
+            list(worker.stream("stream_images", [3, -1, 4]))  # the second stream dies and begins anew
+            assert worker.restarts == 1 and worker.strain.halved >= 2
 
     def test_different_models_are_refused(self, echo):
         other = SimpleNamespace(about={"fingerprint": "other", "dim": 1})

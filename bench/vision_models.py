@@ -8,18 +8,16 @@ the CPU, which says only what our own code around a model costs; the rows of the
 import argparse
 import io
 import json
-import shutil
-import subprocess
 import tempfile
-import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from bench import model_shapes
-from khung.vision.batches import BatchLimits
+from bench.vision_meters import Busy, counting, peak, reset_peak, seconds
+from khung.vision import device as devices
+from khung.vision.batches import Batches, BatchLimits
 from khung.vision.checkpoint import Checkpoint
 from khung.vision.gme import GmeTower
 from khung.vision.towers import TowerEmbedder, decoded
@@ -110,7 +108,7 @@ def embedding(case: Case, weights: Checkpoint, files: Sequence[bytes]) -> Row:
     decode = seconds(lambda: [decoded(file) for file in files[:8]], cpu=True) / len(some)
     prepare = seconds(lambda: [tower.image(image) for image in some], cpu=True) / len(some)
     ready = [tower.image(decoded(file)) for file in files]
-    size = max(1, embedder.batches.limit // max(item.tokens for item in ready))
+    size = at_once(embedder.batches, ready)
     bare = seconds(lambda: [tower.forward(ready[at : at + size]) for at in range(0, len(ready), size)])
     return row(len(files), whole, bare, memory, busy.share, decode, prepare)
 
@@ -127,7 +125,7 @@ def describing(case: Case, weights: Checkpoint, files: Sequence[bytes]) -> Row:
     decode = seconds(lambda: [decoded(file) for file in files[:8]], cpu=True) / len(some)
     prepare = seconds(lambda: [speaker._ask(image) for image in some], cpu=True) / len(some)
     asked = [speaker._ask(file) for file in files]
-    size = max(1, speaker.batches.limit // max(item.tokens for item in asked))
+    size = at_once(speaker.batches, asked)
     steps = max(written)
 
     def bare() -> None:
@@ -139,63 +137,9 @@ def describing(case: Case, weights: Checkpoint, files: Sequence[bytes]) -> Row:
     return row(len(files), whole, seconds(bare), memory, busy.share, decode, prepare)
 
 
-class counting:
-    """`with counting(speaker) as written:` the number of tokens of each batch that it writes."""
-
-    def __init__(self, speaker: VlmSpeaker) -> None:
-        self._model, self.written = speaker._model, []
-
-    def __enter__(self) -> list[int]:
-        plain = self._plain = self._model.generate
-
-        def generate(**inputs: Any) -> Any:
-            ids = plain(**inputs)
-            self.written.append(ids.shape[1] - inputs["input_ids"].shape[1])
-            return ids
-
-        self._model.generate = generate
-        return self.written
-
-    def __exit__(self, *_: object) -> None:
-        del self._model.generate
-
-
-class Busy:
-    """`with Busy("cuda:0") as busy:` afterwards `busy.share` of the time that the GPU had work, asked of nvidia-smi twice a
-    second; None without a GPU."""
-
-    def __init__(self, device: str) -> None:
-        self.share: float | None = None
-        self._command = (
-            [
-                "nvidia-smi",
-                "--query-gpu=utilization.gpu",
-                "--format=csv,noheader,nounits",
-                "-i",
-                device.partition(":")[2] or "0",
-            ]
-            if device.startswith("cuda") and shutil.which("nvidia-smi")
-            else None
-        )
-        self._over = threading.Event()
-        self._seen: list[float] = []
-        self._watcher = threading.Thread(target=self._watch, daemon=True)
-
-    def __enter__(self) -> "Busy":
-        if self._command:
-            self._watcher.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        if self._command:
-            self._watcher.join()
-        self.share = round(sum(self._seen) / len(self._seen) / 100, 2) if self._seen else None
-
-    def _watch(self) -> None:
-        while not self._over.wait(0.5):
-            told = subprocess.run(self._command or [], capture_output=True, text=True, check=False).stdout.strip()
-            self._seen += [float(told)] if told.isdigit() else []
+def at_once(batches: Batches, items: Sequence[Any]) -> int:
+    """As many items as khung's own batches hold now."""
+    return max(1, min(BatchLimits().items, batches.limit // max(item.tokens for item in items)))
 
 
 def row(
@@ -213,51 +157,39 @@ def row(
     )
 
 
-def seconds(work: Callable[[], object], *, cpu: bool = False) -> float:
-    import torch
-
-    clock = time.process_time if cpu else time.perf_counter
-    synchronise = torch.cuda.synchronize if torch.cuda.is_available() else lambda: None
-    synchronise()
-    start = clock()
-    work()
-    synchronise()
-    return clock() - start
-
-
-def reset_peak(device: str) -> None:
-    import torch
-
-    if device.startswith("cuda"):
-        torch.cuda.reset_peak_memory_stats(device)
-
-
-def peak(device: str) -> float | None:
-    import torch
-
-    return round(torch.cuda.max_memory_allocated(device) / 2**30, 2) if device.startswith("cuda") else None
-
-
 def folders(scratch: Path, names: Sequence[str], device: str) -> Iterator[tuple[str, Path]]:
-    """One at a time: a 7B takes 16 GB of disk."""
+    """One at a time: a 7B takes 16 GB of disk. Made on the device, which is faster, or where it does not fit there, on the CPU."""
+    import torch
+
     from tests.support import tiny_models
 
     for name in names:
         with tempfile.TemporaryDirectory(dir=scratch) as place:
             if name == "tiny":
                 yield name, tiny_models.qwen2vl_with_head(Path(place))
-            else:
-                yield name, model_shapes.write(Path(place), name, device)
+                continue
+            try:
+                folder = model_shapes.write(Path(place), name, device)
+            except torch.OutOfMemoryError:
+                folder = None
+            devices.release()  # outside the except block, whose traceback holds the half-made model
+            yield name, folder or model_shapes.write(Path(place), name, "cpu")
 
 
 def run(case: Case, folder: Path, files: Sequence[bytes]) -> Row | str:
-    """The row, or why there is none: a machine without flash attention still measures the rest."""
+    """The row, or why there is none: a machine without flash attention, or too small for one model, still measures the rest."""
+    import torch
+
     from khung.errors import KhungError
 
     try:
-        return measure(case, folder, files)
+        found: Row | str = measure(case, folder, files)
     except KhungError as error:
-        return f"{NOT_MEASURED}: {error.message}"
+        found = f"{NOT_MEASURED}: {error.message}"
+    except torch.OutOfMemoryError:
+        found = f"{NOT_MEASURED}: its weights do not fit into the memory"
+    devices.release()  # hooks tie a model into cycles: the next one would find the memory taken
+    return found
 
 
 def table(results: Sequence[tuple[Case, Row | str]]) -> str:

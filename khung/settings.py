@@ -227,6 +227,11 @@ class Settings(BaseSettings):
     embedder: EmbedderSettings = Field(default_factory=EmbedderSettings)
     describer: DescriberSettings = Field(default_factory=DescriberSettings)
     encoder: EncoderSettings = Field(default_factory=EncoderSettings)
+    embedded_precision: Literal["int8", "exact"] = Field(
+        "int8",
+        description="numbers of the image models that come in packages: 8-bit integers, faster where the processor has VNNI, "
+        "or float32; vectors and descriptions are made anew after a change",
+    )
     reader_name: str = Field("", description="screen-text, describer or both; empty: the profile's")
     fallback_name: str = Field("", description="embedder for frames that the first one fails on; none: no fallback")
 

@@ -16,12 +16,13 @@ import numpy as np
 from khung.errors import ModelError
 from khung.shots.calm import is_calm
 from khung.shots.lengthen import lengthen
-from khung.shots.quantise import cpu_has_int8, quantise
+from khung.vision.eight_bits import cpu_has_int8, quantise, sha256_of
 
 if TYPE_CHECKING:
     import openvino
 
 Precision = Literal["auto", "exact", "int8"]
+NAME = "transnetv2.onnx"
 WINDOW, STRIDE, CONTEXT = 100, 50, 25
 LONG = 4  # windows that one long window answers for, at the price of two and a half
 
@@ -38,7 +39,7 @@ class TransNet:
     """The network, compiled once. The file is the ONNX form of the authors' weights (khung.vision.files, `transnetv2.onnx`).
 
     `precision`: `exact` computes in float32, window by window, as the authors do. `int8` finds the same cuts several times as fast: in 8
-    bits (quantise.py; the rest in bfloat16 where the processor has it), in longer windows (lengthen.py), and not at all where nothing
+    bits (khung/vision/eight_bits.py; the rest in bfloat16 where the processor has it), in longer windows (lengthen.py), and not at all where nothing
     happens (calm.py). `auto` takes `int8` where the processor has the instructions for it. Raises ModelError.
     """
 
@@ -62,7 +63,7 @@ class TransNet:
                 f"TransNetV2 cannot be read from {self._path}.", cure="Run `khung models pull`."
             ) from error
         if self.precision == "int8":
-            model = quantise(model, self._path)
+            quantise(model, NAME, sha256_of(self._path), setting="KHUNG_EXTRACT_TRANSNET_PRECISION")
         if frames != WINDOW:
             model = lengthen(model, frames)
         halves = self.precision == "int8" and "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")

@@ -105,7 +105,7 @@ def load(
             ignore_mismatched_sizes=True,  # _strict refuses them, and names them
             **options,
         )
-    except ImportError as error:  # flash attention or bitsandbytes is not there
+    except (ImportError, ValueError) as error:  # flash attention, bitsandbytes or accelerate is not there
         raise ConfigError(f"{checkpoint.name} cannot be held so: {error}.", cure="See docs/how-to/gpu.md.") from error
     _strict(checkpoint, report, may_miss, unused)
     matmul_patches(model)

@@ -10,6 +10,7 @@ from khung.vision.compose import fingerprint_of as composed_fingerprint
 from khung.vision.conse import ConseEmbedder
 from khung.vision.conse import fingerprint_of as conse_fingerprint
 from khung.vision.e5 import E5
+from khung.vision.eight_bits import Precision, ranges_digest
 from khung.vision.faces import FaceReader
 from khung.vision.objects import ObjectDetector
 from khung.vision.recognise import Recogniser
@@ -21,13 +22,13 @@ FACES = ("blazeface-short-range.tflite", "fer-emotion.tflite")
 LINES = ("ppocr-det.onnx", "vie.traineddata")
 
 
-def embedder_fingerprint() -> str:
+def embedder_fingerprint(precision: Precision) -> str:
     """Of `Embedded.embedder`; like the two below, known without a model file."""
-    return conse_fingerprint(_hashes(TEXT, CLASSES, OBJECTS))
+    return conse_fingerprint(_weights(precision, TEXT, CLASSES, OBJECTS))
 
 
-def describer_fingerprint() -> str:
-    return composed_fingerprint(_hashes(CLASSES, OBJECTS, *FACES))
+def describer_fingerprint(precision: Precision) -> str:
+    return composed_fingerprint(_weights(precision, CLASSES, OBJECTS, *FACES))
 
 
 def reader_fingerprint() -> str:
@@ -37,19 +38,19 @@ def reader_fingerprint() -> str:
 class Embedded:
     """The three parts, each loaded once and only when asked for. Raises ModelFileMissing with the cure."""
 
-    def __init__(self, models_dir: Path) -> None:
-        self._dir = models_dir
+    def __init__(self, models_dir: Path, precision: Precision) -> None:
+        self._dir, self._precision = models_dir, precision
 
     @cached_property
     def embedder(self) -> Embedder:
         e5 = E5(self._path(TEXT))
-        weights = _hashes(TEXT, CLASSES, OBJECTS)
+        weights = _weights(self._precision, TEXT, CLASSES, OBJECTS)
         return ConseEmbedder(e5, self._classifier, self._detector, weights=weights, cache_dir=self._dir)
 
     @cached_property
     def describer(self) -> Describer:
         recogniser = Recogniser(self._classifier, self._detector, FaceReader(*map(self._path, FACES)))
-        return ComposedDescriber(recogniser, weights=_hashes(CLASSES, OBJECTS, *FACES))
+        return ComposedDescriber(recogniser, weights=_weights(self._precision, CLASSES, OBJECTS, *FACES))
 
     @cached_property
     def reader(self) -> TextReader:
@@ -58,14 +59,19 @@ class Embedded:
 
     @cached_property
     def _classifier(self) -> ImageClassifier:
-        return ImageClassifier(self._path(CLASSES))
+        return ImageClassifier(self._path(CLASSES), precision=self._precision)
 
     @cached_property
     def _detector(self) -> ObjectDetector:
-        return ObjectDetector(self._path(OBJECTS))
+        return ObjectDetector(self._path(OBJECTS), precision=self._precision)
 
     def _path(self, name: str) -> Path:
         return files.path(name, self._dir)
+
+
+def _weights(precision: Precision, *names: str) -> list[str]:
+    """What the answers depend on: the files' checksums, and how 8 bits are made of them."""
+    return [*_hashes(*names), *([f"int8 {ranges_digest(CLASSES, OBJECTS)}"] if precision == "int8" else [])]
 
 
 def _hashes(*names: str) -> list[str]:

@@ -36,7 +36,8 @@ def load_encoder(settings: Settings, fingerprint: str) -> Embedder:
 
 def _candidates(settings: Settings, fingerprint: str) -> list[Settings]:
     held = settings.embedder
-    found = [settings, _with(settings, EmbedderSettings(name=EMBEDDED_EMBEDDER, _env_file=None))]
+    embedded = _with(settings, EmbedderSettings(name=EMBEDDED_EMBEDDER, _env_file=None))
+    found = [settings, *(embedded.model_copy(update={"embedded_precision": one}) for one in ("int8", "exact"))]
     if named := _LARGE.fullmatch(fingerprint):
         words = {key: value for key, value in named.groupdict().items() if value}
         numbers = {key: int(words.pop(key)) for key in ("image_tokens", "dim") if key in words}

@@ -4,7 +4,8 @@ BlazeFace: Bazarevsky et al. 2019, Apache-2.0. The short-range model sees faces 
 it looks at the whole frame and at the upper half of every person that the object detector found.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,8 @@ import numpy as np
 from khung.records import Region
 from khung.vision import Image
 from khung.vision.objects import non_maximum
-from khung.vision.runtime import Net
+from khung.vision.runtime import Net, Outputs, cores
+from khung.vision.towers import ahead
 
 EMOTIONS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")  # the order of the network's output
 FACE_SIDE, EMOTION_SIDE = 128, 64
@@ -42,22 +44,34 @@ class FaceReader:
         self._find = Net(faces, threads=threads, wide=True)
         self._feel = Net(emotions, threads=threads, wide=True)
         self._anchors = _anchors()
+        self._pool = ThreadPoolExecutor(threads or cores(), "faces")  # scaling the frames takes as long as the network
 
     def __call__(self, images: Sequence[Image], regions: Sequence[Sequence[Region]]) -> list[tuple[Face, ...]]:
-        return [self._read(*pair) for pair in zip(images, regions, strict=True)]
-
-    def _read(self, image: Image, regions: Sequence[Region]) -> tuple[Face, ...]:
-        windows = [(0, 0, image.shape[1], image.shape[0]), *_heads(image, regions)]
-        offsets, logits = map(
-            np.concatenate, zip(*self._find.map(_square(image, w)[None] for w in windows), strict=True)
+        """The squares of all frames go through the network together, then the faces that were found in them: one at a time would
+        leave cores idle."""
+        windows = [[(0, 0, i.shape[1], i.shape[0]), *_heads(i, r)] for i, r in zip(images, regions, strict=True)]
+        jobs = [(image, one) for image, ones in zip(images, windows, strict=True) for one in ones]
+        outputs = iter(self._find.map(ahead(self._pool, jobs, lambda job: _square(*job)[None], 4 * cores())))
+        places = [self._places(image, ones, outputs) for image, ones in zip(images, windows, strict=True)]
+        feelings = iter(
+            self._feel.map(_grey(image, box) for image, some in zip(images, places, strict=True) for box, _ in some)
         )
+        return [
+            tuple(_face(image, box, score, next(feelings)[0][0]) for box, score in some)
+            for image, some in zip(images, places, strict=True)
+        ]
+
+    def _places(
+        self, image: Image, windows: Sequence[Sequence[int]], outputs: Iterator[Outputs]
+    ) -> list[tuple[np.ndarray, float]]:
+        """The boxes in pixels and their scores, of the next outputs: as many as there are windows."""
+        offsets, logits = map(np.concatenate, zip(*(next(outputs) for _ in windows), strict=True))
         scores = 1 / (1 + np.exp(-np.clip(logits[..., 0], -80, 80)))
         found = np.concatenate([self._boxes(offsets[i], scores[i], window) for i, window in enumerate(windows)])
         boxes = np.clip(found, 0, [image.shape[1], image.shape[0]] * 2).astype(int)
         sure = np.concatenate([row[row >= MIN_FACE] for row in scores])
         kept = non_maximum(boxes, sure, np.zeros(len(boxes)), 0.3)
-        big = [i for i in kept if min(boxes[i, 2:] - boxes[i, :2]) >= MIN_PIXELS]
-        return tuple(self._face(image, boxes[i], float(sure[i])) for i in big)
+        return [(boxes[i], float(sure[i])) for i in kept if min(boxes[i, 2:] - boxes[i, :2]) >= MIN_PIXELS]
 
     def _boxes(self, offsets: np.ndarray, scores: np.ndarray, window: Sequence[int]) -> np.ndarray:
         """Pixels of the frame. The network gives centre (relative to its anchor) and size in pixels of its square."""
@@ -68,18 +82,22 @@ class FaceReader:
         half = offsets[:, 2:4] * side / 2
         return np.hstack([centre - half, centre + half])
 
-    def _face(self, image: Image, box: np.ndarray, score: float) -> Face:
-        import cv2
 
-        height, width = image.shape[:2]
-        left, top, right, bottom = box
-        grey = cv2.cvtColor(image[top:bottom, left:right], cv2.COLOR_RGB2GRAY)
-        face = cv2.resize(grey, (EMOTION_SIDE, EMOTION_SIDE)).astype(np.float32) / 127.5 - 1
-        (probabilities,) = self._feel(face[None, :, :, None])
-        best = int(probabilities[0].argmax())
-        sure = float(probabilities[0, best])
-        place = tuple(round(float(v), 4) for v in (left / width, top / height, right / width, bottom / height))
-        return Face(place, round(score, 4), EMOTIONS[best] if sure >= MIN_EMOTION else "", round(sure, 4))
+def _grey(image: Image, box: np.ndarray) -> np.ndarray:
+    """`(1, EMOTION_SIDE, EMOTION_SIDE, 1)` float32 in [-1, 1]."""
+    import cv2
+
+    left, top, right, bottom = box
+    grey = cv2.cvtColor(image[top:bottom, left:right], cv2.COLOR_RGB2GRAY)
+    return (cv2.resize(grey, (EMOTION_SIDE, EMOTION_SIDE)).astype(np.float32) / 127.5 - 1)[None, :, :, None]
+
+
+def _face(image: Image, box: np.ndarray, score: float, probabilities: np.ndarray) -> Face:
+    height, width = image.shape[:2]
+    best = int(probabilities.argmax())
+    sure = float(probabilities[best])
+    place = tuple(round(float(edge), 4) for edge in box / (width, height, width, height))
+    return Face(place, round(score, 4), EMOTIONS[best] if sure >= MIN_EMOTION else "", round(sure, 4))
 
 
 def _heads(image: Image, regions: Sequence[Region]) -> list[tuple[int, int, int, int]]:

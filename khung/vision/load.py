@@ -105,7 +105,9 @@ def load_fallback(settings: Settings) -> Embedder | None:
     if name == EMBEDDED_EMBEDDER:
         from khung.vision import embedded
 
-        return Deferred(embedded.embedder_fingerprint(), lambda: _Loader(settings).embedded.embedder)
+        return Deferred(
+            embedded.embedder_fingerprint(settings.embedded_precision), lambda: _Loader(settings).embedded.embedder
+        )
     from khung.vision import large
 
     held = settings.embedder.model_copy(update={"folder": None, "quantisation": "none", "dim": 0, "run_in": "here"})
@@ -119,7 +121,7 @@ class _Loader:
         from khung.vision.embedded import Embedded
 
         self._settings, self._chosen = settings, choice(settings)
-        self.embedded = Embedded(settings.models_path)
+        self.embedded = Embedded(settings.models_path, settings.embedded_precision)
 
     def vision(self) -> Vision:
         return Vision(self.embedder(), self.describer(), self.reader())
@@ -155,7 +157,7 @@ def _embedder_fingerprint(settings: Settings, chosen: Choice) -> str:
     if chosen.embedder == EMBEDDED_EMBEDDER:
         from khung.vision import embedded
 
-        return embedded.embedder_fingerprint()
+        return embedded.embedder_fingerprint(settings.embedded_precision)
     from khung.vision import large
 
     return large.embedder_fingerprint(settings, chosen.embedder, settings.embedder)
@@ -165,7 +167,7 @@ def _describer_fingerprint(settings: Settings, chosen: Choice) -> str:
     if chosen.describer == EMBEDDED_DESCRIBER:
         from khung.vision import embedded
 
-        return embedded.describer_fingerprint()
+        return embedded.describer_fingerprint(settings.embedded_precision)
     from khung.vision import large
 
     return large.describer_fingerprint(settings, chosen.describer)

@@ -6,11 +6,13 @@ Boxes are fractions of the frame. What the objects mean in a sentence or a vecto
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from khung.records import Region
 from khung.vision import Image
+from khung.vision.eight_bits import Precision
 from khung.vision.runtime import Net
 from khung.vision.vocabulary import objects
 
@@ -26,14 +28,16 @@ class ObjectDetector:
 
     code_version = 1
 
-    def __init__(self, path: Path, *, threads: int = 0, min_score: float = MIN_SCORE) -> None:
-        self._net = Net(path, threads=threads, wide=True)
+    def __init__(
+        self, path: Path, *, threads: int = 0, min_score: float = MIN_SCORE, precision: Precision = "exact"
+    ) -> None:
+        self._net = Net(path, threads=threads, wide=True, precision=precision, adapt=takes_bytes)
         self._names = [thing.en for thing in objects()]
         self._grid, self._stride = _grid()
         self._min_score = min_score
 
     def __call__(self, images: Sequence[Image]) -> list[tuple[Region, ...]]:
-        raw = self._net.map(_letterbox(image)[None] for image in images)
+        raw = self._net.map(letterbox(image)[None] for image in images)
         return [self._regions(cells[0], image) for (cells,), image in zip(raw, images, strict=True)]
 
     def _regions(self, raw: np.ndarray, image: Image) -> tuple[Region, ...]:
@@ -67,8 +71,8 @@ def overlap(boxes: np.ndarray, box: np.ndarray) -> np.ndarray:
     return common / ((boxes[:, 2:] - boxes[:, :2]).prod(1) + (box[2:] - box[:2]).prod() - common + 1e-12)
 
 
-def _letterbox(image: Image) -> np.ndarray:
-    """`(3, SIDE, SIDE)` float32, BGR in 0..255."""
+def letterbox(image: Image) -> Image:
+    """`(SIDE, SIDE, 3)` uint8: the frame in the top left corner, the rest grey."""
     import cv2
 
     height, width = image.shape[:2]
@@ -76,7 +80,36 @@ def _letterbox(image: Image) -> np.ndarray:
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     canvas = np.full((SIDE, SIDE, 3), GREY, np.uint8)
     canvas[: size[1], : size[0]] = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
-    return np.ascontiguousarray(canvas[..., ::-1].transpose(2, 0, 1), np.float32)
+    return canvas
+
+
+def takes_bytes(graph: Any) -> Any:
+    """The graph with RGB uint8 pixels, colour last, as its input. It was trained on BGR in 0..255, colour first."""
+    from openvino import Layout, Type
+    from openvino.preprocess import PrePostProcessor
+
+    _look_at_pixels(graph)
+    steps = PrePostProcessor(graph)
+    steps.input().tensor().set_element_type(Type.u8).set_layout(Layout("NHWC"))
+    steps.input().model().set_layout(Layout("NCHW"))
+    return steps.build()
+
+
+def _look_at_pixels(graph: Any) -> None:
+    """YOLOX deals the pixels of each 2 × 2 square into twelve channels ("focus") and looks at 3 × 3 of these. That is a 6 × 6
+    convolution with stride 2 over the pixels themselves: the same sums, without the dealing, which costs a seventh of the time. Blue
+    and red change places in its weights, too."""
+    from openvino import opset13 as ops
+
+    first = next(node for node in graph.get_ordered_ops() if node.get_type_name() == "Convolution")
+    dealt = (
+        first.input_value(1).get_node().get_data()
+    )  # (out, 4 places × BGR, 3, 3); places: top left, below it, right of it, both
+    out = len(dealt)
+    parts = dealt.reshape(out, 2, 2, 3, 3, 3)[:, :, :, ::-1]  # out, column, row, colour, 3, 3
+    weights = parts.transpose(0, 3, 4, 2, 5, 1).reshape(out, 3, 6, 6)
+    pixels = ops.convolution(graph.inputs[0], np.ascontiguousarray(weights), [2, 2], [2, 2], [2, 2], [1, 1])
+    first.output(0).replace(pixels.output(0))
 
 
 def _fractions(boxes: np.ndarray, image: Image) -> np.ndarray:

@@ -1,18 +1,22 @@
 """The one runtime of the embedded models: OpenVINO on the CPU, for ONNX and TFLite files and graphs of our own.
 
-Float32 throughout, so that a vector does not depend on the machine's faster formats. What goes in and what comes out
-is each model's business; docs/decisions/0010 says why this runtime.
+Float32, or 8-bit integers where a model has been measured for them (`eight_bits.py`), and never a format that a machine picks by
+itself: what comes out does not depend on the machine. What goes in and what comes out is each model's business; docs/decisions/0010
+says why this runtime.
 """
 
 import os
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from khung.errors import ModelError
+from khung.vision.eight_bits import Precision, cpu_has_int8, quantise, sha256_of
+
+SETTING = "KHUNG_EMBEDDED_PRECISION"
 
 Outputs = tuple[np.ndarray, ...]
 
@@ -26,10 +30,20 @@ class Net:
     """A compiled network; thread-safe.
 
     `net(x, …)` runs one input on all cores. A net made with `wide=True` is for `net.map(inputs)`: many inputs, each on a
-    core of its own, which for small networks is about twice as fast (bench/vision.py). `threads` 0 means all cores.
+    core of its own, which for small networks is about twice as fast (bench/vision.py). `threads` 0 means all cores. `precision`
+    int8: the layers that the file has ranges for; without VNNI with the same rounding, in float32. `adapt` changes the graph's
+    inputs. Raises ModelError.
     """
 
-    def __init__(self, model: "Path | Any", *, threads: int = 0, wide: bool = False) -> None:
+    def __init__(
+        self,
+        model: "Path | Any",
+        *,
+        threads: int = 0,
+        wide: bool = False,
+        precision: Precision = "exact",
+        adapt: Callable[[Any], Any] | None = None,
+    ) -> None:
         import openvino as ov
 
         threads = threads or cores()
@@ -38,9 +52,10 @@ class Net:
             options |= {"PERFORMANCE_HINT": "THROUGHPUT", "NUM_STREAMS": threads}
         core = ov.Core()
         try:
-            self._compiled = core.compile_model(
-                core.read_model(model) if isinstance(model, Path) else model, "CPU", options
-            )
+            graph = core.read_model(model) if isinstance(model, Path) else model
+            if precision == "int8":
+                quantise(graph, model.name, sha256_of(model), setting=SETTING, integers=cpu_has_int8())
+            self._compiled = core.compile_model(adapt(graph) if adapt else graph, "CPU", options)
         except RuntimeError as error:
             raise ModelError(f"OpenVINO cannot load {model}: {error}", cure="Run `khung models pull`.") from error
         self._jobs = threads

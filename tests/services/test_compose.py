@@ -17,12 +17,12 @@ import pytest
 import yaml
 
 from khung.errors import ConfigError
-from khung.settings import ServeSettings, Settings, StoreSettings
+from khung.settings import EmbedderSettings, EncoderSettings, ServeSettings, Settings, StoreSettings
 from khung.stores.postgres_backup import archive_settings
 
 ROOT = Path(__file__).parent.parent.parent
 DEPLOY = ROOT / "deploy"
-OURS = ("search", "dagster-webserver", "dagster-daemon", "models", "backup")
+OURS = ("search", "dagster-webserver", "dagster-daemon", "models", "encoder", "backup")
 SECRETS = {
     "KHUNG_STORES_POSTGRES_PASSWORD": "p4ss",
     "KHUNG_STORES_S3_KEY": "key",
@@ -97,6 +97,15 @@ def test_its_settings_are_khungs_and_lead_to_its_services(compose, name, monkeyp
     addresses = [stores.archive_url, stores.postgres_url, stores.dagster_url, stores.redis_url, stores.opensearch_url]
     assert {urlsplit(url).hostname for url in addresses} <= compose["services"].keys()
     assert settings.inbox_dir == Path("/inbox"), "uploads reach the pipeline"
+
+
+def test_the_encoder_is_asked_for_by_name_and_reads_khungs_settings(compose):
+    encoder = compose["services"]["encoder"]
+    assert encoder["profiles"] == ["encoder"], "the services profile runs without a GPU"
+    groups = {"": Settings, "EMBEDDER_": EmbedderSettings, "ENCODER_": EncoderSettings}
+    known = {f"KHUNG_{group}{n.upper()}" for group, of in groups.items() for n in of.model_fields}
+    assert encoder["environment"].keys() <= known
+    assert encoder["ports"] == ["127.0.0.1:8100:8100"] and "8100" in encoder["command"]
 
 
 def test_the_one_switch_gives_the_same_services_on_this_machine(compose, monkeypatch, tmp_path):

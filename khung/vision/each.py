@@ -41,12 +41,12 @@ def each(
         except NOT_THE_ITEMS_FAULT:
             raise
         except (ModelError, RuntimeError, ValueError) as error:  # libraries fail in their own words
-            failure = error if isinstance(error, ModelError) else ModelError(_first_line(error))
-        if len(part) > 1:  # outside the except block: a traceback would hold the failed batch in memory
+            failure = _bare(error)
+        if len(part) > 1:
             middle = len(part) // 2
             waiting += [part[middle:], part[:middle]]
             continue
-        found.append(failure.with_traceback(None))
+        found.append(failure)
         if patience and not succeeded and len(found) >= patience:
             raise failure
     return found
@@ -96,6 +96,13 @@ def _checked(vector: np.ndarray, embedder: Embedder) -> np.ndarray | ModelError:
 def _parts(images: Iterable[Item]) -> Iterator[list[Item]]:
     source = iter(images)
     return iter(lambda: list(islice(source, AT_ONCE)), [])
+
+
+def _bare(error: Exception) -> ModelError:
+    """Without traceback and causes: they would hold the failed batch in the device's memory while its halves are tried."""
+    told = error if isinstance(error, ModelError) else ModelError(_first_line(error))
+    told.__cause__ = told.__context__ = None
+    return told.with_traceback(None)
 
 
 def _first_line(error: Exception) -> str:

@@ -29,7 +29,8 @@ class Fleet:
         ((self.fingerprint, self.dim),) = models
 
     def spread(self, method: str, items: Iterable[Any]) -> Iterator[Any]:
-        """Chunks of the items go to whichever worker is free; the results come in the order of the items."""
+        """Chunks of the items go to whichever worker is free; the results come in the order of the items. A short list is cut so that
+        every worker gets a part of it."""
         if len(self._workers) == 1:
             yield from self._workers[0].stream(method, items)
             return
@@ -44,8 +45,11 @@ class Fleet:
             finally:
                 free.put(worker)
 
+        size = self._chunk
+        if isinstance(items, Sequence):
+            size = max(1, min(size, -(-len(items) // len(self._workers))))
         with ThreadPoolExecutor(len(self._workers), "worker") as pool:
-            for results in ahead(pool, _chunks(items, self._chunk), run, 2 * len(self._workers)):
+            for results in ahead(pool, _chunks(items, size), run, 2 * len(self._workers)):
                 yield from results
 
     @property

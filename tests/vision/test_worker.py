@@ -168,6 +168,8 @@ class TestFleet:
             fleet = Fleet([one, two], chunk=10)
             assert list(fleet.spread("double", range(205))) == [2 * n for n in range(205)]
             assert len(set(fleet.spread("process", range(205)))) == 2
+            few = Fleet([one, two])
+            assert len(set(few.spread("process", list(range(20))))) == 2, "a part of a video, as the describer gets it"
 
     def test_one_long_stream_keeps_every_device_busy(self, tmp_path):
         with (

@@ -5,7 +5,7 @@ bare syllables are rare and would win by their weight alone; a marked word asks 
 Both languages are always asked; the guess only changes their weight.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from math import log
@@ -15,8 +15,7 @@ import numpy as np
 from khung.records import FrameRecord
 from khung.stores import TextClause, TextIndex
 from khung.text import compact, english, fold, key, marked, ngrams, shingles, tokens
-from khung.text.fields import WORD_FIELDS
-from khung.text.fields import words as words_of
+from khung.text.fields import WORD_FIELDS, english_words, screen_words, vietnamese_words
 
 _OTHER_LANGUAGE = 0.3
 _NGRAM = 0.25
@@ -56,16 +55,21 @@ class Ask:
     def matched(self, record: FrameRecord) -> str:
         """The typed words that a frame's texts hold, in order."""
         captions = record.description.captions
-        shown = " ".join(line.text for line in record.screen_text)
-        there = _held(captions.get("vi", ""), captions.get("en", ""), shown)
+        asked, there = {field for field, _, _ in self._told}, {}
+        if "vi_fold" in asked:
+            there |= _held(vietnamese_words, captions.get("vi", ""))
+        if "en" in asked:
+            there |= _held(english_words, captions.get("en", ""))
+        if "ocr_fold" in asked:
+            there |= _held(screen_words, " ".join(line.text for line in record.screen_text))
         held = (word for field, term, word in self._told if term in there[field])
         return ", ".join(dict.fromkeys(held))
 
 
-@lru_cache(maxsize=8192)
-def _held(vi: str, en: str, shown: str) -> Mapping[str, frozenset[str]]:
-    """Field → words. Searches come back to the same frames, and a page tells of each frame for two channels."""
-    return {name: frozenset(of) for name, of in words_of(vi, en, shown).items()}
+@lru_cache(maxsize=16_384)
+def _held(read: Callable[[str], dict[str, list[str]]], text: str) -> Mapping[str, frozenset[str]]:
+    """Field → words. Searches come back to the same frames."""
+    return {name: frozenset(of) for name, of in read(text).items()}
 
 
 def caption_ask(text: str, language: str) -> Ask:

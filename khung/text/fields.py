@@ -29,22 +29,25 @@ FACETS = "facets"
 
 def fields(vi: str, en: str, screen_text: str) -> dict[str, str]:
     """Field → words joined by a space, for one frame."""
-    found = words(vi, en, screen_text)
+    found = vietnamese_words(vi) | english_words(en) | screen_words(screen_text)
     found["vi_key_sh"], found["vi_fold_sh"] = shingles(found["vi_key"]), shingles(found["vi_fold"])
     found["ocr_ngram"] = [gram for word in found["ocr_fold"] for gram in ngrams(word)]
     return {name: " ".join(found[name]) for name in FIELDS}
 
 
-def words(vi: str, en: str, screen_text: str) -> dict[str, list[str]]:
-    """Field → words, of the `WORD_FIELDS` alone."""
-    spoken, shown = tokens(vi), tokens(screen_text)
-    return {
-        "vi_key": [key(t) for t in spoken],
-        "vi_fold": [fold(t) for t in spoken],
-        "en": [english(t) for t in tokens(en)],
-        "ocr_key": [key(t) for t in shown],
-        "ocr_fold": [fold(t) for t in shown] + compact(screen_text),
-    }
+def vietnamese_words(caption: str) -> dict[str, list[str]]:
+    """Field → words of the Vietnamese caption; with the next two the `WORD_FIELDS`."""
+    spoken = tokens(caption)
+    return {"vi_key": [key(t) for t in spoken], "vi_fold": [fold(t) for t in spoken]}
+
+
+def english_words(caption: str) -> dict[str, list[str]]:
+    return {"en": [english(t) for t in tokens(caption)]}
+
+
+def screen_words(text: str) -> dict[str, list[str]]:
+    shown = tokens(text)
+    return {"ocr_key": [key(t) for t in shown], "ocr_fold": [fold(t) for t in shown] + compact(text)}
 
 
 def shingles(words: Sequence[str]) -> list[str]:

@@ -27,9 +27,9 @@ def with_steps(parsed: ParsedQuery, request: SearchRequest) -> ParsedQuery:
     its own. A picture or a frame alone is the first."""
     pictured = request.image is not None or request.like or parsed.like or request.more
     steps = [(step, parse(step)) for step in request.then if step.strip()]
-    events, gaps = parsed.events or ((Event(),) if steps and pictured else ()), parsed.gaps
+    events, gaps = parsed.events or ((Event(),) if steps and pictured else ()), _gaps(parsed)
     for said, step in steps:
-        gaps += ((Gap(),) if events else ()) + step.gaps
+        gaps += ((Gap(),) if events else ()) + _gaps(step)
         events += _events_of(said, step)
     if len(events) > MAX_EVENTS:
         error = QueryError(f"The question has {len(events)} steps.", cure=f"At most {MAX_EVENTS} are followed.")
@@ -37,15 +37,18 @@ def with_steps(parsed: ParsedQuery, request: SearchRequest) -> ParsedQuery:
     return replace(parsed, events=events, gaps=gaps)
 
 
+def _gaps(parsed: ParsedQuery) -> tuple[Gap, ...]:
+    """One fewer than its events."""
+    return parsed.gaps[: max(len(parsed.events) - 1, 0)]
+
+
 def _events_of(said: str, step: ParsedQuery) -> tuple[Event, ...]:
     """What a step asks to be seen. Raises QueryError when that is nothing: conditions alone find no moment."""
     events = step.events or ((Event(),) if step.like else ())
     if not events:
-        said, cure = (
-            said.strip()[:60],
-            "Write what is seen in it; what holds for the whole question belongs into its first line.",
-        )
-        raise QueryError(f"The step “{said}” names nothing to look for.", cure=cure).known_as("empty_step", step=said)
+        named = said.strip()[:60]
+        cure = "Write what is seen in it; what holds for the whole question belongs into its first line."
+        raise QueryError(f"The step “{named}” names nothing to look for.", cure=cure).known_as("empty_step", step=named)
     first = replace(events[0], hard=step.hard, like=step.like)
     return (first, *(replace(event, hard=step.hard) for event in events[1:]))
 

@@ -18,9 +18,10 @@ from assets.checks import CHECKS, CheckFailed
 from assets.partitions import VIDEOS, members
 from assets.recipe import CODE_VERSIONS
 from assets.versions import Input, event_pointers, version_tags
-from khung.errors import ConfigError, ContextLost, KhungError, ModelFileMissing, ModelUnavailable
+from khung.errors import ConfigError, ContextLost, KhungError, ModelFileMissing, ModelUnavailable, Outage
 from khung.stores import BY_INVITATION, Ledger, LedgerEntry
-from khung.timecode import format_ms
+from khung.stores.waiting import put_back
+from khung.timecode import format_ms, utc_now
 
 VIDEOS_A_RUN = {
     "videos": 100,
@@ -48,7 +49,7 @@ POOLS = {
 
 PROGRESS_EVERY_S = 2.0
 
-NOT_THE_VIDEOS_FAULT = (ConfigError, ModelFileMissing, ModelUnavailable)
+NOT_THE_VIDEOS_FAULT = (ConfigError, ModelFileMissing, ModelUnavailable, Outage)
 """These would fail every video the same way: the run stops at the first, and the videos wait for the cure."""
 
 
@@ -131,10 +132,11 @@ class Batch:
                     outcome = "failed" if error else "is done"
                     self.context.log.info(f"{self.stage} {number}/{len(jobs)}: {video_id} {outcome}")
         except NOT_THE_VIDEOS_FAULT as fault:
-            self._put_back(ready, fault)
+            self._put_back(ready, before, fault)
             raise
         except ContextLost as fault:
-            self._put_back([v for v in ready if v != video_id], fault)  # the one that was settled last met it first
+            others = [v for v in ready if v != video_id]  # the one that was settled last met it first
+            self._put_back(others, before, fault)
             raise
         return failures
 
@@ -182,14 +184,13 @@ class Batch:
         said = {"failed": reason_of(error), "detail": str(error)}
         self.context.log_event(dg.AssetObservation(self.stage, partition=video_id, metadata=said))
 
-    def _put_back(self, video_ids: Sequence[str], fault: BaseException) -> None:
+    def _put_back(
+        self, video_ids: Sequence[str], before: Mapping[str, Mapping[str, LedgerEntry]], fault: Exception
+    ) -> None:
         """They were not at fault: as if this run had not begun on them."""
         entries = [self.ledger.get(v).get(self.stage) for v in video_ids]
-        self.ledger.put(
-            replace(e, state="waiting", attempt=e.attempt - 1, detail=str(fault))
-            for e in entries
-            if e and e.state == "running"
-        )
+        begun = [e for e in entries if e and e.state == "running"]
+        self.ledger.put([put_back(e, fault, before[e.video_id].get(self.stage), utc_now()) for e in begun])
 
     def _tell(self, entry: LedgerEntry, outcome: Outcome, took_s: float, inputs: Mapping[str, Input]) -> None:
         """The ledger first: it is the truth, and a lost event costs a repetition at most."""

@@ -10,6 +10,7 @@ from assets.recipe import SEAL_VERSION
 from khung.shards.manifest import shard_of
 from khung.shards.shelf import Shelf
 from khung.stores import BY_INVITATION, MAX_ATTEMPTS, Ledger, LedgerEntry
+from khung.stores.waiting import waits_since
 
 READS: dict[str, tuple[str, ...]] = {
     "videos": (),
@@ -78,7 +79,8 @@ def dirty_shards(ledger: Ledger, shard_count: int) -> dict[int, str]:
     dirty: dict[int, str] = {}
     for entry in pending(ledger, "shard_indices"):
         shard = shard_of(entry.video_id, shard_count)
-        dirty[shard] = min(entry.updated_at, dirty.get(shard, entry.updated_at))
+        since = waits_since(entry)
+        dirty[shard] = min(since, dirty.get(shard, since))
     return dirty
 
 

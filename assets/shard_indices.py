@@ -15,7 +15,7 @@ from assets.checks import CHECKS, counts_agree, recall_is_high
 from assets.partitions import SHARDS
 from assets.recipe import SEAL_VERSION, notes_fingerprint
 from assets.versions import Input, digest, version_tags
-from khung.errors import CorruptError, KhungError, NotFound
+from khung.errors import CorruptError, KhungError, NotFound, Outage
 from khung.settings import Settings
 from khung.shards.gather import gather, gather_preview
 from khung.shards.manifest import SealedInput, ShardManifest
@@ -23,6 +23,8 @@ from khung.shards.shelf import Shelf
 from khung.shards.writer import open_manifest, reseal, seal
 from khung.stores import Ledger, LedgerEntry
 from khung.stores.library import Library
+from khung.stores.waiting import put_back
+from khung.timecode import utc_now
 from khung.vision.load import fingerprints
 
 
@@ -62,6 +64,8 @@ def shard_indices(
         try:
             for sealed in sealing.seal(int(key)):
                 context.log_event(_materialisation(key, version, sealed))
+        except Outage:
+            raise  # the others would fail the same way
         except KhungError as error:
             context.log.error(f"Shard {key}: {error}")
             failures[key] = error
@@ -97,6 +101,12 @@ class Sealing:
             recall_is_high(sealed)
             counts_agree(sealed, {video_id: self._frames(video_id) for video_id in members})
             self.shelf.keep(sealed.shard_id)
+        except Outage as fault:
+            old = {video_id: self._entry(video_id) for video_id in members}
+            self.ledger.put(
+                put_back(replace(e, code_version=self.code_version), fault, e, utc_now()) for e in old.values()
+            )
+            raise
         except KhungError as error:
             self._put(members, state="failed", reason=reason_of(error), detail=str(error))
             raise
@@ -162,11 +172,14 @@ class Sealing:
         entry = self.entries.get(video_id)
         return entry is not None and entry.state == "done" and entry.fingerprint == head
 
+    def _entry(self, video_id: str) -> LedgerEntry:
+        """The line as it was when the run began."""
+        return self.entries.get(video_id) or LedgerEntry(video_id, "shard_indices", "waiting")
+
     def _put(self, members: Sequence[str], *, died: int = 0, **said: str) -> None:
         """The old seal's id stays in the lines until there is a new one. `died`: 1 when this run is to count as an attempt, should
         nothing more be heard of it; after three such a shard is left for people."""
-        blank = LedgerEntry("", "shard_indices", "waiting")
-        old = [replace(self.entries.get(v, blank), video_id=v, reason="", detail="") for v in members]
+        old = [replace(self._entry(v), reason="", detail="") for v in members]
         self.ledger.put(replace(e, code_version=self.code_version, attempt=(e.attempt + 1) * died, **said) for e in old)
 
 

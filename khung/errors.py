@@ -69,6 +69,10 @@ class StoreError(KhungError):
     """A store (archive, records, text index, cache) failed."""
 
 
+class Outage(StoreError):
+    """A server does not answer or a disk refuses: whatever needs it fails alike, and may do well a while later."""
+
+
 class NotFound(StoreError):
     """What was asked for is not in the store."""
 

@@ -21,6 +21,7 @@ from khung.shards.shelf import Shelf
 from khung.shards.writer import open_manifest
 from khung.stores import Ledger
 from khung.stores.library import Library
+from khung.stores.waiting import waits_since
 from khung.timecode import utc
 from ops.intake import register_all
 from orchestration.again import last_try, request
@@ -141,7 +142,7 @@ def _stage_runs(
     if len(entries) < VIDEOS_A_RUN[stage] and _more_to_come(instance, ledger, NEEDS[stage], keys):
         return
     for part in ranges(keys, entries, VIDEOS_A_RUN[stage], unready(ledger, stage, keys)):
-        state = digest(*((key, entries[key].stage, entries[key].updated_at) for key in part))
+        state = digest(*((key, entries[key].stage, waits_since(entries[key])) for key in part))
         tags = range_tags(part) | {PRIORITY_TAG: PRIORITY.get(stage, "0")}
         yield from request(instance, f"{stage}:{state}", job_name=job_name(stage), tags=tags)
 

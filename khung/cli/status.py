@@ -11,6 +11,7 @@ from khung.cli.show import Json, out, print_json
 from khung.errors import NotFound
 from khung.settings import settings
 from khung.stores import ALL_STAGES, BY_INVITATION, MAX_ATTEMPTS, STAGES, LedgerEntry
+from khung.stores.waiting import PUT_BACK
 
 VERBS = {
     "videos": "probe",
@@ -104,6 +105,8 @@ def _explain(entry: LedgerEntry) -> None:
         out.print(f"{_mark(entry)} {name} [dim]{verb}[/] [red]{escape(entry.reason)}[/] {escape(entry.detail)}")
     elif entry.state == "running" and entry.detail and not _left(entry):
         out.print(f"{_mark(entry)} {name} [dim]{verb} {escape(entry.detail)}[/]")
+    elif entry.state == "waiting" and entry.reason.startswith(PUT_BACK):
+        out.print(f"{_mark(entry)} {name} [dim]{verb} waits:[/] {escape(entry.detail)}")
     elif entry.state == "done" and entry.reason:
         out.print(f"{_mark(entry)} {name} [dim]{verb}[/] {escape(entry.reason)} {escape(entry.detail)}")
     elif _left(entry):

@@ -65,7 +65,7 @@ class LedgerEntry:
     video_id: str
     stage: str  # one of ALL_STAGES
     state: str  # waiting | running | done | failed | linked
-    reason: str = ""  # MediaError.reason or an error's class name
+    reason: str = ""  # MediaError.reason or an error's class name; of a waiting line: waiting.PUT_BACK
     detail: str = ""  # a sentence for people
     attempt: int = 0
     code_version: str = ""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from khung.errors import NotFound, StoreError
+from khung.errors import NotFound, Outage
 from khung.stores.durable import remove_old, sync_folder
 
 _PART = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,199}")
@@ -97,7 +97,7 @@ class LocalArchive:
             self._move(aside, path)
         except OSError as error:
             Path(aside).unlink(missing_ok=True)
-            raise StoreError(f"The archive could not write {key}: {error}.", cure="Is the disk full?") from error
+            raise Outage(f"The archive could not write {key}: {error}.", cure="Is the disk full?") from error
         except BaseException:
             Path(aside).unlink(missing_ok=True)
             raise

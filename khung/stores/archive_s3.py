@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import unquote, urlsplit
 
-from khung.errors import ConfigError, CorruptError, NotFound, StoreError
+from khung.errors import ConfigError, CorruptError, NotFound, Outage, StoreError
 from khung.stores.archive_local import check_key
 from khung.stores.durable import remove_old
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from minio import Minio
 
 _SHA256 = "x-amz-meta-sha256"
+_FAILING = {"SlowDown", "InternalError", "ServiceUnavailable", "XMinioServerNotInitialized", "XMinioStorageFull"}
 _MISSING = {"NoSuchKey", "NoSuchBucket", "NoSuchObject"}
 _PIECE = 1 << 20
 _ASIDE = ".aside-"  # how a copy is called while it comes
@@ -235,6 +236,7 @@ def told(what: str) -> Iterator[None]:
     except S3Error as error:
         if error.code in _MISSING:
             raise NotFound(f"The archive has no such key: could not {what}.") from error
-        raise StoreError(f"The archive could not {what}: {error.code}.", cure="Is the S3 server well?") from error
+        kind = Outage if error.code in _FAILING else StoreError
+        raise kind(f"The archive could not {what}: {error.code}.", cure="Is the S3 server well?") from error
     except (MinioException, urllib3.exceptions.HTTPError) as error:
-        raise StoreError(f"The archive could not {what}: {error}.", cure="Is the S3 server up?") from error
+        raise Outage(f"The archive could not {what}: {error}.", cure="Is the S3 server up?") from error

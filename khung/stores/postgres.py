@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from khung.errors import ConfigError, StoreError
+from khung.errors import ConfigError, Outage, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,8 +100,6 @@ def _told() -> "Iterator[None]":
     try:
         yield
     except (psycopg.OperationalError, PoolTimeout) as error:
-        raise StoreError(
-            f"PostgreSQL does not answer: {error}", cure="Is the server up, and the address right?"
-        ) from error
+        raise Outage(f"PostgreSQL does not answer: {error}", cure="Is the server up, and the address right?") from error
     except psycopg.Error as error:
         raise StoreError(f"PostgreSQL refused: {error}") from error

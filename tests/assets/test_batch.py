@@ -13,9 +13,10 @@ from assets.catalog import pending
 from assets.checks import SHOTS_TILE, CheckFailed
 from assets.partitions import VIDEOS
 from assets.versions import Input, version_tags
-from khung.errors import ConfigError, ContextLost, MediaError
+from khung.errors import ConfigError, ContextLost, MediaError, Outage
 from khung.stores import Ledger, LedgerEntry
 from khung.stores.ledger_sqlite import SqliteLedger
+from khung.stores.waiting import waits_since
 from orchestration.ranges import range_tags
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -117,6 +118,21 @@ def test_what_is_not_the_videos_fault_stops_the_run_and_leaves_them_waiting(ledg
     assert not run([stage("shots", misconfigured, workers=1)], ledger, instance, "shots").success
     assert set(states(ledger, "shots").values()) == {"waiting"}
     assert "Change one" in ledger.get("a")["shots"].detail
+
+
+def test_an_outage_blames_no_video_and_is_one_state_however_often_it_is_met(ledger, instance):
+    def unreachable(video_id: str) -> Outcome:
+        raise Outage("The archive could not read it.", cure="Is the S3 server up?")
+
+    waiting = []
+    for _ in range(3):
+        assert not run([stage("shots", unreachable, workers=1)], ledger, instance, "shots").success
+        entry = ledger.get("a")["shots"]
+        assert (entry.state, entry.attempt) == ("waiting", 0) and "S3 server" in entry.detail
+        waiting.append(waits_since(entry))
+    assert len(set(waiting)) == 1
+    assert run([stage("shots", good)], ledger, instance, "shots").success
+    assert (ledger.get("a")["shots"].state, ledger.get("a")["shots"].reason) == ("done", "")
 
 
 def test_a_dead_device_ends_the_run_and_the_next_goes_on_where_it_was(ledger, instance):

@@ -11,6 +11,7 @@ from kitchen import Kitchen, kitchen_in
 
 from assets.batch import VIDEOS_A_RUN
 from assets.partitions import VIDEOS
+from khung.errors import Outage
 from khung.settings import Settings
 from khung.shards.manifest import shard_of
 from khung.stores import MAX_ATTEMPTS, LedgerEntry
@@ -285,6 +286,24 @@ def test_a_publishing_that_failed_is_tried_again_a_while_later(kitchen, monkeypa
     (published,) = make(kitchen, sensors.snapshot_sensor)
     assert published.success
     assert tick(kitchen, sensors.snapshot_sensor) == "The newest shards are in service."
+
+
+def test_a_shard_that_met_an_outage_waits_and_is_asked_for_a_while_later(kitchen, monkeypatch):
+    kitchen.stock("a")
+    with monkeypatch.context() as down:
+        down.setattr("khung.shards.shelf.Shelf.keep", _unreachable)
+        (result,) = make(kitchen, sensors.shards_sensor)
+        assert not result.success and kitchen.ledger.get("a")["shard_indices"].state == "waiting"
+        (result,) = make(kitchen, sensors.shards_sensor)  # by another name: it waits for the server now
+        assert not result.success
+        assert isinstance(tick(kitchen, sensors.shards_sensor), str)
+    monkeypatch.setattr(again, "PAUSE_S", 0.0)
+    (result,) = make(kitchen, sensors.shards_sensor)
+    assert result.success and kitchen.ledger.get("a")["shard_indices"].state == "done"
+
+
+def _unreachable(*_: object) -> None:
+    raise Outage("The archive could not write it.", cure="Is the S3 server up?")
 
 
 def test_a_shard_that_kills_its_runs_is_left_for_people_after_three(kitchen, monkeypatch):

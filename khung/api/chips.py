@@ -94,7 +94,7 @@ def _steps(state: PageState, t: Words) -> list[Chip]:
     """The same for each further step, whose conditions are its own."""
     chips = []
     for at, text in enumerate(state.then):
-        told = _told(parse(text), _UNTOLD, lambda said, at=at: state.with_step(at, said), t)
+        told = _told(parse(text, further=True), _UNTOLD, lambda said, at=at: state.with_step(at, said), t)
         chips += [replace(chip, title=f"{t('step_n', n=at + 2)} · {chip.title}") for chip in told]
     return chips
 

@@ -93,6 +93,7 @@ class ParsedQuery:
     last_ms: int | None = None  # hard: only the last so many ms of each video
     must_show: tuple[str, ...] = ()  # `ocr:` fields: words that must stand on the screen
     like: str = ""  # a frame id
+    lead: Gap | None = None  # of a further step: the time since the one before it, when it names one
     pieces: tuple[Piece, ...] = ()
     alternatives: tuple[Alternative, ...] = ()
 

@@ -30,12 +30,12 @@ _BEFORE_PLACES = "tren duoi trong o tai ben voi canh gan in on at with near unde
 _PREPOSITIONS = frozenset(_BEFORE_PLACES.split())
 
 
-def parse(text: str) -> ParsedQuery:
-    """The question understood. Raises QueryError beyond 1000 characters or six events, or when a time makes no sense."""
+def parse(text: str, *, further: bool = False) -> ParsedQuery:
+    """The question understood; `further`: as a step after another, so that a duration may be the time between the two. Raises QueryError beyond 1000 characters or six events, or when a time makes no sense."""
     if len(text) > MAX_CHARS:
         error = QueryError(f"The question has {len(text)} characters.", cure=f"At most {MAX_CHARS} are read.")
         raise error.known_as("field_too_long", where="q", most=MAX_CHARS)
-    return _Reading(clean(text).strip()).query()
+    return _Reading(clean(text).strip(), further).query()
 
 
 @dataclass(slots=True)
@@ -58,9 +58,9 @@ class _Reading:
     """One pass over the islands of one text: the draft of a ParsedQuery. One method an island, named after it; a method
     that does not believe its island returns the nodes to the free text."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, further: bool) -> None:
         tokens = scan(text)
-        self.text = text
+        self.text, self.further = text, further
         self.bare = not any(t.marked for t in tokens)
         self.nodes = nodes_of(tokens, bare=self.bare)
         _close_opening_clause(self.nodes)
@@ -68,6 +68,7 @@ class _Reading:
         self.segments = [_Segment()]
         self.gaps: list[Gap] = []
         self.within: int | None = None
+        self.lead: Gap | None = None
         self.swaps: list[int] = []
         self.conditions = Conditions()
         self.pieces: list[Piece] = []
@@ -107,6 +108,8 @@ class _Reading:
 
     def _after(self, island: Island) -> None:
         """“A sau 2 phút B” is a gap between two events; without text on both sides, or with a clock, it is a time."""
+        if island.kinds == "Sd" and self._leads(island):
+            return self._later(island)
         if island.kinds == "Sd" and self._between_events(island):
             scope = f"{self.text[: island.start]} after:{short(island.times[0])} {self.text[island.end :]}"
             self.alternatives.append(Alternative(f"{short(island.times[0])} →", " ".join(scope.split())))
@@ -135,17 +138,23 @@ class _Reading:
 
     def _later(self, island: Island) -> None:
         ms = island.times[0]
+        gap, label = Gap(round(ms * _LATER[0]), round(ms * _LATER[1])), f"about {short(ms)} later"
+        if self._leads(island):
+            self.lead = gap
+            self.pieces.append(Piece("gap", label, island.start, island.end))
+            return None
         if not self.segments[-1] or not self._content_after(island):
             return self._time(island, self.conditions.narrow(ms, None))
-        gap = Gap(round(ms * _LATER[0]), round(ms * _LATER[1]))
-        return self._then(island, gap, f"about {short(ms)} later")
+        return self._then(island, gap, label)
 
     def _within(self, island: Island) -> None:
-        """The longest gap, when there is any; else plain words."""
-        if not any(i.name in _SEPARATORS for i in self.islands):
+        """The longest gap, when there is any, or that to the step before; else plain words."""
+        separated = any(i.name in _SEPARATORS for i in self.islands)
+        if not separated and not self.further:
             self.segments[-1].nodes += island.nodes
             return
         self.within = island.times[0]
+        self.lead = self.lead if separated else Gap(0, self.within)
         self.pieces.append(Piece("gap", f"within {short(self.within)}", island.start, island.end))
 
     def _before_event(self, island: Island) -> None:
@@ -205,6 +214,10 @@ class _Reading:
             i.name in ("quote", "without") and i.first >= island.last for i in self.islands
         )
 
+    def _leads(self, island: Island) -> bool:
+        """Does it stand at the head of a further step?"""
+        return self.further and len(self.segments) == 1 and not self.segments[0] and self._content_after(island)
+
     def _border_after(self, island: Island) -> bool:
         return any(i.name in _SEPARATORS and i.first >= island.last for i in self.islands)
 
@@ -239,6 +252,7 @@ class _Reading:
             last_ms=self.conditions.last_ms,
             must_show=tuple(self.conditions.must_show),
             like=self.conditions.like,
+            lead=self.lead,
             pieces=tuple(sorted(self.pieces, key=lambda p: (p.start, p.end))),
             alternatives=tuple(self.alternatives),
         )

@@ -24,12 +24,12 @@ DEPTH, SEQUENCE_DEPTH = 300, 3_000
 
 def with_steps(parsed: ParsedQuery, request: SearchRequest) -> ParsedQuery:
     """The further steps as further events, each read like a question of its own: its “then” makes more of them, its conditions are
-    its own. A picture or a frame alone is the first."""
+    its own, and a duration may be the time since the step before. A picture or a frame alone is the first."""
     pictured = request.image is not None or request.like or parsed.like or request.more
-    steps = [(step, parse(step)) for step in request.then if step.strip()]
+    steps = [(step, parse(step, further=True)) for step in request.then if step.strip()]
     events, gaps = parsed.events or ((Event(),) if steps and pictured else ()), _gaps(parsed)
     for said, step in steps:
-        gaps += ((Gap(),) if events else ()) + _gaps(step)
+        gaps += ((step.lead or Gap(),) if events else ()) + _gaps(step)
         events += _events_of(said, step)
     if len(events) > MAX_EVENTS:
         error = QueryError(f"The question has {len(events)} steps.", cure=f"At most {MAX_EVENTS} are followed.")

@@ -38,6 +38,31 @@ def test_the_conditions_of_a_step_are_its_own():
     assert (third.hard.last_ms, third.hard.must_show, third.hard.where.not_objects) == (10_000, ("PHỞ",), ("car",))
 
 
+@pytest.mark.parametrize(
+    ("step", "gap", "text"),
+    [
+        ("con mèo ngủ trong vòng 20 giây", Gap(0, 20_000), "con mèo ngủ"),
+        ("con meo ngu trong vong 20 giay", Gap(0, 20_000), "con meo ngu"),
+        ("a cat sleeps within 20 s", Gap(0, 20_000), "a cat sleeps"),
+        ("20 giây sau, con mèo ngủ", Gap(10_000, 30_000), "con mèo ngủ"),
+        ("sau 2 phút con mèo ngủ", Gap(60_000, 180_000), "con mèo ngủ"),
+        ("con mèo ngủ", Gap(), "con mèo ngủ"),
+        ("sau 2:00 con mèo ngủ", Gap(), "con mèo ngủ"),
+    ],
+)
+def test_a_duration_in_a_step_is_the_time_since_the_one_before(step, gap, text):
+    parsed = read("nấu ăn", step)
+    assert (parsed.gaps, parsed.events[1].text) == ((gap,), text)
+    assert bool(parsed.events[1].hard) == ("2:00" in step)
+    alone = parse(step)
+    assert alone.lead is None, "only a further step has one before it"
+
+
+def test_the_chain_keeps_to_that_time(engine):
+    near = engine.search(SearchRequest("người phụ nữ nấu ăn", then=("con chó trong vòng 20 giây",)))
+    assert near.hits and all(hit.chain[0].record.pts_ms - hit.record.pts_ms <= 20_000 for hit in near.hits)
+
+
 def test_a_step_is_found_in_its_own_time_only(engine):
     free = engine.search(SearchRequest("người phụ nữ nấu ăn", then=("con chó chạy vào bếp",)))
     assert chains(free)[0] == ["kitchen/0", "kitchen/3750"]

@@ -22,7 +22,7 @@ from khung.api.asking import PATH, by_address
 from khung.api.headers import RAW
 from khung.api.problems import MEDIA_TYPE, Problem, response_of, shown
 from khung.api.service import Service
-from khung.errors import AccessDenied, KhungError, QueryError
+from khung.errors import AccessDenied, KhungError, Overloaded, QueryError
 from khung.metrics import CACHE, http_seconds
 
 OTHER_SITE = "Requests that change something are taken from khung's own pages only."
@@ -33,6 +33,7 @@ _METHODS = SAFE | {"POST", "PUT", "PATCH", "DELETE"}
 _HEALTH = "/health"
 GONE = 499  # in metrics and logs, as nginx has it: the client hung up
 _OF_ADDRESS = CACHE.labels("address", "hit")
+_TURNED_AWAY: dict[int, Ready] = {}  # by seconds, of which the desk knows thirty
 _HEALTHY = b'{"status":"ok"}'
 HEALTHY = Ready(
     200,
@@ -78,8 +79,7 @@ class Guard:
 
 
 def _known(scope: Scope, service: Service, caller: Caller) -> Ready | None:
-    """The answer to who asks under an address that was answered before. Raises Overloaded while no other can be worked out, before
-    it costs anything."""
+    """The answer to who asks under an address that was answered before; while no other can be worked out, that it is too much."""
     serving, query = service.serving, scope["query_string"]
     if quick := service.quick.get(query, caller.id, serving.snapshot_id, serving.fingerprint):
         scope["khung.route"] = PATH
@@ -88,8 +88,17 @@ def _known(scope: Scope, service: Service, caller: Caller) -> Ready | None:
         return quick.at_once(next((value for name, value in scope["headers"] if name == b"if-none-match"), None))
     if service.desk.full and query not in service.asking:
         scope["khung.route"] = PATH
-        raise service.desk.overloaded()
+        return _turned_away(service.desk.overloaded())
     return None
+
+
+def _turned_away(error: Overloaded) -> Ready:
+    """The problem, made once for each time that is to be waited: it is told most when there is no time for it."""
+    if (ready := _TURNED_AWAY.get(error.retry_after_s)) is None:
+        answer = response_of(error)
+        ready = Ready(answer.status_code, (*answer.raw_headers, *RAW), (bytes(answer.body),))
+        _TURNED_AWAY[error.retry_after_s] = ready
+    return ready
 
 
 def _check_request(scope: Scope) -> None:

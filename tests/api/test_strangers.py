@@ -259,10 +259,15 @@ def test_who_does_not_read_the_log_holds_up_nobody():
     gate, stream = threading.Event(), Stuck()
     lines = Lines(stream)
     lines.setFormatter(logging.Formatter("%(message)s"))
-    for n in range(12_000):  # more than wait
-        lines.emit(logging.LogRecord("khung", logging.INFO, "", 0, f"line {n}", None, None))
-    gate.set()
+    tell = lambda text: lines.emit(logging.LogRecord("khung", logging.INFO, "", 0, text, None, None))  # noqa: E731
     deadline = time.monotonic() + 60
+    tell("line 0")
+    while lines._waiting:  # until it is being written, which takes for ever
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    for n in range(1, 12_000):  # more than wait
+        tell(f"line {n}")
+    gate.set()
     while "log_lines_dropped" not in stream.getvalue():
         assert time.monotonic() < deadline
         time.sleep(0.05)

@@ -62,6 +62,7 @@ def strip_marks(s: str) -> str:
     return bare.translate(_BAR)
 
 
+@lru_cache(maxsize=65536)
 def marked(token: str) -> bool:
     """Does the token carry a Vietnamese mark, of tone or of letter (ă â ê ô ơ ư đ)?"""
     letters = unicodedata.normalize("NFD", norm(token))

@@ -88,13 +88,19 @@ def test_spelling_does_not_change_the_reading(golden):
 )
 @pytest.mark.timeout(10)  # what would backtrack without end
 def test_hostile_repetition_comes_to_an_end(text):
-    """In five milliseconds of CPU, in the best of several tries: how long a busy machine takes is another matter."""
+    """Twice the text takes about twice the work; how long that is on a quiet machine, bench/SEARCH.md says."""
+    text = text[:MAX_CHARS]
+    assert quickest(text) < 3 * quickest(text[: len(text) // 2]) + 0.001
+
+
+def quickest(text: str) -> float:
+    """CPU seconds of this thread, the best of several tries."""
     took = []
     for _ in range(7):
         began = time.thread_time()
-        understood(text[:MAX_CHARS])
+        understood(text)
         took.append(time.thread_time() - began)
-    assert min(took) < 0.005
+    return min(took)
 
 
 def test_beyond_the_limit_is_refused():

@@ -12,6 +12,7 @@ import numpy as np
 
 from khung.errors import CorruptError
 from khung.shards.manifest import SealedInput
+from khung.stores.arrays import load
 from khung.stores.durable import locked, replace_file
 from khung.stores.vectors_build import IndexPolicy, lists_for, train_coarse
 
@@ -39,6 +40,6 @@ def shared(
             np.save(out, train_coarse(vectors, lists_for(size * shard_count)))
             replace_file(path, out.getvalue())
         try:
-            return np.load(path, allow_pickle=False)
+            return load(path)
         except (ValueError, EOFError) as error:
             raise CorruptError(f"{path} cannot be read: {error}.", cure="Take it away: it is trained anew.") from error

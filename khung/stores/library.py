@@ -19,6 +19,7 @@ import numpy as np
 from khung.errors import CorruptError, NotFound, StoreError
 from khung.records import Description, Keyframe, Shot, TextLine, Video, check_video_id
 from khung.stores import Archive, tables
+from khung.stores.arrays import load_all
 from khung.stores.scratch import scratch_folder
 
 IMAGE_TYPES = {
@@ -228,11 +229,7 @@ class Library:
         self._put(video_id, name, out.getvalue())
 
     def _arrays(self, video_id: str, name: str) -> dict[str, np.ndarray]:
-        def load(data: bytes) -> dict[str, np.ndarray]:
-            with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-                return dict(arrays)
-
-        return _decode(f"{video_id}/{name}", load, self._get(video_id, name))
+        return _decode(f"{video_id}/{name}", lambda data: load_all(io.BytesIO(data)), self._get(video_id, name))
 
 
 def _by_model(stem: str, fingerprint: str, extension: str) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 from khung.errors import CorruptError, QueryError
 from khung.records import FrameRecord, Shot, Video, vector_id
 from khung.stores import tables
+from khung.stores.arrays import load
 
 FRAMES, RECORDS, OFFSETS = "frames.parquet", "records.jsonl", "record_offsets.npy"
 VIDEOS, SHOTS = "videos.parquet", "shots.parquet"
@@ -94,7 +95,7 @@ class RecordFile:
 
     def __init__(self, folder: Path) -> None:
         try:
-            self._offsets = np.load(folder / OFFSETS, allow_pickle=False)
+            self._offsets = load(folder / OFFSETS)
             self._data = _mapped(folder / RECORDS)
         except (OSError, ValueError, EOFError) as error:
             raise CorruptError(f"The records in {folder} cannot be read: {error}") from error

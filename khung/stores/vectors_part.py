@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from khung.errors import CorruptError
+from khung.stores.arrays import load
 from khung.stores.idsets import is_in
 from khung.stores.vectors_build import EXACT, FAST, FAST_PARAMETERS, IDS
 from khung.stores.vectors_recall import GATE_QUERIES, Fast, parameters, recall_at_10, sample_queries
@@ -35,7 +36,7 @@ class Part:
         import faiss
 
         try:
-            self.ids = np.asarray(np.load(folder / IDS, mmap_mode="r", allow_pickle=False))  # a plain view: sooner
+            self.ids = np.asarray(load(folder / IDS, mapped=True))  # a plain view: sooner
             self.exact = faiss.read_index(str(folder / EXACT), faiss.IO_FLAG_MMAP_IFC)
             self.fast = Fast(**json.loads((folder / FAST_PARAMETERS).read_bytes()))
             self.index = None

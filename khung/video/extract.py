@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from khung.stores.arrays import load_all
 from khung.video.candidates import Candidate, read_candidates
 from khung.video.chunk import SMALL
 from khung.video.formats import sniff
@@ -56,8 +57,7 @@ class Extraction:
 
     @cached_property
     def signals(self) -> dict[str, np.ndarray]:
-        with np.load(self.folder / "signals.npz", allow_pickle=False) as stored:
-            return dict(stored)
+        return load_all(self.folder / "signals.npz")
 
     @property
     def pts_ms(self) -> np.ndarray:

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from khung.records import Region
+from khung.stores.arrays import load
 from khung.vision import Image
 from khung.vision.classes import ImageClassifier
 from khung.vision.e5 import E5
@@ -101,7 +102,7 @@ def _label_vectors(e5: E5, e5_weights: str, cache_dir: Path) -> np.ndarray:
     key = hashlib.sha256("\n".join([e5_weights, str(E5.code_version), *english, *vietnamese]).encode()).hexdigest()
     cache = cache_dir / f"labels-{key[:16]}.npy"
     if cache.exists():
-        return np.load(cache)
+        return load(cache)
     vectors = (e5.queries(english) + e5.queries(vietnamese)) / 2
     if os.access(cache_dir, os.W_OK):
         with tempfile.NamedTemporaryFile(dir=cache_dir, prefix=".labels-", delete=False) as out:

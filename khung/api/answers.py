@@ -10,16 +10,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from cachetools import LRUCache
 from fastapi import Request
 from fastapi.responses import Response
 
-from khung.api import cursor, present
+import khung
+from khung.api import cursor, written
 from khung.api.cursor import Cursor
 from khung.api.headers import RAW
+from khung.api.kept import Kept
 from khung.api.media import etag_matches
-from khung.api.schemas import MAX_DEPTH, SearchIn
+from khung.api.schemas import MAX_DEPTH, SearchIn, SearchOut
 from khung.api.signing import Signer
+from khung.api.written import FrameTexts
 from khung.search.engine import SearchRequest, SearchResult
 
 _END = b'"}'
@@ -38,7 +40,8 @@ class Ready(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`head` is the JSON up to the cursor's opening quote; `next_offset` is where the next page begins, 0 on the last."""
+    """`head` is the JSON up to the cursor's opening quote; `next_offset` is where the next page begins, 0 on the last. `digest` is the
+    same wherever and whenever it is worked out, although `took_ms` is not: it names the answer and not its bytes."""
 
     head: bytes
     digest: str
@@ -47,12 +50,24 @@ class Answer:
     whole: bool  # no channel was missing: it may be kept
 
     @classmethod
-    def of(cls, request: SearchRequest, result: SearchResult) -> "Answer":
-        body = present.encoded(present.search(result))
+    def of(cls, request: SearchRequest, result: SearchResult, key: str, frames: FrameTexts) -> "Answer":
+        """`key` names all that the result depends on but what failed and what was not ready yet."""
         end = request.offset + request.limit
         more = len(result.hits) == request.limit and end <= MAX_DEPTH
-        digest = hashlib.blake2b(body, digest_size=12).hexdigest()
-        return cls(body.removesuffix(_END), digest, result.snapshot_id, end if more else 0, not result.degraded)
+        names = (
+            khung.__version__,
+            key,
+            result.snapshot_id,
+            result.did_you_mean,
+            *(one.channel for one in result.degraded),
+        )
+        digest = hashlib.blake2b("\0".join(names).encode(), digest_size=12).hexdigest()
+        head = written.page(result, frames).removesuffix(_END)
+        return cls(head, digest, result.snapshot_id, end if more else 0, not result.degraded)
+
+    def shown(self) -> SearchOut:
+        """As values, for a page; without the cursor."""
+        return written.read(self.head + _END)
 
     def etag(self, owner: str) -> str:
         """Weak, for the cursor is another at every time; and the caller's, for it is of no use to another."""
@@ -77,13 +92,12 @@ class Answer:
         return None
 
 
-def respond(request: Request, answer: Answer, tail: bytes, owner: str) -> Response:
+def respond(request: Request, quick: "Quick") -> Response:
     """200, or 304 for who has it already."""
-    etag = answer.etag(owner)
-    headers = {"ETag": etag, "Cache-Control": CACHE_CONTROL}
-    if has(request.headers.get("if-none-match"), etag):
+    headers = {"ETag": quick.etag, "Cache-Control": CACHE_CONTROL}
+    if has(request.headers.get("if-none-match"), quick.etag):
         return Response(status_code=304, headers=headers)
-    return Response(answer.head + tail, media_type="application/json", headers=headers)
+    return Response(quick.answer.head + quick.tail, media_type="application/json", headers=headers)
 
 
 def has(if_none_match: str | None, etag: str) -> bool:
@@ -117,6 +131,11 @@ class Quick:
         )
         return cls(answer, tail, question, fingerprint, time.monotonic(), etag, headers, size)
 
+    @property
+    def aged(self) -> bool:
+        """It needs a new cursor."""
+        return time.monotonic() - self.kept_at > _LIFE_S
+
     def at_once(self, if_none_match: bytes | None) -> Ready:
         """What to send: the answer, or 304 for who has it already."""
         if if_none_match is not None and has(if_none_match.decode("latin-1"), self.etag):
@@ -128,19 +147,15 @@ class QuickAnswers:
     """Answers by raw query string and caller: no parsing, no validation, no routing. One event loop only."""
 
     def __init__(self, max_bytes: int) -> None:
-        self._kept: LRUCache[tuple[bytes, str], Quick] = LRUCache(max(max_bytes, 1), getsizeof=lambda quick: quick.size)
+        self._kept: Kept[Quick] = Kept(max_bytes, lambda quick: quick.size)
 
     def get(self, query: bytes, owner: str, snapshot_id: str | None, fingerprint: str) -> Quick | None:
-        """Only from the snapshot in service and the encoder of now."""
+        """Only from the snapshot in service and the encoder of now. Its tail may be old: `Quick.aged`."""
         quick = self._kept.get((query, owner))
-        if quick is None:
-            return None
-        fresh = time.monotonic() - quick.kept_at < _LIFE_S
-        if fresh and quick.answer.snapshot_id == snapshot_id and quick.fingerprint == fingerprint:
+        if quick is None or (quick.answer.snapshot_id == snapshot_id and quick.fingerprint == fingerprint):
             return quick
-        del self._kept[query, owner]
-        return None
+        return self._kept.drop((query, owner))
 
     def put(self, query: bytes, owner: str, quick: Quick) -> None:
-        if quick.answer.whole and quick.size <= self._kept.maxsize:
-            self._kept[query, owner] = quick
+        if quick.answer.whole:
+            self._kept.put((query, owner), quick)

@@ -10,7 +10,7 @@ from fastapi import Request
 from fastapi.responses import Response
 from pydantic import ValidationError
 from starlette.datastructures import QueryParams
-from starlette.types import Receive, Scope, Send
+from starlette.types import Receive, Scope
 
 from khung.api.access import owner_of
 from khung.api.answers import Quick, respond
@@ -36,31 +36,45 @@ def question_of(query: bytes) -> SearchIn | None:
         return None
 
 
-async def by_address(scope: Scope, receive: Receive, send: Send) -> bool:
-    """Answer, if the question can be read. Raises what `Service.answer` does."""
+async def by_address(scope: Scope, receive: Receive, service: Service, owner: str) -> Quick | None:
+    """The answer, if the question can be read. Raises what `Service.answer` does."""
     asked = question_of(scope["query_string"])
     if asked is None:
-        return False
+        return None
     scope["khung.route"] = PATH
-    response = await answered(Request(scope, receive), asked, scope["app"].state.service)
-    await response(scope, receive, send)
-    return True
+    return await _worked_out(receive, asked, service, scope["query_string"], owner, keep=not asked.image)
 
 
 async def answered(request: Request, asked: SearchIn, service: Service) -> Response:
     """The page of hits, kept for who asks under the same address. Nobody searches for a client that has gone."""
-    owner, address = owner_of(request), request.scope["query_string"]
+    address, owner = request.scope["query_string"], owner_of(request)
+    keep = request.method == "GET" and request.scope["path"] == PATH and not asked.image
+    return respond(request, await _worked_out(request.receive, asked, service, address, owner, keep=keep))
+
+
+async def _worked_out(
+    receive: Receive, asked: SearchIn, service: Service, address: bytes, owner: str, *, keep: bool
+) -> Quick:
     service.asking[address] += 1
     try:
-        answer, tail = await while_connected(request, service.answer(asked, owner))
+        answer, tail = await while_connected(receive, service.answer(asked, owner))
     finally:
         service.asking[address] -= 1
         if not service.asking[address]:
             del service.asking[address]
+    question = asked.model_dump_json(exclude_defaults=True)
+    quick = Quick.of(answer, tail, address, question, service.serving.fingerprint, owner)
     if not asked.cursor:
-        service.popular.count(asked)
-        if request.scope["path"] == PATH and request.method == "GET" and not asked.image:
-            question = asked.model_dump_json(exclude_defaults=True)
-            quick = Quick.of(answer, tail, address, question, service.serving.fingerprint, owner)
+        if not asked.image:
+            service.popular.again(question)
+        if keep:
             service.quick.put(address, owner, quick)
-    return respond(request, answer, tail, owner)
+    return quick
+
+
+def renewed(quick: Quick, service: Service, address: bytes, owner: str) -> Quick:
+    """The same answer with a new cursor."""
+    tail = quick.answer.tail(service.signer, SearchIn.model_validate_json(quick.question), owner)
+    fresh = Quick.of(quick.answer, tail, address, quick.question, quick.fingerprint, owner)
+    service.quick.put(address, owner, fresh)
+    return fresh

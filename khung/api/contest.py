@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import anyio
 from fastapi import Request
 
-from khung.api.schemas import ContestNowOut, DraftOut, EntryOut, NoticeOut, TaskOut
+from khung.api.schemas import ContestNowOut, DraftOut, EntryOut, NoticeOut, SearchOut, TaskOut
 from khung.api.service import Service
 from khung.contest import logs, sending
 from khung.contest.dres import TaskNow
@@ -20,7 +20,7 @@ from khung.contest.sessions import Seat, Sessions
 from khung.contest.submission import Draft, Notice, Pick, item_name, prepare
 from khung.contest.team import Entry, Team
 from khung.errors import AnswerError, ContestError, KhungError, NotFound, SubmissionRejected
-from khung.search.request import SearchRequest, SearchResult
+from khung.search.request import SearchRequest
 from khung.settings import Settings
 
 if TYPE_CHECKING:
@@ -80,14 +80,14 @@ class Booth:
     async def send(self, seat: Seat, entry_id: int, *, again: bool) -> EntryOut:
         return entry_out(await sending.send(seat.dres, self.team, entry_id, seat.username, again=again))
 
-    def log_search(self, token: str, service: Service, request: SearchRequest, result: SearchResult) -> None:
+    def log_search(self, token: str, service: Service, request: SearchRequest, shown: SearchOut) -> None:
         """Tell the contest's server what was asked and shown, beside the answer: nobody waits for it, nothing fails by it."""
         try:
             seat = self.sessions.seat(token)
         except ContestError:
             return
         if seat.evaluation_id:
-            task = asyncio.create_task(self._log(seat, service, request, result))
+            task = asyncio.create_task(self._log(seat, service, request, shown))
             self._logging.add(task)
             task.add_done_callback(self._logging.discard)
 
@@ -96,18 +96,18 @@ class Booth:
             await asyncio.wait(self._logging, timeout=2)
         await self.sessions.aclose()
 
-    async def _log(self, seat: Seat, service: Service, request: SearchRequest, result: SearchResult) -> None:
+    async def _log(self, seat: Seat, service: Service, request: SearchRequest, shown: SearchOut) -> None:
         at_ms = time.time_ns() // 1_000_000
         events = logs.events_of(request, at_ms)
         try:
             with service.serving.borrow() as here:
                 names = {video.video_id: item_name(video) for video in here.snapshot.records.videos()}
             told = logs.result_log(
-                result.hits,
+                [(hit.frame.video_id, hit.frame.pts_ms) for hit in shown.hits],
                 events,
                 at_ms,
                 name_of=lambda video_id: names.get(video_id, video_id),
-                total=result.total,
+                total=shown.total,
                 offset=request.offset,
             )
             await seat.dres.log_query(seat.evaluation_id, logs.query_log(events, at_ms))

@@ -13,7 +13,7 @@ from khung.api.signing import Forged, Signer
 from khung.errors import CursorExpired, CursorRefused
 
 LIFE_S = 24 * 3600
-_PURPOSE, _VERSION = "cursor", 1
+_PURPOSE, _VERSION = "cursor", 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,5 +49,5 @@ def read(signer: Signer, asked: SearchIn, owner: str) -> Cursor:
 
 def _question(asked: SearchIn) -> str:
     """A digest of all that was asked but the page."""
-    plain = asked.model_dump_json(exclude={"cursor", "limit", "offset"})
+    plain = asked.model_dump_json(exclude={"cursor", "limit", "offset"}, exclude_defaults=True)
     return hashlib.sha256(plain.encode()).hexdigest()[:24]

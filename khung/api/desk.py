@@ -8,27 +8,31 @@ import asyncio
 import math
 import time
 from collections.abc import Callable, Hashable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 from typing import Any
 
-from cachetools import LRUCache
-
+from khung.api.kept import Kept
 from khung.errors import Overloaded
 from khung.metrics import CACHE, INFLIGHT, SHED
 from khung.settings import ServeSettings
 
 _LONGEST_WAIT_S = 30
 _SMOOTHING = 0.1  # of the mean duration
+_HIT, _JOINED, _MISS = (CACHE.labels("result", outcome) for outcome in ("hit", "joined", "miss"))
 
 
 @dataclass(eq=False, slots=True)
 class Flight:
-    """One computation under way and how many wait for it."""
+    """One computation under way, and who waits for it in the event loop."""
 
-    task: "asyncio.Task[Any] | None" = None
-    waiting: int = 0
-    began: bool = False  # it has a thread; before that it can still be called off
+    key: Hashable
+    answer: Callable[[], Any]
+    keep: Callable[[Any], bool]
+    loop: asyncio.AbstractEventLoop
+    waiting: "set[asyncio.Future[Any]]" = field(default_factory=set)
+    job: "Future[Any] | None" = None  # in the queue of the threads
+    began: float = 0.0  # time.perf_counter() when it got a thread
 
 
 class Desk:
@@ -36,12 +40,11 @@ class Desk:
 
     def __init__(self, settings: ServeSettings, cost: Callable[[Any], int] = lambda answer: 1000) -> None:
         self._settings = settings
-        self._room = asyncio.Semaphore(settings.search_threads)
         self._threads = ThreadPoolExecutor(
             settings.search_threads, "khung-search"
-        )  # as many: nothing else runs in them
+        )  # the bound on what runs; what waits stands in its queue
         self._flights: dict[Hashable, Flight] = {}
-        self._answers: LRUCache[Hashable, Any] = LRUCache(settings.cache_bytes, getsizeof=cost)
+        self._answers: Kept[Any] = Kept(settings.cache_bytes, cost)
         self._mean_s = 0.05
 
     async def ask(self, key: Hashable, answer: Callable[[], Any], *, keep: Callable[[Any], bool]) -> Any:
@@ -50,25 +53,23 @@ class Desk:
         Raises Overloaded when too many wait or this one waited too long; otherwise whatever `answer` raises. When everyone who
         waits for an answer has gone before it got a thread, it is not computed.
         """
-        if key in self._answers:
-            CACHE.labels("result", "hit").inc()
-            return self._answers[key]
+        if (known := self._answers.get(key)) is not None:
+            _HIT.inc()
+            return known
         flight = self._flights.get(key)
-        CACHE.labels("result", "joined" if flight else "miss").inc()
+        (_JOINED if flight else _MISS).inc()
         if flight is None:
             flight = self._take_off(key, answer, keep)
-        flight.waiting += 1
+        told = flight.loop.create_future()
+        flight.waiting.add(told)
+        timer = flight.loop.call_later(self._settings.search_timeout_s, self._give_up, told)
         try:
-            return await asyncio.wait_for(asyncio.shield(flight.task), self._settings.search_timeout_s)
-        except TimeoutError as error:
-            SHED.labels("timeout").inc()
-            raise Overloaded(
-                "The search took too long.", retry_after_s=self.wait_s, cure="Ask again, or ask for less."
-            ) from error
+            return await told
         finally:
-            flight.waiting -= 1
-            if not flight.waiting and not flight.began:
-                flight.task.cancel()
+            timer.cancel()
+            flight.waiting.discard(told)
+            if not flight.waiting and flight.job.cancel():  # it has no thread yet
+                self._leave(flight)
 
     @property
     def in_flight(self) -> int:
@@ -89,32 +90,50 @@ class Desk:
         return max(1, min(math.ceil(self.in_flight * self._mean_s / self._settings.search_threads), _LONGEST_WAIT_S))
 
     def close(self) -> None:
-        """Nothing is computed any more; what runs ends by itself."""
+        """Nothing is computed any more; what runs ends by itself, and who waits for the rest is let go."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+        for told in [told for flight in self._flights.values() if flight.job.cancelled() for told in flight.waiting]:
+            told.cancel()
 
     def _take_off(self, key: Hashable, answer: Callable[[], Any], keep: Callable[[Any], bool]) -> Flight:
         """Start the one computation for `key`. It outlives the request that started it: others may wait for it."""
-        settings = self._settings
-        if self.in_flight >= settings.search_threads + settings.queue_depth:
-            SHED.labels("queue").inc()
-            raise Overloaded("Too many searches are waiting.", retry_after_s=self.wait_s, cure="Ask again in a moment.")
-        flight = self._flights[key] = Flight()
-        flight.task = asyncio.create_task(self._fly(flight, key, answer, keep))
-        flight.task.add_done_callback(lambda done: self._land(key, done))
+        if self.full:
+            raise self.overloaded()
+        flight = self._flights[key] = Flight(key, answer, keep, asyncio.get_running_loop())
+        flight.job = self._threads.submit(self._fly, flight)
+        flight.job.add_done_callback(lambda _: flight.loop.call_soon_threadsafe(self._land, flight))
         INFLIGHT.set(self.in_flight)
         return flight
 
-    async def _fly(self, flight: Flight, key: Hashable, answer: Callable[[], Any], keep: Callable[[Any], bool]) -> Any:
-        async with self._room:
-            flight.began, at = True, time.perf_counter()
-            result = await asyncio.get_running_loop().run_in_executor(self._threads, answer)
-            self._mean_s += _SMOOTHING * (time.perf_counter() - at - self._mean_s)
-        if keep(result) and self._answers.getsizeof(result) <= self._answers.maxsize:
-            self._answers[key] = result
-        return result
+    def _fly(self, flight: Flight) -> Any:
+        """In a thread. One hand-over there and one back: a search has no time for more."""
+        flight.began = time.perf_counter()
+        return flight.answer()
 
-    def _land(self, key: Hashable, flight: "asyncio.Task[Any]") -> None:
-        self._flights.pop(key, None)
-        INFLIGHT.set(self.in_flight)
-        if not flight.cancelled():
-            flight.exception()  # read, so that a failure nobody waits for any more is not reported by asyncio
+    def _land(self, flight: Flight) -> None:
+        """In the event loop again: keep what came of it, and tell it to all who wait."""
+        if flight.job.cancelled():
+            return
+        self._leave(flight)
+        self._mean_s += _SMOOTHING * (time.perf_counter() - flight.began - self._mean_s)
+        error = flight.job.exception()
+        if error is None and flight.keep(flight.job.result()):
+            self._answers.put(flight.key, flight.job.result())
+        for told in flight.waiting:
+            if told.done():
+                continue
+            if error is None:
+                told.set_result(flight.job.result())
+            else:
+                told.set_exception(error)
+
+    def _give_up(self, told: "asyncio.Future[Any]") -> None:
+        if not told.done():
+            SHED.labels("timeout").inc()
+            cure = "Ask again, or ask for less."
+            told.set_exception(Overloaded("The search took too long.", retry_after_s=self.wait_s, cure=cure))
+
+    def _leave(self, flight: Flight) -> None:
+        if self._flights.get(flight.key) is flight:
+            del self._flights[flight.key]
+            INFLIGHT.set(self.in_flight)

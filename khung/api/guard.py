@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from khung.api import logs
 from khung.api.access import Caller
 from khung.api.answers import Ready
-from khung.api.asking import PATH, by_address
+from khung.api.asking import PATH, by_address, renewed
 from khung.api.headers import RAW
 from khung.api.problems import MEDIA_TYPE, Problem, response_of, shown
 from khung.api.service import Service
@@ -71,8 +71,8 @@ class Guard:
             if asked == ("GET", PATH):
                 if ready := _known(scope, state.service, caller):
                     return await send.at_once(ready)
-                if await by_address(scope, receive, send):
-                    return
+                if quick := await by_address(scope, receive, state.service, caller.id):
+                    return await send.at_once(quick.at_once(_known_tag(scope)))
         except (KhungError, HTTPException) as error:
             return await _refuse(scope, receive, send, error)
         await self._app(scope, receive, send)
@@ -85,11 +85,17 @@ def _known(scope: Scope, service: Service, caller: Caller) -> Ready | None:
         scope["khung.route"] = PATH
         service.popular.again(quick.question)
         _OF_ADDRESS.inc()
-        return quick.at_once(next((value for name, value in scope["headers"] if name == b"if-none-match"), None))
+        if quick.aged:
+            quick = renewed(quick, service, query, caller.id)
+        return quick.at_once(_known_tag(scope))
     if service.desk.full and query not in service.asking:
         scope["khung.route"] = PATH
         return _turned_away(service.desk.overloaded())
     return None
+
+
+def _known_tag(scope: Scope) -> bytes | None:
+    return next((value for name, value in scope["headers"] if name == b"if-none-match"), None)
 
 
 def _turned_away(error: Overloaded) -> Ready:

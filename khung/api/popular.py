@@ -16,12 +16,8 @@ class Popular:
         self._counts: Counter[str] = Counter()
         self._all = 0
 
-    def count(self, asked: SearchIn) -> None:
-        if not asked.image:
-            self.again(asked.model_dump_json(exclude_defaults=True))
-
     def again(self, question: str) -> None:
-        """By its JSON, when that is at hand."""
+        """Count a question, by its JSON without what is as ever."""
         if len(question) > _LONGEST:
             return
         self._counts[question] += 1

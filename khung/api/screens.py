@@ -9,7 +9,6 @@ from khung.api.pagestate import PAGE_SIZE, PageState
 from khung.api.schemas import FACET_FIELDS, MAX_DEPTH, FrameOut, HitOut, SearchOut
 from khung.records import FrameRecord
 from khung.search.clauses import ENGLISH_FUNCTION_WORDS
-from khung.search.engine import SearchResult
 from khung.search.query import parse
 from khung.text import tokens
 from khung.web.highlight import terms_of
@@ -17,9 +16,8 @@ from khung.web.strings import Words
 from khung.web.values import word
 
 
-def answer(state: PageState, result: SearchResult, t: Words) -> dict[str, Any]:
-    """What search.html shows of a result, beside the question itself."""
-    shown: SearchOut = present.search(result)
+def answer(state: PageState, shown: SearchOut, t: Words) -> dict[str, Any]:
+    """What search.html shows of an answer, beside the question itself."""
     missing = ", ".join(t.maybe(f"channel_{one.channel}", one.channel) for one in shown.degraded)
     more = shown.total > state.page * PAGE_SIZE and len(shown.hits) == PAGE_SIZE and state.page * PAGE_SIZE <= MAX_DEPTH
     return {
@@ -27,7 +25,7 @@ def answer(state: PageState, result: SearchResult, t: Words) -> dict[str, Any]:
         "groups": _groups(shown.hits, state.group),
         "video_count": len({hit.frame.video_id for hit in shown.hits}),
         "total": shown.total,
-        "chips": chips_of(state, result.parsed if state.q else None, t),
+        "chips": chips_of(state, parse(state.q) if state.q else None, t),
         "facets": facets_of(state, shown.facets, t),
         "terms": terms(state),
         "degraded": missing,

@@ -26,7 +26,7 @@ from khung.errors import KhungError
 from khung.metrics import CACHE, RESULTS
 from khung.search.caching import answer_key
 from khung.search.encoders import QueryEncoders
-from khung.search.engine import SearchRequest, SearchResult
+from khung.search.engine import SearchRequest
 from khung.search.request import Listener
 from khung.settings import Settings
 from khung.shards.shelf import open_shelf
@@ -48,6 +48,9 @@ READS = 24
 PICTURES = 2
 """Strangers' pictures that are decoded at the same time: the largest that is allowed takes some 350 MB."""
 
+SCREENS = 2
+"""Pages of hits that are rendered at the same time: that is Python alone, of which one process does no more."""
+
 
 @dataclass
 class Service:
@@ -65,6 +68,7 @@ class Service:
     asking: Counter[bytes] = field(default_factory=Counter)  # addresses whose answer is being worked out
     reads: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(READS))
     pictures: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(PICTURES))
+    screens: anyio.CapacityLimiter = field(default_factory=lambda: anyio.CapacityLimiter(SCREENS))
 
     @classmethod
     def of(cls, settings: Settings, embedder: "Embedder | None") -> "Service":
@@ -98,23 +102,9 @@ class Service:
         """Raises StoreError while the pipeline could not take note of a new file."""
         self.ledger.counts()
 
-    async def search(self, asked: SearchIn) -> SearchResult:
-        """The engine's answer from the snapshot in service. Raises QueryError, NotFound, Overloaded, SearchUnavailable."""
-        request = await self._request(asked)
-        snapshot_id = self.serving.snapshot_id or ""
-
-        def answer() -> SearchResult:
-            with self.serving.borrow() as resident:
-                return resident.engine.search(request)
-
-        def keep(result: SearchResult) -> bool:  # the snapshot may have been swapped since the key was made
-            return not result.degraded and result.snapshot_id == snapshot_id
-
-        return await self.desk.ask(("result", self._key(request, snapshot_id)), answer, keep=keep)
-
     async def answer(self, asked: SearchIn, owner: str = "", listener: Listener | None = None) -> tuple[Answer, bytes]:
-        """The same as bytes, head and tail; with a cursor from the snapshot that it names. `listener` hears of it if it is
-        worked out now. Raises CursorRefused and CursorExpired, too."""
+        """The answer from the snapshot in service, and what ends its bytes; with a cursor from the snapshot that it names. `listener`
+        hears of it if it is worked out now. Raises QueryError, NotFound, Overloaded, SearchUnavailable, CursorRefused, CursorExpired."""
         if asked.cursor:
             page = cursor.read(self.signer, asked, owner)
             request = replace(await self._request(asked), offset=page.offset)
@@ -126,17 +116,17 @@ class Service:
         def work() -> Answer:
             return self._shared(key) or self._search(request, snapshot_id if asked.cursor else "", key, listener)
 
-        def keep(answer: Answer) -> bool:
+        def keep(answer: Answer) -> bool:  # the snapshot may have been swapped since the key was made
             return answer.whole and answer.snapshot_id == snapshot_id
 
-        answer = await self.desk.ask(("json", key), work, keep=keep)
+        answer = await self.desk.ask(key, work, keep=keep)
         return answer, answer.tail(self.signer, asked, owner)
 
     def _search(self, request: SearchRequest, snapshot_id: str, key: str, listener: Listener | None) -> Answer:
         with self.serving.borrow(snapshot_id) as resident:
             result = resident.engine.search(request, listener)
+            answer = Answer.of(request, result, key, resident.frame_texts)
         RESULTS.observe(len(result.hits))
-        answer = Answer.of(request, result)
         if self.shared and answer.whole and self._key(request, answer.snapshot_id) == key:
             self.shared.put(key, answer.pack(), ttl_s=SHARED_S)
         return answer
@@ -194,9 +184,9 @@ class Service:
         return self.images.pixels(image_id) if image_id else None
 
 
-def cost_of(kept: SearchResult | Answer) -> int:
+def cost_of(kept: Answer) -> int:
     """Bytes that a kept answer takes, about."""
-    return len(kept.head) + 300 if isinstance(kept, Answer) else 2_000 + 5_000 * len(kept.hits)
+    return len(kept.head) + 300
 
 
 def where(asked: WhereIn) -> FrameFilter:

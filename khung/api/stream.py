@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 import orjson
 from fastapi.sse import ServerSentEvent
 
-from khung.api import present
+from khung.api import present, written
 from khung.api.problems import problem_of
 from khung.api.schemas import SearchIn
 from khung.api.service import Service
+from khung.api.written import FrameTexts
 from khung.errors import KhungError
 from khung.search.engine import SearchResult
 from khung.search.parsed import ParsedQuery
@@ -28,6 +29,7 @@ class Stream:
     told: "asyncio.Queue[ServerSentEvent | None]" = field(default_factory=asyncio.Queue)
     begun: asyncio.Event = field(default_factory=asyncio.Event)
     task: "asyncio.Task[None] | None" = None
+    frames: FrameTexts = field(default_factory=FrameTexts)
     has_parsed: bool = False
     failed: KhungError | None = None
 
@@ -60,8 +62,8 @@ class Stream:
         self._tell(_event("parsed", orjson.dumps(present.parsed(parsed))))
 
     def partial(self, channels: Sequence[str], result: SearchResult) -> None:
-        page = present.encoded(present.search(result))
-        self._tell(_event("partial", b'{"channels":' + orjson.dumps(list(channels)) + b"," + page[1:]))
+        page = written.page(result, self.frames, before={"channels": list(channels)})
+        self._tell(_event("partial", page))
 
     def _tell(self, event: ServerSentEvent) -> None:
         self.loop.call_soon_threadsafe(self._put, event)

@@ -10,14 +10,14 @@ import csv
 import io
 import re
 import zipfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal, get_args
 
 from khung.contest.submission import has_extension, one_line
 from khung.errors import AnswerError
-from khung.records import Hit, Keyframe, Video
+from khung.records import Keyframe, Video
 
 Task = Literal["kis", "qa", "trake"]
 
@@ -57,12 +57,9 @@ def task_of(query: str) -> Task:
     return next(task for task in get_args(Task) if task == match[1])
 
 
-def row_of_hit(hit: Hit, name_of: Callable[[str], str], *, answer: str = "") -> Row:
-    """A search hit as a row; the hits of an “A then B” chain are the events of TRAKE."""
-    steps = (hit, *hit.chain)
-    return Row(
-        name_of(hit.record.video_id), tuple(step.record.keyframe.frame_index for step in steps), one_line(answer)
-    )
+def row(item: str, frames: Iterable[int], *, answer: str = "") -> Row:
+    """A search hit as a row; the frames of an “A then B” chain are the events of TRAKE."""
+    return Row(item, tuple(frames), one_line(answer))
 
 
 def problems(

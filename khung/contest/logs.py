@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal, Protocol
 
-from khung.records import Hit
 from khung.stores import FrameFilter
 
 Category = Literal["TEXT", "IMAGE", "SKETCH", "FILTER", "BROWSING", "COOPERATION", "OTHER"]
@@ -67,7 +66,7 @@ def query_log(events: Iterable[Event], at_ms: int) -> dict[str, Any]:
 
 
 def result_log(
-    hits: Sequence[Hit],
+    shown: Sequence[tuple[str, int]],
     events: Iterable[Event],
     at_ms: int,
     *,
@@ -75,20 +74,19 @@ def result_log(
     total: int,
     offset: int = 0,
 ) -> dict[str, Any]:
-    """`QueryResultLog` of the hits as they were shown. `name_of` gives the item's name of a video id (submission.item_name);
+    """`QueryResultLog` of what was shown: `(video id, pts_ms)`, best first. `name_of` gives the item's name of a video id (submission.item_name);
     `total` is how many hits there were, `offset` how many stood before the first of these."""
     return {
         "timestamp": at_ms,
         "sortType": "rankingModel",
-        "resultSetAvailability": "all" if len(hits) >= total else f"top{offset + len(hits)}",
-        "results": [_ranked(hit, rank, name_of) for rank, hit in enumerate(hits, offset + 1)],
+        "resultSetAvailability": "all" if len(shown) >= total else f"top{offset + len(shown)}",
+        "results": [_ranked(name_of(video), at_ms, rank) for rank, (video, at_ms) in enumerate(shown, offset + 1)],
         "events": [event.wire() for event in events],
     }
 
 
-def _ranked(hit: Hit, rank: int, name_of: Callable[[str], str]) -> dict[str, Any]:
-    moment = hit.record.pts_ms
-    return {"answer": {"mediaItemName": name_of(hit.record.video_id), "start": moment, "end": moment}, "rank": rank}
+def _ranked(item: str, at_ms: int, rank: int) -> dict[str, Any]:
+    return {"answer": {"mediaItemName": item, "start": at_ms, "end": at_ms}, "rank": rank}
 
 
 def _plain(value: object) -> str:

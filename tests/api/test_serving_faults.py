@@ -71,7 +71,7 @@ def test_row_29_a_thundering_herd_is_one_search(gated):
     address, app, embedder = gated
     join = in_thread(lambda: ask(address, [{"q": "người trong văn phòng"}] * 500))
     flights = app.state.service.desk._flights
-    until(lambda: sum(flight.waiting for flight in list(flights.values())) == 500)
+    until(lambda: sum(len(flight.waiting) for flight in list(flights.values())) == 500)
     embedder.gate.set()
     answers = join()
     assert {answer.status_code for answer in answers} == {200}

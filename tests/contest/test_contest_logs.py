@@ -9,7 +9,6 @@ from khung.contest.dres import Dres
 from khung.contest.logs import Event, events_of, query_log, result_log
 from khung.stores import FrameFilter
 from tests.contest.dres_server import DresServer
-from tests.contest.values import hit
 
 NOW = 1_800_000_000_000
 
@@ -51,13 +50,13 @@ def test_an_empty_question_tells_nothing() -> None:
 
 
 def test_results_are_named_and_ranked_as_shown() -> None:
-    log = result_log([hit("A", 25), hit("B", 50)], [], NOW, name_of=lambda i: f"file-{i}", total=99, offset=10)
+    log = result_log([("A", 1000), ("B", 2000)], [], NOW, name_of=lambda i: f"file-{i}", total=99, offset=10)
     assert log["results"] == [
         {"answer": {"mediaItemName": "file-A", "start": 1000, "end": 1000}, "rank": 11},
         {"answer": {"mediaItemName": "file-B", "start": 2000, "end": 2000}, "rank": 12},
     ]
     assert log["resultSetAvailability"] == "top12"
-    assert result_log([hit("A", 25)], [], NOW, name_of=str, total=1)["resultSetAvailability"] == "all"
+    assert result_log([("A", 1000)], [], NOW, name_of=str, total=1)["resultSetAvailability"] == "all"
 
 
 @pytest.mark.anyio
@@ -66,7 +65,7 @@ async def test_the_server_takes_them(dres_server: DresServer) -> None:
     await dres.login("thi", "bí mật")
     events = [*events_of(Asked("chợ nổi", like="A/1"), NOW), Event("BROWSING", "videoPlayer", "A", NOW)]
     await dres.log_query("run-1", query_log(events, NOW))
-    await dres.log_result("run-1", result_log([hit("A", 25)], events, NOW, name_of=str, total=1))
+    await dres.log_result("run-1", result_log([("A", 1000)], events, NOW, name_of=str, total=1))
     assert [kind for kind, _ in dres_server.logs] == ["query", "result"]
     assert dres_server.logs[0][1]["events"][2] == {
         "timestamp": NOW,

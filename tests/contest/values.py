@@ -1,6 +1,6 @@
 """Records that the contest tests speak of."""
 
-from khung.records import FrameRecord, Hit, Keyframe, Video
+from khung.records import Keyframe, Video
 
 
 def video(video_id: str = "L21_V001", **changes: object) -> Video:
@@ -27,7 +27,3 @@ def video(video_id: str = "L21_V001", **changes: object) -> Video:
 
 def keyframe(video_id: str, frame_index: int) -> Keyframe:
     return Keyframe(video_id, frame_index, frame_index * 40, 0, 0.5, 0.5, 0.5, 0.5, 0)
-
-
-def hit(video_id: str, frame_index: int, chain: tuple[Hit, ...] = ()) -> Hit:
-    return Hit(FrameRecord(keyframe(video_id, frame_index), 0, 10_000), 0.5, {}, chain=chain)

@@ -18,6 +18,7 @@ from khung.api.schemas import (
     DraftOut,
     EntryOut,
     EvaluationOut,
+    HitOut,
     SearchIn,
     SeatOut,
     Strict,
@@ -139,10 +140,11 @@ async def drop(entry_id: Annotated[int, Path(ge=1, le=2**53)], booth: Here, toke
 )
 async def answer_file(asked: Annotated[AnswerFileIn, Query()], service: Asked) -> Response:
     """The best hits of a search as an answer file of the AI Challenge (KIS, QA, TRAKE by the name of the query)."""
-    result = await service.search(asked.model_copy(update={"limit": aic.MAX_ROWS, "offset": 0}))
+    answer, _ = await service.answer(asked.model_copy(update={"limit": aic.MAX_ROWS, "offset": 0, "cursor": ""}))
+    shown = await anyio.to_thread.run_sync(answer.shown, limiter=service.screens)
     with service.serving.borrow() as here:
         names = {video.video_id: item_name(video) for video in here.snapshot.records.videos()}
-    rows = [aic.row_of_hit(hit, names.__getitem__, answer=asked.answer) for hit in result.hits]
+    rows = [aic.row(names[hit.frame.video_id], _frames(hit), answer=asked.answer) for hit in shown.hits]
     return _csv(asked.name, aic.write(asked.name, rows))
 
 
@@ -157,6 +159,10 @@ def map_keyframes(video_id: Annotated[str, Path(pattern=VIDEO_ID)], service: Ask
         video = here.snapshot.records.video(video_id)
         keyframes: list[Keyframe] = [record.keyframe for record in here.snapshot.records.frames_of(video_id)]
     return _csv(video_id, aic.write_map(video, keyframes))
+
+
+def _frames(hit: HitOut) -> list[int]:
+    return [step.frame.frame_index for step in (hit, *hit.chain)]
 
 
 def _csv(name: str, data: bytes) -> Response:

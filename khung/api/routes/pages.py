@@ -13,7 +13,7 @@ from khung.api.library import STATES, copied, shelf_of
 from khung.api.pagestate import PageState
 from khung.api.problems import Problem
 from khung.api.routes.search import keep_query_image
-from khung.api.schemas import VIDEO_ID
+from khung.api.schemas import VIDEO_ID, SearchOut
 from khung.api.service import Service, service_of
 from khung.errors import NotFound, SearchUnavailable
 from khung.records import frame_id
@@ -52,10 +52,15 @@ async def search_page(request: Request, state: State, service: Asked) -> Respons
         values = {"videos": videos, "video_count": total, "examples": EXAMPLES[words_of(request).language]}
         return page(request, "search.html", state=state, here="search", **values)
     asked = state.question()
-    result = await service.search(asked)
+    answer, _ = await service.answer(asked)
+    shown = await anyio.to_thread.run_sync(answer.shown, limiter=service.screens)
     if (booth := request.app.state.booth) and (token := request.cookies.get("contest")):
-        booth.log_search(token, service, await anyio.to_thread.run_sync(service.request, asked), result)
-    return page(request, "search.html", state=state, here="search", **screens.answer(state, result, words_of(request)))
+        booth.log_search(token, service, await anyio.to_thread.run_sync(service.request, asked), shown)
+    return await anyio.to_thread.run_sync(_answer_page, request, state, shown, limiter=service.screens)
+
+
+def _answer_page(request: Request, state: PageState, shown: SearchOut) -> Response:
+    return page(request, "search.html", state=state, here="search", **screens.answer(state, shown, words_of(request)))
 
 
 @router.get("/frame/{video_id}/{frame_index}")

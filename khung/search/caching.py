@@ -18,7 +18,7 @@ from khung.text import TEXT_VERSION, clean
 from khung.vision import Embedder, Image
 
 T = TypeVar("T")
-RANKING_VERSION = "3"
+RANKING_VERSION = "4"
 """Raise it when the same question over the same snapshot may be answered otherwise."""
 
 

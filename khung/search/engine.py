@@ -76,6 +76,8 @@ class Engine:
         self.snapshot.records.facet_counts(self.frames.ids[:1])
         self._suggester = Suggester(captions_of(self.snapshot.records, self.frames))
         self.snapshot.text.warm()
+        for space in self.channels.spaces:
+            space.vectors.warm()
         gc.unfreeze()
         gc.collect()
         gc.freeze()

@@ -246,6 +246,11 @@ class VectorIndex(Protocol):
     dim: int
 
     def __len__(self) -> int: ...
+    def warm(self) -> None:
+        """Do beforehand, in seconds, what makes questions cheaper; answers are at least as good. Safe while others ask, and may be left
+        out."""
+        ...
+
     def search(
         self, queries: np.ndarray, k: int, *, allowed: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:

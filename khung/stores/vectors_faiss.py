@@ -1,41 +1,41 @@
 """Vectors in FAISS files: inner product over unit vectors, memory-mapped, many sealed parts searched as one.
 
 A part holds `vector_ids.npy` (ascending), `exact.faiss` (fp16, the truth) and, when it is large, `fast.faiss` (8-bit codes: flat, a
-graph, or inverted lists); how one is searched is vectors_part.py.
+graph, or inverted lists); how one is searched is vectors_part.py. A process that answers many questions gathers the parts
+(vectors_gathered.py).
 """
 
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from cachetools import LRUCache
 
 from khung.errors import ConfigError, CorruptError, NotFound, StoreError
-from khung.stores.idsets import is_in
+from khung.stores.idsets import ByFilter, is_in
 from khung.stores.vectors_build import IndexPolicy, write_part
+from khung.stores.vectors_gathered import Gathered, gathered
 from khung.stores.vectors_part import Chosen, Coarse, Part
+from khung.stores.vectors_probes import as_good
 from khung.stores.vectors_recall import MORE, Fast
 
 __all__ = ["FaissVectors", "IndexPolicy", "write_part"]
 
 _SHORT = 100  # hits whose stored vectors are worth reading
 _TOGETHER = 64  # queries whose candidates are in memory together
-_FILTERS = 16  # sets of allowed ids whose bits are remembered
 
 
 class FaissVectors:
-    """A VectorIndex over the parts in `folders`. Thread-safe: nothing changes after opening."""
+    """A VectorIndex over the parts in `folders`. Thread-safe: vectors never change, and `warm` only changes where they are read."""
 
     def __init__(self, folders: Sequence[Path], dim: int) -> None:
         self.dim = dim
-        self._parts = [Part(Path(folder)) for folder in folders]
-        self._ids = np.concatenate([np.zeros(0, np.int64), *(part.ids for part in self._parts)])
+        self.parts = [Part(Path(folder)) for folder in folders]
+        self._ids = np.concatenate([np.zeros(0, np.int64), *(part.ids for part in self.parts)])
         """Of all rows, one part after another; `_starts` says where each begins."""
-        self._starts = np.cumsum([0, *(len(part.ids) for part in self._parts)])[:-1]
-        self._lock = threading.Lock()
-        self._filters: LRUCache[int, tuple[np.ndarray, list[Chosen]]] = LRUCache(_FILTERS)
-        for part, folder in zip(self._parts, folders, strict=True):
+        self._starts = np.cumsum([0, *(len(part.ids) for part in self.parts)])[:-1]
+        self._filters: ByFilter[list[Chosen]] = ByFilter()
+        self._gathered: Gathered | None = None
+        for part, folder in zip(self.parts, folders, strict=True):
             if part.exact.d != dim:
                 raise CorruptError(f"The vectors in {folder} have {part.exact.d} dimensions, not {dim}.")
 
@@ -45,7 +45,12 @@ class FaissVectors:
     @property
     def kinds(self) -> list[Fast]:
         """What each part is."""
-        return [part.fast for part in self._parts]
+        return [part.fast for part in self.parts]
+
+    def warm(self) -> None:
+        """Ask one set of lists in place of each part's own: a quarter of the time. It must find what the parts find."""
+        if len(self.parts) > 1 and self._gathered is None and (one := gathered(self.parts)) is not None:
+            self._gathered = one if as_good(one, self) else None
 
     def search(
         self, queries: np.ndarray, k: int, *, allowed: np.ndarray | None = None, exact: bool = False
@@ -55,13 +60,10 @@ class FaissVectors:
         `allowed`: int64 ids, or None for all; they are applied inside the search. `exact` passes by the approximate indexes; of a
         short list the exact scores decide anyway, over some more candidates than were asked for.
         """
-        import faiss
-
-        faiss.omp_set_num_threads(1)  # a setting of the calling thread: one request, one thread
         queries = self._checked(queries)
         if k < 1:
             raise ConfigError(f"k must be at least 1, not {k}.")
-        if exact or k > _SHORT or all(part.index is None for part in self._parts):
+        if exact or k > _SHORT or all(part.index is None for part in self.parts):
             return self._search(queries, k, allowed, exact)
         pieces = [queries[start : start + _TOGETHER] for start in range(0, len(queries), _TOGETHER)]
         found = [self._by_exact_scores(piece, self._search(piece, k + MORE, allowed, False)[1], k) for piece in pieces]
@@ -77,11 +79,16 @@ class FaissVectors:
     def _search(
         self, queries: np.ndarray, k: int, allowed: np.ndarray | None, exact: bool
     ) -> tuple[np.ndarray, np.ndarray]:
-        if not self._parts:
+        import faiss
+
+        if not self.parts:
             return _nothing(len(queries), k)
-        coarse, chosen = Coarse(queries, k, self._parts), self._chosen(allowed)
-        asked = range(len(self._parts))
-        share = min(k, 2 * k // len(self._parts) + 32)
+        if self._gathered and not exact and (found := self._gathered.search(queries, k, allowed)) is not None:
+            return found
+        faiss.omp_set_num_threads(1)  # a setting of the calling thread: one request, one thread
+        coarse, chosen = Coarse(queries, k, self.parts), self._chosen(allowed)
+        asked = range(len(self.parts))
+        share = min(k, 2 * k // len(self.parts) + 32)
         found = self._ask(asked, coarse, chosen, exact, share)
         best = _best(*found, k)
         if share == k:
@@ -103,7 +110,7 @@ class FaissVectors:
         shape = (len(parts), len(coarse.queries), share)
         scores, rows = np.full(shape, -np.inf, np.float32), np.full(shape, -1, np.int64)
         for place, number in enumerate(parts):
-            self._parts[number].search(coarse, chosen[number], exact, scores[place], rows[place])
+            self.parts[number].search(coarse, chosen[number], exact, scores[place], rows[place])
         missing = rows < 0
         rows += self._starts[parts, None, None]
         rows[missing] = 0
@@ -113,20 +120,13 @@ class FaissVectors:
         return scores.swapaxes(0, 1).reshape(flat), ids.swapaxes(0, 1).reshape(flat)
 
     def _chosen(self, allowed: np.ndarray | None) -> list[Chosen | None]:
-        """By part. A searcher keeps a filter for many questions: the latest are remembered, each with its array, so that the
-        array's address stays its own."""
+        """By part."""
         if allowed is None:
-            return [None] * len(self._parts)
-        with self._lock:
-            known = self._filters.get(id(allowed))
-        if known is None:
-            known = (allowed, [part.chosen(allowed) for part in self._parts])
-            with self._lock:
-                self._filters[id(allowed)] = known
-        return known[1]
+            return [None] * len(self.parts)
+        return self._filters.known(allowed, lambda: [part.chosen(allowed) for part in self.parts])
 
     def reconstruct(self, vector_id: int) -> np.ndarray:
-        for part in self._parts:
+        for part in self.parts:
             rows = part.rows_of(np.array([vector_id], np.int64))
             if len(rows):
                 return part.exact.reconstruct(int(rows[0]))
@@ -138,13 +138,13 @@ class FaissVectors:
 
     def measured_recall(self) -> float:
         """recall@10 of the worst part against exact search, on directions made from its own vectors."""
-        return min((part.measured_recall() for part in self._parts if part.index is not None), default=1.0)
+        return min((part.measured_recall() for part in self.parts if part.index is not None), default=1.0)
 
     def stored(self, vector_ids: np.ndarray) -> np.ndarray:
         """The stored vectors `(n, dim)` float32 of those ids, in their order. Raises NotFound when one is missing."""
         found = np.zeros((len(vector_ids), self.dim), np.float32)
         missing = np.ones(len(vector_ids), bool)
-        for part in self._parts:
+        for part in self.parts:
             here = is_in(vector_ids, part.ids)
             if here.any():
                 found[here] = part.exact.reconstruct_batch(part.rows_of(vector_ids[here]))
@@ -155,7 +155,7 @@ class FaissVectors:
 
     def _checked(self, queries: np.ndarray) -> np.ndarray:
         queries = np.ascontiguousarray(queries, np.float32)
-        wrong_dim = self._parts and queries.shape[-1] != self.dim  # an empty library takes any question
+        wrong_dim = self.parts and queries.shape[-1] != self.dim  # an empty library takes any question
         if queries.ndim != 2 or wrong_dim or not np.isfinite(queries).all():
             raise StoreError(f"Queries of shape {queries.shape} are not finite vectors of {self.dim} dimensions.")
         return queries

@@ -118,6 +118,9 @@ class OpenSearchVectors:
     def __len__(self) -> int:
         return self._count
 
+    def warm(self) -> None:
+        """The server sees to itself."""
+
     def search(
         self, queries: np.ndarray, k: int, *, allowed: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:

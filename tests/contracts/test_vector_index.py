@@ -25,6 +25,7 @@ POLICIES = {
     "faiss-hnsw": IndexPolicy(exact_up_to=50, sq8_up_to=50, probes=()),
     "faiss-ivf": IndexPolicy(exact_up_to=50, sq8_up_to=50, graph_up_to=0),
     "faiss-ivf-shared": IndexPolicy(exact_up_to=50, sq8_up_to=50, graph_up_to=0),  # one coarse quantiser for all parts
+    "faiss-gathered": IndexPolicy(exact_up_to=50, sq8_up_to=50, graph_up_to=0),
 }
 
 
@@ -43,12 +44,16 @@ def make_index(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MakeI
     def faiss(*parts: tuple[np.ndarray, np.ndarray], dim: int = DIM) -> VectorIndex:
         folders = [tmp_path / f"part{i}" for i in range(len(parts))]
         everything = [vectors for _, vectors in parts if len(vectors) > 50]
-        shared = request.param == "faiss-ivf-shared" and everything
+        gathered = request.param == "faiss-gathered"
+        shared = (gathered or request.param == "faiss-ivf-shared") and everything
         centroids = train_coarse(np.concatenate(everything), 64) if shared else None
         for folder, (ids, vectors) in zip(folders, parts, strict=True):
             folder.mkdir()
             write_part(folder, np.asarray(ids, np.int64), vectors, POLICIES[request.param], centroids=centroids)
-        return FaissVectors(folders, dim)
+        index = FaissVectors(folders, dim)
+        if gathered:
+            index.warm()
+        return index
 
     yield opensearch if request.param == "opensearch" else faiss
     for name in written:

@@ -199,15 +199,14 @@ def encoded(picture: Image.Image, options: dict) -> bytes:
 
 
 def peak() -> list[str]:
-    """How many multiplications a second one thread reaches at best, and how many TransNetV2 needs: why the exact mode cannot be much
-    faster."""
+    """How many multiplications a second one thread reaches at best, and how many TransNetV2 would need without minimal filtering."""
     matrix = np.ones((2048, 2048), np.float32)
     best = min(cpu_s(lambda: matrix @ matrix) for _ in range(5))  # CPU time of all threads together
     small = np.array(extracted(CLIPS / "googlework_short.mp4").small[:250])
     exact = len(small) / min(cpu_s(lambda: transnet("exact").predict(small)) for _ in range(2))
     return [
         f"A core multiplies large matrices at {2 * 2048**3 / best / 1e9:.0f} GFLOP/s in float32; TransNetV2's {GFLOP_A_WINDOW} GFLOP a window "
-        f"of 50 new frames run at {exact / 50 * GFLOP_A_WINDOW:.0f} GFLOP/s in the exact mode: nothing is left but to compute less."
+        f"of 50 new frames take the exact mode as long as {exact / 50 * GFLOP_A_WINDOW:.0f} GFLOP/s would: minimal filtering leaves out the rest."
     ]
 
 

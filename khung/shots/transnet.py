@@ -16,6 +16,7 @@ import numpy as np
 from khung.errors import ModelError
 from khung.shots.calm import is_calm
 from khung.shots.lengthen import lengthen
+from khung.shots.winograd import rewrite
 from khung.vision.eight_bits import cpu_has_int8, quantise, sha256_of
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class Prediction:
 class TransNet:
     """The network, compiled once. The file is the ONNX form of the authors' weights (khung.vision.files, `transnetv2.onnx`).
 
-    `precision`: `exact` computes in float32, window by window, as the authors do. `int8` finds the same cuts several times as fast: in 8
+    `precision`: `exact` computes in float32, window by window, as the authors do (winograd.py: in fewer multiplications). `int8` finds the same cuts several times as fast: in 8
     bits (khung/vision/eight_bits.py; the rest in bfloat16 where the processor has it), in longer windows (lengthen.py), and not at all where nothing
     happens (calm.py). `auto` takes `int8` where the processor has the instructions for it. Raises ModelError.
     """
@@ -64,6 +65,8 @@ class TransNet:
             ) from error
         if self.precision == "int8":
             quantise(model, NAME, sha256_of(self._path), setting="KHUNG_EXTRACT_TRANSNET_PRECISION")
+        else:
+            rewrite(model)
         if frames != WINDOW:
             model = lengthen(model, frames)
         halves = self.precision == "int8" and "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")

@@ -4,6 +4,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV   := .venv
 BIN    := $(VENV)/bin
 SERVE  ?= 1
+PORT   ?= 3000
 CLIPS  := tests/data/googlework_short.mp4 tests/data/nasa_13013.mp4 tests/data/cockatoo_cc0.mp4
 
 # dagster.yaml stands here; everything Dagster writes goes below .dagster/
@@ -24,8 +25,8 @@ test: $(VENV)/test.done system models  ## everything: lint, import floors, unit,
 	@$(MAKE) --no-print-directory lint
 	$(BIN)/pytest $(PYTEST)
 
-dev: $(VENV)/demo.done models  ## the Dagster UI and daemon on http://127.0.0.1:3000, sensors included
-	PYTHONWARNINGS='ignore:Function `dev_command` is superseded' $(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p 3000
+dev: $(VENV)/demo.done models  ## the Dagster UI and daemon on http://127.0.0.1:3000, sensors included (PORT=3001: there)
+	PYTHONWARNINGS='ignore:Function `dev_command` is superseded' $(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p $(PORT)
 
 serve: $(VENV)/demo.done models  ## the search service and its web UI on http://127.0.0.1:8000
 	$(BIN)/khung serve

@@ -15,6 +15,7 @@ import dagster as dg
 
 from assets.catalog import READS, outdated
 from assets.checks import CHECKS, CheckFailed
+from assets.failures import looked_at, raise_failures, reason_of
 from assets.partitions import VIDEOS, members
 from assets.recipe import CODE_VERSIONS
 from assets.versions import Input, event_pointers, version_tags
@@ -101,7 +102,7 @@ def each_video(
     for name in CHECKS.get(stage, {}):
         caught = {v: str(e) for v, e in failures.items() if isinstance(e, CheckFailed) and e.check == name}
         yield dg.AssetCheckResult(
-            check_name=name, passed=not caught, metadata={"videos": len(video_ids), "failed": caught}
+            check_name=name, passed=not caught, metadata=looked_at("videos", len(video_ids), caught)
         )
     raise_failures(stage, failures)
 
@@ -182,7 +183,8 @@ class Batch:
         unforeseen = not isinstance(error, KhungError)
         self.context.log.error(f"{video_id}: {error}", exc_info=error if unforeseen else None)
         said = {"failed": reason_of(error), "detail": str(error)}
-        self.context.log_event(dg.AssetObservation(self.stage, partition=video_id, metadata=said))
+        about = f"Failed: {error}"
+        self.context.log_event(dg.AssetObservation(self.stage, partition=video_id, metadata=said, description=about))
 
     def _put_back(
         self, video_ids: Sequence[str], before: Mapping[str, Mapping[str, LedgerEntry]], fault: Exception
@@ -226,23 +228,6 @@ def progress_in(ledger: Ledger, stage: str, video_id: str) -> Callable[[dict], N
     return hear
 
 
-def raise_failures(stage: str, failures: Mapping[str, BaseException]) -> None:
-    """Fail the run with the names of those that failed. What was materialised stays; a retry would only repeat the fault."""
-    if failures:
-        rows = "\n".join(f"| {v} | `{reason_of(e)}` | {_in_a_row(str(e))} |" for v, e in sorted(failures.items()))
-        names = ", ".join(sorted(failures)[:5]) + ("…" if len(failures) > 5 else "")
-        raise dg.Failure(
-            f"{stage} failed for {names}. The other videos of this run are done.",
-            metadata={"failed": dg.MetadataValue.md(f"| video | reason | detail |\n|---|---|---|\n{rows}")},
-            allow_retries=False,
-        )
-
-
-def reason_of(error: BaseException) -> str:
-    """A short stable code: the medium's reason, the check's name, or the error's class."""
-    return getattr(error, "reason", "") or getattr(error, "check", "") or type(error).__name__
-
-
 @contextmanager
 def _pool(workers: int) -> Iterator[ThreadPoolExecutor]:
     """A pool that drops what has not begun when the run is stopped."""
@@ -251,7 +236,3 @@ def _pool(workers: int) -> Iterator[ThreadPoolExecutor]:
         yield pool
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def _in_a_row(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")

@@ -16,7 +16,7 @@ from khung.stores.library import Library
 from khung.vision import Describer, Embedder, TextReader
 
 
-@dg.multi_asset(**per_video("embeddings", kinds={"ai", "openvino"}, group="gme_outputs"))
+@dg.multi_asset(**per_video("embeddings", kinds={"ai"}, group="gme_outputs"))
 def embeddings(
     context: dg.AssetExecutionContext,
     ledger: dg.ResourceParam[Ledger],
@@ -29,7 +29,7 @@ def embeddings(
     yield from each_video(context, ledger, lambda video_id: embed_frames(video_id, library, embedder, fallback))
 
 
-@dg.multi_asset(**per_video("descriptions", kinds={"ai", "openvino"}, group="gme_outputs"))
+@dg.multi_asset(**per_video("descriptions", kinds={"ai"}, group="gme_outputs"))
 def descriptions(
     context: dg.AssetExecutionContext,
     ledger: dg.ResourceParam[Ledger],

@@ -11,6 +11,7 @@ import dagster as dg
 
 from assets.batch import Outcome
 from assets.checks import notes_fit
+from assets.failures import in_a_row
 from assets.frames import borrowed, images_of
 from assets.recipe import notes_fingerprint
 from assets.strain import strain_of, told_of
@@ -18,6 +19,7 @@ from assets.versions import digest
 from khung.errors import ModelError
 from khung.records import Description, Keyframe
 from khung.stores.library import FrameNotes, Library
+from khung.timecode import format_ms
 from khung.vision import Describer, TextReader
 from khung.vision.each import each
 
@@ -37,8 +39,8 @@ def describe_frames(video_id: str, library: Library, describer: Describer, reade
     notes = [made.notes[frame.frame_index] for frame in frames]
     notes_fit(frames, [note.frame_index for note in notes])
     library.put_notes(video_id, fingerprint, notes)
-    told = {"borrowed": len(known), **told_of(strain_of(describer) - strained)}
-    told |= _told(frames, notes, describer, reader) | made.said()
+    told = _told(frames, notes, describer, reader) | made.said()
+    told |= {"borrowed": len(known), **told_of(strain_of(describer) - strained)}
     return Outcome(digest(fingerprint, notes), told, *made.reason(len(frames)))
 
 
@@ -92,11 +94,11 @@ def _told(
     frames: Sequence[Keyframe], notes: Sequence[FrameNotes], describer: Describer, reader: TextReader
 ) -> dict[str, object]:
     rows = [
-        f"| {frame.frame_index} | {_cell(note.description.captions.get('vi', ''))} | {_cell(note.description.captions.get('en', ''))} "
-        f"| {_cell(' / '.join(line.text for line in note.screen_text))} |"
+        f"| {format_ms(frame.pts_ms)} | {frame.frame_index} | {in_a_row(note.description.captions.get('vi', ''))} "
+        f"| {in_a_row(note.description.captions.get('en', ''))} | {in_a_row(' / '.join(line.text for line in note.screen_text))} |"
         for frame, note in zip(frames, notes, strict=True)
     ][:: max(1, len(notes) // 12)]
-    table = "\n".join(["| frame | vi | en | on the screen |", "|---|---|---|---|", *rows])
+    table = "\n".join(["| time | frame | vi | en | on the screen |", "|---|---|---|---|---|", *rows])
     return {
         "samples": dg.MetadataValue.md(table),
         "descriptions": len(notes),
@@ -104,7 +106,3 @@ def _told(
         "describer": describer.fingerprint,
         "reader": reader.fingerprint,
     }
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")

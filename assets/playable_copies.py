@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from assets.batch import Outcome, each_video, per_video, progress_in
+from assets.videos import CONTAINERS
 from khung.records import Video
 from khung.settings import Settings
 from khung.stores import Ledger
@@ -22,7 +23,8 @@ def playable_copies(
     settings: dg.ResourceParam[Settings],
 ) -> Iterator[dg.AssetCheckResult]:
     """H.264 4:2:0 and AAC in an MP4, made in a sandboxed child from videos that browsers do not play: the same frames at the
-    same times. Derived from the media in the archive and made again from them; deleted with the video."""
+    same times. Other videos need none and stay “missing” here. Derived from the media in the archive and made again from them;
+    deleted with the video."""
     workers = settings.extraction.decode_workers
 
     def work(video_id: str) -> Outcome:
@@ -42,7 +44,7 @@ def make_playable(video_id: str, library: Library, settings: Settings, progress:
 
 def _told(video: Video, made: Copy) -> dict[str, object]:
     return {
-        "why": f"{video.codec} in {video.container} does not play in browsers",
+        "why": f"browsers do not play this {video.codec} in {CONTAINERS.get(video.container, video.container)}",
         "frames": made.frames,
         "size_mb": round(made.size_bytes / 1e6, 2),
         "of_the_original": f"{made.size_bytes / max(video.size_bytes, 1):.0%}",

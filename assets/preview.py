@@ -29,7 +29,7 @@ FROM_KEYFRAMES_SMALL, FROM_KEYFRAMES_LARGE = 2000, 200
 """About a minute and a half of embedding by the models that come in packages, and by GME on one GPU (bench/PIPELINE.md, docs/how-to/gpu.md)."""
 
 
-@dg.multi_asset(**per_video("preview", kinds={"ai", "openvino"}, group="gme_outputs"))
+@dg.multi_asset(**per_video("preview", kinds={"ai"}, group="gme_outputs"))
 def preview(
     context: dg.AssetExecutionContext,
     ledger: dg.ResourceParam[Ledger],
@@ -37,7 +37,7 @@ def preview(
     embedder: dg.ResourceParam[Embedder],
 ) -> Iterator[dg.AssetCheckResult]:
     """Vectors of a tenth of the keyframes, spread over the whole video, so that a long one can be found before all of it is
-    embedded. Only videos that the keyframes stage invites pass here; the whole takes these vectors over."""
+    embedded. Only videos with very many keyframes pass here, the others stay “missing”; the whole takes these vectors over."""
     yield from each_video(context, ledger, lambda video_id: embed_preview(video_id, library, embedder))
 
 

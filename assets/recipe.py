@@ -12,7 +12,7 @@ from khung.shards.manifest import SCHEMA_VERSION
 from khung.text.fields import TEXT_VERSION
 from khung.video import playable
 from khung.vision import files
-from khung.vision.load import fingerprints
+from khung.vision.load import EMBEDDED_DESCRIBER, EMBEDDED_EMBEDDER, READ_BY_DESCRIBER, choice, fingerprints
 
 CODE_VERSIONS = {
     "videos": "2",  # 2: says whether browsers play the file
@@ -55,6 +55,15 @@ def code_versions(settings: Settings) -> Mapping[str, str]:
         "playable_copies": playable.RECIPE,
     }
     return {stage: f"{code}-{recipes[stage]}" if stage in recipes else code for stage, code in CODE_VERSIONS.items()}
+
+
+def model_kinds(settings: Settings) -> Mapping[str, set[str]]:
+    """Stage → what its models run on, for the badges in Dagster's UI."""
+    chosen = choice(settings)
+    embedder = {"ai", "openvino" if chosen.embedder == EMBEDDED_EMBEDDER else "pytorch"}
+    describer = {EMBEDDED_DESCRIBER: "openvino", "server": "openai"}.get(chosen.describer, "pytorch")
+    readers = {"openvino"} if chosen.reader != READ_BY_DESCRIBER else set()
+    return {"preview": embedder, "embeddings": embedder, "descriptions": {"ai", describer} | readers}
 
 
 def signals_recipe(settings: ExtractionSettings, sha256: str) -> str:

@@ -7,6 +7,7 @@ import dagster as dg
 
 from assets.batch import POOLS
 from assets.catalog import heads
+from assets.failures import in_a_row
 from khung.errors import CorruptError, KhungError
 from khung.search.canaries import complaints, normalisers
 from khung.search.encoders import QueryEncoders
@@ -57,15 +58,16 @@ def search_snapshot(
         yield dg.AssetCheckResult(check_name=CANARIES, passed=False, metadata={"complaint": str(error)})
         raise dg.Failure(f"Not published: {error}", allow_retries=False) from error
     version = dg.DataVersion(sealed.snapshot_id)
-    yield dg.MaterializeResult(metadata=_told(shelf, before, sealed, ledger), data_version=version)
+    yield dg.MaterializeResult(metadata=_told(shelf, before, sealed, ledger, settings.site), data_version=version)
     yield dg.AssetCheckResult(check_name=CANARIES, passed=True)
 
 
-def _told(shelf: Shelf, before: str | None, sealed: SnapshotManifest, ledger: Ledger) -> dict[str, object]:
+def _told(shelf: Shelf, before: str | None, sealed: SnapshotManifest, ledger: Ledger, site: str) -> dict[str, object]:
     """What went in, what went out, and what is missing because it failed."""
     failed = ledger.find(state="failed")
-    rows = "\n".join(f"| {e.video_id} | {e.stage} | `{e.reason}` | {e.detail} |" for e in failed[:50])
+    rows = "\n".join(f"| {e.video_id} | {e.stage} | `{e.reason}` | {in_a_row(e.detail)} |" for e in failed[:50])
     return {
+        "search_page": dg.MetadataValue.url(f"{site}/"),
         "snapshot": sealed.snapshot_id,
         "before": before or "none",
         "videos": sealed.videos,
@@ -73,6 +75,7 @@ def _told(shelf: Shelf, before: str | None, sealed: SnapshotManifest, ledger: Le
         "shards": len(sealed.shards),
         "model": sealed.embed_fingerprint,
         **_changes(shelf, before, sealed),
+        "failed_videos": len({e.video_id for e in failed}),
         "failed": dg.MetadataValue.md(
             f"| video | stage | reason | detail |\n|---|---|---|---|\n{rows}" if failed else "none"
         ),

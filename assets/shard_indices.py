@@ -9,9 +9,10 @@ from dataclasses import replace
 
 import dagster as dg
 
-from assets.batch import POOLS, raise_failures, reason_of
+from assets.batch import POOLS
 from assets.catalog import READS, heads, previewed, shard_members
 from assets.checks import CHECKS, counts_agree, recall_is_high
+from assets.failures import looked_at, raise_failures, reason_of
 from assets.partitions import SHARDS
 from assets.recipe import SEAL_VERSION, notes_fingerprint
 from assets.versions import Input, digest, version_tags
@@ -56,7 +57,8 @@ def shard_indices(
     shelf: dg.ResourceParam[Shelf],
 ) -> Iterator[dg.AssetCheckResult]:
     """Sealed shards: records in Parquet for DuckDB, vectors in FAISS, words in tantivy; immutable and named by their content.
-    A video's shard follows from its id. Nothing is searched before a snapshot names it."""
+    A video's shard follows from its id; a shard that no video belongs to stays “missing”. Nothing is searched before a snapshot
+    names it."""
     version = context.assets_def.get_asset_spec(context.asset_key).code_version or ""
     sealing = Sealing(ledger, library, shelf, settings, version)
     failures: dict[str, BaseException] = {}
@@ -71,8 +73,9 @@ def shard_indices(
             failures[key] = error
     for name in CHECKS["shard_indices"]:
         caught = {key: str(e) for key, e in failures.items() if reason_of(e) == name}
-        yield dg.AssetCheckResult(check_name=name, passed=not caught, metadata={"shards": caught})
-    raise_failures("shard_indices", failures)
+        told = looked_at("shards", len(context.partition_keys), caught)
+        yield dg.AssetCheckResult(check_name=name, passed=not caught, metadata=told)
+    raise_failures("shard_indices", failures, "shards")
 
 
 class Sealing:

@@ -154,8 +154,8 @@ def _told(video: Video, found: list[Shot]) -> dict[str, object]:
         "shots": len(found),
         "frames": video.frame_count,
         "median_shot_s": round(lengths[len(lengths) // 2], 2),
-        "gradual": sum(shot.opens_with == "gradual" for shot in found),
-        "seen_by": {name: seen_by.count(name) for name in sorted(set(seen_by))},
+        "gradual_transitions": sum(shot.opens_with == "gradual" for shot in found),
+        "cuts_seen_by": ", ".join(f"{name} {seen_by.count(name)}" for name in sorted(set(seen_by))) or "nobody",
         "warnings": ", ".join(video.warnings) or "none",
         "derived_from": video.derived_from or "nothing",
     }

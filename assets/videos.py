@@ -21,6 +21,17 @@ from khung.video.probe import probe
 DECODED = ("frame_count", "duration_ms", "width", "height", "fps_num", "fps_den", "vfr", "sequence_hash", "warnings")
 """What the decode pass of the shots corrects in a Video."""
 
+CONTAINERS = {
+    "mov": "MP4/MOV",
+    "matroska": "MKV/WebM",
+    "avi": "AVI",
+    "mpegts": "MPEG-TS",
+    "mpeg": "MPEG-PS",
+    "asf": "WMV/ASF",
+    "flv": "FLV",
+}
+"""Demuxers by the names that people know; others are shown as they are."""
+
 TRACED = ("derived_from", "derived_offset_ms")
 """What it finds out about copies."""
 
@@ -52,7 +63,7 @@ def take_in(video_id: str, library: Library, settings: Settings) -> Outcome:
     video = Video(video_id=video_id, sha256=source.sha256, source_name=source.name, media_key=media_key, **shared)
     library.put_video(_with_decoded(video, library))
     wants_copy = settings.extraction.playable_copies and not video.playable
-    return Outcome(digest(video), told(video), invites=("playable_copies",) if wants_copy else ())
+    return Outcome(digest(video), told(video, settings.site), invites=("playable_copies",) if wants_copy else ())
 
 
 def _kept(video_id: str, source: SourceFile, library: Library) -> Path | None:
@@ -74,14 +85,17 @@ def _with_decoded(video: Video, library: Library) -> Video:
     return replace(video, **{name: getattr(known, name) for name in (*DECODED, *TRACED)})
 
 
-def told(video: Video) -> dict[str, object]:
-    """What people want to know of a video before it is watched."""
+def told(video: Video, site: str) -> dict[str, object]:
+    """What people want to know of a video before it is watched. Its page is there once a snapshot names it."""
+    container = CONTAINERS.get(video.container, video.container)
     return {
+        "page": dg.MetadataValue.url(f"{site}/video/{video.video_id}"),
         "source": video.source_name,
         "duration": format_ms(video.duration_ms),
+        "duration_s": round(video.duration_ms / 1000, 1),
         "picture": f"{video.width}×{video.height}, {video.fps:.3g} frames/s{' (variable)' if video.vfr else ''}",
-        "format": f"{video.codec} in {video.container}",
-        "plays_in_browsers": "as it is" if video.playable else "no",
+        "format": f"{video.codec} in {container}",
+        "plays_in_browsers": "yes" if video.playable else "no: playable_copies makes a copy that does",
         "size_mb": round(video.size_bytes / 1e6, 2),
         "warnings": ", ".join(video.warnings) or "none",
         "sha256": video.sha256,

@@ -6,6 +6,7 @@ Topics and judgements are files (khung.search.topics); asking and the figures ar
 from pathlib import Path
 
 import dagster as dg
+from pydantic import Field
 
 from khung.search.assembly import engine_of
 from khung.search.encoders import QueryEncoders
@@ -21,13 +22,12 @@ SHOWN_TOPICS = 500
 
 
 class TopicsToAsk(dg.Config):
-    """`snapshot_id` empty: the one in service. `page`: where a page with plots goes; empty: none. `strict`: a topic whose moment
-    has no frame is an error."""
+    """What is asked, of which snapshot, and where the answer goes."""
 
-    topics: str
-    snapshot_id: str = ""
-    page: str = ""
-    strict: bool = True
+    topics: str = Field(description="the file of topics, on the machine where the runs are: docs/how-to/evaluate.md")
+    snapshot_id: str = Field("", description="empty: the one in service")
+    page: str = Field("", description="file that a page with plots is written to; empty: none")
+    strict: bool = Field(True, description="a topic whose moment has no frame is an error")
 
 
 @dg.op(out=dg.Out(dict))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import dagster as dg
+from pydantic import Field
 
 from khung.errors import MediaError
 from khung.stores import Ledger, LedgerEntry
@@ -57,7 +58,7 @@ def register_all(
 class FilesToRegister(dg.Config):
     """Files on the machine where the runs are."""
 
-    paths: list[str]
+    paths: list[str] = Field(description="of video files, however large")
 
 
 @dg.op(tags={"kind": "files"})

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import dagster as dg
+from pydantic import Field
 
 from khung.errors import NotFound
 from khung.stores import Ledger
@@ -12,9 +13,9 @@ PARTITIONS = "videos"  # the name of the dynamic partitions, as in assets/partit
 
 
 class VideosToRetire(dg.Config):
-    """By video id."""
+    """Which videos."""
 
-    videos: list[str]
+    videos: list[str] = Field(description="names of videos, as khung status lists them")
 
 
 @dg.op

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 
 import dagster as dg
+from pydantic import Field
 
 from khung.errors import NotFound
 from khung.settings import Settings
@@ -14,9 +15,9 @@ from khung.stores.library import Library
 
 
 class RollbackTo(dg.Config):
-    """Empty: the snapshot that was in service before the present one."""
+    """Which snapshot."""
 
-    snapshot_id: str = ""
+    snapshot_id: str = Field("", description="empty: the one that was in service before the present one")
 
 
 @dg.op

@@ -9,8 +9,9 @@ import time
 
 import dagster as dg
 
-ASKED = "khung/asked"
-"""The tag of a run that says what it was asked for; a run that Dagster repeats by itself carries it on."""
+ASKED = ".dagster/khung_asked"
+"""The tag of a run that says what it was asked for; a run that Dagster repeats by itself carries it on. The UI does not show tags of this
+prefix: the value is for the sensors."""
 
 PAUSE_S, LONGEST_S = 300.0, 6 * 3600.0
 

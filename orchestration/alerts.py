@@ -85,7 +85,7 @@ def _events(context: dg.RunStatusSensorContext, kind: dg.DagsterEventType) -> li
 def _words(step: Any) -> str:
     """Of a step that failed: what it said itself, or the error that nobody foresaw."""
     if step.user_failure_data and step.user_failure_data.description:
-        return step.user_failure_data.description
+        return step.user_failure_data.description.partition("\n")[0]  # the videos follow from the ledger
     return innermost(step.error) if step.error else ""
 
 

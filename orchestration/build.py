@@ -12,7 +12,7 @@ from assets.keyframes import keyframes
 from assets.partitions import SHARDS
 from assets.playable_copies import playable_copies
 from assets.preview import preview
-from assets.recipe import code_versions
+from assets.recipe import code_versions, model_kinds
 from assets.search_snapshot import search_snapshot
 from assets.shard_indices import shard_indices
 from assets.shots import shots
@@ -93,13 +93,15 @@ def resources(settings: Settings) -> dict[str, Any]:
 
 def _with_recipes(settings: Settings) -> list[dg.AssetsDefinition]:
     """The assets with their whole code versions, so that another model or threshold shows what is stale."""
-    versions = code_versions(settings)
+    versions, kinds = code_versions(settings), model_kinds(settings)
 
     def complete(spec: dg.AssetSpec) -> dg.AssetSpec:
         name = spec.key.to_user_string()
         fresh = _freshness(settings) if name == "search_snapshot" else None
         return spec.replace_attributes(
-            code_version=versions.get(name, spec.code_version), freshness_policy=fresh or spec.freshness_policy
+            code_version=versions.get(name, spec.code_version),
+            kinds=kinds.get(name, spec.kinds),
+            freshness_policy=fresh or spec.freshness_policy,
         )
 
     return list(dg.map_asset_specs(complete, ASSETS))

@@ -7,7 +7,8 @@ again keeps the vector that it has. A video whose vectors are of another recipe 
 import dagster as dg
 from pydantic import Field
 
-from assets.batch import POOLS, Batch, Outcome, raise_failures
+from assets.batch import POOLS, Batch, Outcome
+from assets.failures import raise_failures
 from assets.recipe import code_versions
 from assets.vectors import embed_again, queued
 from khung.settings import Settings
@@ -19,9 +20,9 @@ STAGE = "embeddings"
 
 
 class FramesToEmbedAgain(dg.Config):
-    """Of these videos; none named: of all that have frames waiting."""
+    """Of which videos."""
 
-    videos: list[str] = Field(default_factory=list)
+    videos: list[str] = Field([], description="names of videos; none: all that have frames waiting")
 
 
 @dg.op(pool=POOLS[STAGE])

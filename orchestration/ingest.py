@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import dagster as dg
+from dagster._core.storage.tags import USER_TAG
 
 from assets.catalog import VIDEO_STAGES, empty_shards, heads, in_service, pending, sealable, unready
 from assets.partitions import SHARDS
@@ -103,6 +104,7 @@ class Ingest:
 
     def _run(self, asset: str, tags: dict[str, str]) -> dg.ExecuteInProcessResult:
         job = self.defs.resolve_job_def(job_name(asset))
+        tags = tags | {USER_TAG: NAME}  # the UI shows who launched a run
         result = job.execute_in_process(instance=self.instance, tags=tags, run_config=QUIET, raise_on_error=False)
         if not result.success and (fault := _fault(result, foreseen=asset != "search_snapshot")):
             raise KhungError(f"{asset}: {fault}")

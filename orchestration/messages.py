@@ -33,10 +33,11 @@ def audited(check: str, found: Mapping[str, str]) -> Message:
 
 def published(metadata: Mapping[str, Any]) -> Message:
     """A new snapshot, from the metadata of its materialisation."""
-    names = ("snapshot", "videos", "frames", "added", "removed")
+    names = ("snapshot", "videos", "frames", "added", "removed", "search_page")
     told = {name: metadata[name].value for name in names if name in metadata}
     text = (
-        f"khung: snapshot {told['snapshot']} is in service: {told['videos']} videos; added {told.get('added', 'none')}."
+        f"khung: snapshot {told['snapshot']} is in service: {told['videos']} videos; added {told.get('added', 'none')}. "
+        f"{told.get('search_page', '')}".rstrip()
     )
     return {"event": "published", "text": text, **told}
 

@@ -13,6 +13,7 @@ from pydantic import Field
 
 from assets.batch import POOLS, Batch, Outcome
 from assets.catalog import VIDEO_STAGES, pending, stale
+from assets.failures import in_a_row
 from assets.keyframes import pick_frames
 from assets.notes import describe_frames
 from assets.partitions import VIDEOS
@@ -40,14 +41,18 @@ STAGES: Mapping[str, tuple[Callable[..., Outcome], tuple[str, ...]]] = {
 
 
 class Selection(dg.Config):
-    """Which videos, and what is to be done again. No videos: all that failed, or with `stale` all whose results another recipe
-    (code, settings or model) has made. `redo_from`: a stage that is done again with all that builds on it, even where it is done;
-    empty: only what is pending, failed or stale. `most`: no more videos than so many, those that have waited longest; 0: all."""
+    """Which videos, and what is to be done again."""
 
-    videos: list[str] = Field(default_factory=list)
-    redo_from: str = ""
-    stale: bool = False
-    most: int = Field(0, ge=0)
+    videos: list[str] = Field(
+        [], description="names of videos; none: all that failed, or with `stale` all that are stale"
+    )
+    redo_from: str = Field(
+        "",
+        description="a stage that is done again with all that builds on it, even where it is done: videos, shots, keyframes, preview, "
+        "embeddings, descriptions or playable_copies; empty: only what is pending, failed or stale",
+    )
+    stale: bool = Field(False, description="all whose results another recipe (code, settings or model) has made")
+    most: int = Field(0, ge=0, description="no more videos than so many, those that have waited longest; 0: all")
 
 
 @dg.op(out=dg.Out(list))
@@ -124,7 +129,7 @@ def report(context: dg.OpExecutionContext, videos: list[str], ledger: dg.Resourc
     """Fail the run by the names of those that failed, now that the others are through."""
     entries = [entry for video_id in videos for entry in ledger.get(video_id).values() if entry.state == "failed"]
     if entries:
-        rows = "\n".join(f"| {e.video_id} | {e.stage} | `{e.reason}` | {e.detail} |" for e in entries)
+        rows = "\n".join(f"| {e.video_id} | {e.stage} | `{e.reason}` | {in_a_row(e.detail)} |" for e in entries)
         raise dg.Failure(
             f"{len(entries)} of {len(videos)} videos failed; the others are through.",
             metadata={"failed": dg.MetadataValue.md(f"| video | stage | reason | detail |\n|---|---|---|---|\n{rows}")},

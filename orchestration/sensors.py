@@ -74,12 +74,15 @@ def inbox_sensor(
     inbox.taken([*taken, *by_runs])
     if requests := [r for a in large if a not in by_runs for r in _register_later(context.instance, a)]:
         return dg.SensorResult(run_requests=requests)
-    linked = sum(bool(video.linked_to) for video in known)
-    return dg.SkipReason(
-        f"{len(known)} files are in ({linked} of them linked), {len(unreadable)} cannot be read, "
-        f"{len(ready) - len(taken) - len(large)} wait for the next look, {len(large) - len(by_runs)} are read by a run, "
-        f"{growing} are new or still growing."
-    )
+    seen = {
+        "came in": len(known),
+        "of these with the content of another": sum(bool(video.linked_to) for video in known),
+        "cannot be read": len(unreadable),
+        "wait for the next look": len(ready) - len(taken) - len(large),
+        "read by a run": len(large) - len(by_runs),
+        "new or still growing": growing,
+    }
+    return dg.SkipReason("Files: " + (", ".join(f"{n} {what}" for what, n in seen.items() if n) or "nothing new") + ".")
 
 
 def _while_there_is_time(ready: Sequence[Arrival], taken: list[Arrival]) -> Iterator[Path]:

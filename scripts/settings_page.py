@@ -1,4 +1,4 @@
-"""Writes docs/settings.md, every setting of khung as khung/settings.py has it. `--check`: say whether the page is as it should be.
+"""Writes docs/settings.md, every setting of khung as khung/settings has it. `--check`: say whether the page is as it should be.
 
 .venv/bin/python scripts/settings_page.py [--check]
 """
@@ -21,7 +21,7 @@ CLASSES = (
 HEAD = """# Every setting
 
 Environment variables, or lines of a `.env` file in the folder where khung is called. Lists are JSON: `["http://a", "http://b"]`.
-`scripts/settings_page.py` writes this page from `khung/settings.py`, and a test holds it to that. How they are used: [pipeline](how-to/pipeline.md),
+`scripts/settings_page.py` writes this page from `khung/settings/`, and a test holds it to that. How they are used: [pipeline](how-to/pipeline.md),
 [operating](how-to/operate.md), [serving](how-to/serve.md), [models](how-to/models.md), [on a GPU](how-to/gpu.md), [evaluating](how-to/evaluate.md),
 [contests](how-to/contest.md).
 """
@@ -69,7 +69,7 @@ def main(arguments: list[str]) -> int:
     if "--check" not in arguments:
         PAGE.write_text(made, encoding="utf-8")
     elif PAGE.read_text(encoding="utf-8") != made:
-        print(f"{PAGE} is not what khung/settings.py says: run scripts/settings_page.py.")
+        print(f"{PAGE} is not what khung/settings says: run scripts/settings_page.py.")
         return 1
     return 0
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from khung.errors import KhungError, MediaError, QueryError
 from khung.records import check_video_id, frame_id, vector_id
+from khung.settings import Settings
 from khung.timecode import format_ms, parse_ms
 
 
@@ -64,3 +65,11 @@ def test_light_doors_stay_light():
     code = f"import sys, khung.cli, khung.records, khung.stores, khung.vision, khung.settings; print([m for m in {heavy!r}.split() if m in sys.modules])"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert said.strip() == "[]"
+
+
+def test_people_are_sent_to_an_address_that_they_can_reach():
+    assert Settings().site == "http://127.0.0.1:8000"
+    assert Settings(host="0.0.0.0", port=80).site == "http://127.0.0.1:80"
+    assert Settings(public_url="https://video.example.org/").site == "https://video.example.org"
+    with pytest.raises(ValueError, match="public_url"):
+        Settings(public_url="video.example.org")

@@ -1,4 +1,4 @@
-"""docs/settings.md is what khung/settings.py says."""
+"""docs/settings.md is what khung/settings says."""
 
 import subprocess
 import sys

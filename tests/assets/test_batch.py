@@ -92,6 +92,10 @@ def test_one_bad_video_fails_alone_and_says_why(ledger, instance):
     assert (seen.partition_key, seen.asset_observation.metadata["failed"].value) == ("b", "truncated")
     failure = next(e for e in result.all_events if e.is_step_failure).step_failure_data
     assert "| b | `truncated` |" in failure.user_failure_data.metadata["failed"].value
+    first, second = failure.user_failure_data.description.splitlines()
+    assert first == "shots failed for b. The other videos of this run are done."
+    assert second == "• b: truncated. The file ends early. Upload it again."
+    assert seen.asset_observation.description == "Failed: The file ends early. Upload it again."
 
 
 def test_a_failed_one_is_made_good_later_and_nothing_else_is_touched(ledger, instance):
@@ -164,7 +168,8 @@ def test_a_broken_rule_fails_the_video_and_its_check(ledger, instance):
     result = run([stage("shots", crooked)], ledger, instance, "shots")
     (evaluation,) = result.get_asset_check_evaluations()
     assert (evaluation.check_name, evaluation.passed) == (SHOTS_TILE, False)
-    assert evaluation.metadata["failed"].value == {"d": "The shots end at frame 3 of 4."}
+    assert (evaluation.metadata["videos"].value, evaluation.metadata["failed"].value) == (4, 1)
+    assert "| d | The shots end at frame 3 of 4. |" in evaluation.metadata["broke_it"].value
     assert ledger.get("d")["shots"].reason == SHOTS_TILE
 
 

@@ -13,7 +13,7 @@ from assets.catalog import READS
 from assets.partitions import SHARDS, VIDEOS
 from assets.recipe import KEYFRAME_SETTINGS, SHOT_SETTINGS
 from khung.errors import ConfigError
-from khung.settings import ExtractionSettings, Settings
+from khung.settings import DescriberSettings, ExtractionSettings, Settings
 from khung.stores import ALL_STAGES, BY_INVITATION, STAGES
 from orchestration.build import build_defs
 
@@ -110,3 +110,15 @@ def test_dagster_accepts_its_settings():
         yaml.safe_load((ROOT / "workspace.yaml").read_text())["load_from"][0]["python_module"]["module_name"]
         == "orchestration.definitions"
     )
+
+
+def test_the_badges_name_what_the_models_run_on():
+    def kinds(asset: str, **profile: object) -> set[str]:
+        return specs(build_defs(Settings(_env_file=None, **profile)))[asset].kinds
+
+    assert kinds("embeddings") == kinds("descriptions") == kinds("preview") == {"ai", "openvino"}
+    assert kinds("embeddings", profile="gpu") == {"ai", "pytorch"}
+    assert kinds("descriptions", profile="gpu") == {"ai", "pytorch", "openvino"}  # the small reader reads along
+    served = DescriberSettings(name="server", servers=("http://gpu:8000/v1",), served_as="m", revision="1")
+    assert kinds("descriptions", describer=served, reader_name="describer") == {"ai", "openai"}
+    assert kinds("shots") == {"ffmpeg", "opencv", "onnx"}

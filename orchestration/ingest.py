@@ -143,12 +143,15 @@ def alert(settings: Settings, message: Message, run_id: str = "") -> None:
 
 
 def files_of(arguments: Sequence[str]) -> list[Path]:
-    """The files that are named, and the videos in the folders that are. Raises ConfigError."""
+    """The files that are named, and the videos in the folders that are; a folder without any is told. Raises ConfigError."""
     found: list[Path] = []
     for path in (Path(argument).absolute() for argument in arguments):
         if not path.exists():
             raise ConfigError(f"There is no {path}.", cure="Name files or folders that are there.")
-        found += [arrival.path for arrival in arrivals(path)] if path.is_dir() else [path]
+        here = [arrival.path for arrival in arrivals(path)] if path.is_dir() else [path]
+        if not here:
+            tell("empty", path=str(path))
+        found += here
     return found
 
 

@@ -3,9 +3,12 @@
 Exit codes: 0 well, 1 something failed and was reported, 2 a wrong call or setting, 130 interrupted.
 """
 
+import errno
+import logging
 import sys
 
 import typer
+from rich.markup import escape
 
 from khung import __version__
 from khung.cli import doctor, evaluate, ingest, keep, keys, models, search, serve, shelf, status
@@ -63,15 +66,35 @@ def version() -> None:
     print(__version__)
 
 
+REFUSALS = {
+    errno.EACCES: "Give it the right to, or name another place.",
+    errno.EPERM: "Give it the right to, or name another place.",
+    errno.EROFS: "The disk can only be read: name another place.",
+    errno.ENOSPC: "The disk is full: make room; what is done is kept.",
+    errno.EDQUOT: "The quota is used up: make room; what is done is kept.",
+    errno.ENOENT: "Name a place that is there.",
+    errno.EEXIST: "A folder was expected there.",
+    errno.ENOTDIR: "A folder was expected there.",
+    errno.EISDIR: "A file was expected there.",
+}
+"""What the system says no to, whatever was called, and the cure."""
+
+
 def main() -> None:
     """The `khung` command."""
+    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # that it tries again; that it failed is told as an error
     try:
         app()
     except (ConfigError, QueryError) as error:
-        errors.print(f"[bold red]✗[/] {error.message}", f"\n  {error.cure}" if error.cure else "")
+        errors.print(f"[bold red]✗[/] {escape(error.message)}", f"\n  {escape(error.cure)}" if error.cure else "")
         sys.exit(2)
     except KhungError as error:
-        errors.print(f"[bold red]✗[/] {error.message}", f"\n  {error.cure}" if error.cure else "")
+        errors.print(f"[bold red]✗[/] {escape(error.message)}", f"\n  {escape(error.cure)}" if error.cure else "")
+        sys.exit(1)
+    except OSError as error:
+        if error.filename is None or error.errno not in REFUSALS:
+            raise
+        errors.print(f"[bold red]✗[/] {error.strerror}: {escape(str(error.filename))}", f"\n  {REFUSALS[error.errno]}")
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

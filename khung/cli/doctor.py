@@ -11,9 +11,11 @@ import typer
 
 from khung.cli.show import Json, out, print_json
 from khung.errors import KhungError
-from khung.settings import Settings, settings
+from khung.settings import Settings, settings, variables
 
 FREE_BYTES_WANTED = 5 * 2**30
+NO_SETTINGS = ("KHUNG_TEST_", "KHUNG_BENCH_", "KHUNG_CHROMIUM", "KHUNG_TRANSNET_PACKAGE")
+"""What tests and benchmarks read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,15 @@ def _show(findings: list[Finding]) -> None:
 def look_at_python(_: Settings) -> Iterator[Finding]:
     version = ".".join(map(str, sys.version_info[:3]))
     yield Finding("Python", "ok", f"{version} on {sys.platform}, {os.cpu_count()} cores")
+
+
+def look_at_settings(_: Settings) -> Iterator[Finding]:
+    """A mistyped name is read by nobody, and nobody says so."""
+    ours = [name for name in os.environ if name.upper().startswith("KHUNG_") and not name.startswith(NO_SETTINGS)]
+    unknown = sorted(name for name in ours if name.upper() not in variables())
+    if unknown:
+        cure = "docs/settings.md has every name"
+        yield Finding("settings", "note", f"nothing reads {', '.join(unknown)}", cure)
 
 
 def look_at_packages(_: Settings) -> Iterator[Finding]:
@@ -193,6 +204,7 @@ def _asked(config: Settings, fingerprint: str) -> Finding:
 
 LOOKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
     look_at_python,
+    look_at_settings,
     look_at_packages,
     look_at_models,
     look_at_large_models,

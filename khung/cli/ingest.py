@@ -38,9 +38,7 @@ Event = dict[str, Any]
 
 
 def ingest(
-    paths: Annotated[
-        list[Path] | None, typer.Argument(help="Video files, or folders of them.", metavar="PATH…")
-    ] = None,
+    paths: Annotated[list[Path] | None, typer.Argument(help="Video files, or folders of them.", metavar="PATH")] = None,
     retry: Annotated[bool, typer.Option("--retry", help="Try again everything that failed before.")] = False,
     json: Json = False,
 ) -> None:
@@ -53,6 +51,7 @@ def ingest(
     Examples: `khung ingest ~/videos`, `khung ingest "Phố cổ.mp4" talk.mkv`, `khung ingest --retry`.
     """
     paths = paths or []
+    _ledger()  # a setting or a folder that is wrong is told here, once
     if missing := [path for path in paths if not path.exists()]:
         raise ConfigError(f"There is no {missing[0]}.", cure="Give video files or folders that exist.")
     events: list[Event] = []
@@ -194,6 +193,9 @@ def _summary(events: list[Event]) -> None:
         errors.print(f"{mark} [bold]{event['video_id']}[/] {said}")
     for event in unreadable:
         errors.print(f"[red]✗[/] {escape(event['path'])}: {escape(event['detail'])}")
+    for event in events:
+        if event["event"] == "empty":
+            errors.print(f"[yellow]![/] There is no video in {escape(event['path'])}: no file with the ending of one.")
     for event in files:
         if event["linked_to"]:
             out.print(f"[blue]↪[/] {escape(Path(event['path']).name)} is the same content as {event['linked_to']}")

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from khung.cli.engine import opened_engine
 from khung.cli.show import Json, errors, out, plain, print_json
-from khung.errors import ConfigError
+from khung.errors import ConfigError, NotFound
 from khung.records import Hit, Keyframe
 from khung.settings import settings
 from khung.stores import FrameFilter
@@ -20,7 +20,8 @@ def search(
     text: Annotated[
         str,
         typer.Argument(
-            help="What to look for, in Vietnamese (with or without marks) or English. “A rồi B” and “A then B” find one after the other."
+            metavar="TEXT",
+            help="What to look for, in Vietnamese (with or without marks) or English. “A rồi B” and “A then B” find one after the other.",
         ),
     ],
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=200, help="How many moments.")] = 10,
@@ -49,7 +50,11 @@ def search(
         to_ms=parse_ms(before) if before else None,
         objects=tuple(object or ()),
     )
-    with opened_engine(with_vectors=True) as (engine, _):
+    if where.from_ms is not None and where.to_ms is not None and where.from_ms >= where.to_ms:
+        raise ConfigError(f"There is no time from {after} on and before {before}.", cure="Is --after the smaller one?")
+    with opened_engine(with_vectors=True) as (engine, snapshot):
+        for name in where.videos:
+            _refuse_unknown(name, snapshot)
         result = engine.search(
             SearchRequest(text=text, image=_pixels(image) if image else None, where=where, limit=limit)
         )
@@ -62,13 +67,20 @@ def search(
         out.print(f"[dim]contact sheet:[/] {sheet}")
 
 
+def _refuse_unknown(video: str, snapshot: Any) -> None:
+    try:
+        snapshot.records.video(video)
+    except NotFound as error:
+        raise ConfigError(f"No video “{video}” is in service.", cure="`khung status` lists them all.") from error
+
+
 def _show(result: Any) -> None:
     table = Table(box=None, header_style="dim", padding=(0, 1))
     table.add_column("", justify="right", style="dim", no_wrap=True)
     table.add_column("time", style="bold cyan", no_wrap=True, justify="right")
     table.add_column("video", no_wrap=True, overflow="ellipsis", max_width=28)
     table.add_column("score", no_wrap=True)
-    table.add_column("what was recognised, and why it matched")
+    table.add_column("recognised; why it matched")
     language = result.parsed.language
     for rank, hit in enumerate(result.hits, 1):
         table.add_row(str(rank), format_ms(hit.record.pts_ms), hit.record.video_id, _score(hit), _words(hit, language))

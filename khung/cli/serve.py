@@ -11,9 +11,10 @@ from khung.settings import settings
 
 def serve(
     host: Annotated[
-        str | None, typer.Option(help="Address to listen on; 0.0.0.0 for every network (put a proxy in front).")
+        str | None,
+        typer.Option(help="Address to listen on, else KHUNG_HOST; 0.0.0.0 for every network (put a proxy in front)."),
     ] = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port to listen on; else KHUNG_PORT.")] = None,
     workers: Annotated[
         int | None, typer.Option(min=1, max=64, help="Processes that serve, one a core at most.")
     ] = None,
@@ -31,24 +32,24 @@ def serve(
     serve = config.serve.model_copy(update={"workers": workers or config.serve.workers})
     config = config.model_copy(update={"host": host, "port": port, "serve": serve})
     check_public(config)
-    _refuse_taken_port(host, port)
+    _refuse_taken_port(host, port, "serve")
     out.print(
         f"[bold]khung[/] is at [bold cyan]http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}[/]  (Ctrl-C stops it)"
     )
     server.run(config)
 
 
-def _refuse_taken_port(host: str, port: int) -> None:
+def _refuse_taken_port(host: str, port: int, command: str) -> None:
     import socket
 
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
-        except OSError as error:
+        except OSError as error:  # also of a name that is no address of this machine
             raise ConfigError(
                 f"Port {port} on {host} cannot be used: {error.strerror}.",
-                cure="Choose another: khung serve --port 8001",
+                cure=f"Choose another: khung {command} --port {port + 1 if port < 65535 else 8001}",
             ) from error
 
 
@@ -57,7 +58,7 @@ def encode_serve(
         str | None,
         typer.Option(help="Address to listen on; 0.0.0.0 for every network (set KHUNG_ENCODER_API_KEY then)."),
     ] = None,
-    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8100,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8100,
 ) -> None:
     """Turn questions into vectors for search services elsewhere: on the machine with the GPU.
 
@@ -70,7 +71,7 @@ def encode_serve(
 
     config = settings()
     host = host or config.host
-    _refuse_taken_port(host, port)
+    _refuse_taken_port(host, port, "encode-serve")
     app = create_encoder(config)
     encoder = app.state.encoders.of(fingerprints(config).embedder)
     out.print(

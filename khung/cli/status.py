@@ -40,7 +40,7 @@ SHOWN = 200  # rows for people; a terminal is no place for ten thousand
 
 
 def status(
-    videos: Annotated[list[str] | None, typer.Argument(help="Only these videos, by id.", metavar="VIDEO…")] = None,
+    videos: Annotated[list[str] | None, typer.Argument(help="Only these videos, by id.", metavar="VIDEO")] = None,
     failed: Annotated[bool, typer.Option("--failed", help="Only what failed.")] = False,
     json: Json = False,
 ) -> None:

@@ -7,9 +7,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
+from khung.errors import ConfigError
 from khung.settings.kitchen import ExtractionSettings, MediaLimits
 from khung.settings.models import DescriberSettings, EmbedderSettings, EncoderSettings, LargeModelSettings
 from khung.settings.service import ContestSettings, SearchSettings, ServeSettings
@@ -71,7 +72,7 @@ class Settings(BaseSettings):
     keep_snapshots: int = Field(3, ge=1, description="that can be rolled back to; a collection takes the others")
 
     host: str = Field("127.0.0.1", description="where `khung serve` listens")
-    port: int = Field(8000, description="the same")
+    port: int = Field(8000, ge=1, le=65535, description="the same")
     public_url: str = Field(
         "",
         pattern="^(https?://.+)?$",
@@ -135,5 +136,45 @@ class Settings(BaseSettings):
 
 @lru_cache(maxsize=1)
 def settings() -> Settings:
-    """The process's settings, read once."""
-    return Settings()
+    """The process's settings, read once. Raises ConfigError that names the variable which is wrong."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise refused(error) from error
+    except SettingsError as error:  # a list that is no JSON
+        raise ConfigError(f"A setting cannot be read: {error}.", cure='Lists are JSON, e.g. ["http://a"].') from error
+
+
+def groups() -> tuple[type[BaseSettings], ...]:
+    """The classes that read variables, each with its prefix."""
+    return (Settings, *(f.annotation for f in Settings.model_fields.values() if _is_group(f.annotation)))
+
+
+def variables() -> frozenset[str]:
+    """Every name that is read from the environment."""
+    return frozenset(
+        f"{group.model_config['env_prefix']}{name}".upper()
+        for group in groups()
+        for name, field in group.model_fields.items()
+        if not _is_group(field.annotation)
+    )
+
+
+def refused(error: ValidationError) -> ConfigError:
+    """The first value that cannot be, by the name of its variable; what it was is not told where it may be a secret."""
+    wrong = error.errors()[0]
+    group = next((g for g in groups() if g.__name__ == error.title), Settings)
+    name = f"{group.model_config['env_prefix']}{wrong['loc'][0] if wrong['loc'] else ''}".upper()
+    value = (
+        ""
+        if "SecretStr" in str(group.model_fields.get(str(wrong["loc"][0] if wrong["loc"] else "")))
+        else f" “{wrong['input']}”"
+    )
+    return ConfigError(
+        f"{name} cannot be{value}: {wrong['msg'][:1].lower()}{wrong['msg'][1:]}.",
+        cure="Settings come from the environment and from .env; docs/settings.md has them all.",
+    )
+
+
+def _is_group(annotation: object) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseSettings)

@@ -1,0 +1,73 @@
+"""What people do wrong, and that the terminal says what it was and what helps, without a traceback."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def khung(tmp_path: Path):
+    """Runs `khung …` with a home of its own and what else is set."""
+
+    def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        environment = os.environ | {"KHUNG_HOME": str(tmp_path / "home"), "COLUMNS": "200"} | variables
+        command = [sys.executable, "-m", "khung", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path)
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("KHUNG_PROFILE", "quantum", "'embedded', 'cpu' or 'gpu'"),
+        ("KHUNG_PORT", "99999", "65535"),
+        ("KHUNG_SERVE_WORKERS", "0", "greater than or equal to 1"),  # of a group of its own
+        ("KHUNG_PUBLIC_URL", "video.example.org", "https?://"),
+    ],
+)
+def test_a_setting_that_cannot_be_is_named(khung, variable, value, said):
+    answer = khung("status", **{variable: value})
+    assert answer.returncode == 2
+    assert f"{variable} cannot be “{value}”" in answer.stderr and said in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+def test_a_list_that_is_no_json(khung):
+    answer = khung("status", KHUNG_DESCRIBER_SERVERS="http://a")
+    assert answer.returncode == 2 and '["http://a"]' in answer.stderr
+
+
+def test_a_mistyped_name_is_found_by_the_doctor(khung):
+    assert "nothing reads KHUNG_PROFIEL" in khung("doctor", KHUNG_PROFIEL="gpu").stdout
+    assert "nothing reads" not in khung("doctor", KHUNG_TEST_CLIPS="x", KHUNG_SERVE_KEYS="auto").stdout
+
+
+@pytest.mark.parametrize("command", [["status"], ["ingest"], ["serve", "--port", "8199"]])
+def test_a_home_that_is_a_file(khung, tmp_path, command):
+    (tmp_path / "letter").write_text("no folder")
+    answer = khung(*command, KHUNG_HOME=str(tmp_path / "letter"))
+    assert answer.returncode == 1
+    assert "A folder was expected there" in answer.stderr and "letter" in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+def test_a_folder_without_a_video(khung, tmp_path):
+    (tmp_path / "papers").mkdir()
+    (tmp_path / "papers" / "letter.txt").write_text("no film")
+    answer = khung("ingest", "papers")
+    assert answer.returncode == 0
+    assert "There is no video in" in answer.stderr and "papers" in answer.stderr
+
+
+def test_a_port_that_no_machine_has(khung):
+    answer = khung("serve", "--port", "99999")
+    assert answer.returncode == 2 and "Traceback" not in answer.stderr
+
+
+def test_a_span_that_ends_before_it_begins(khung):
+    answer = khung("search", "xe", "--after", "2:00", "--before", "1:00")
+    assert answer.returncode == 2 and "--after" in answer.stderr

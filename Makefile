@@ -12,14 +12,17 @@ export DAGSTER_HOME := $(CURDIR)
 export DAGSTER_DISABLE_TELEMETRY := yes
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test dev serve lint format bench bench-stores bench-vision models locks system clean
+.PHONY: help demo services test dev serve lint format bench bench-stores bench-vision models locks system clean
 
 help:  ## explain every command
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}'
 
 demo: $(VENV)/demo.done models  ## three bundled clips through the whole pipeline, three searches, then the web UI (SERVE=0: stop after the searches)
 	@scripts/demo.sh $(CLIPS)
-	@if [ "$(SERVE)" != 0 ]; then $(BIN)/khung serve; else echo "Now: make serve, and open http://127.0.0.1:8000"; fi
+	@if [ "$(SERVE)" != 0 ]; then $(BIN)/khung serve; else echo "Now: make serve, and open http://127.0.0.1:8000; or . .venv/bin/activate, and khung --help"; fi
+
+services: $(VENV)/services.done models  ## the environment for the services profile: with the clients of PostgreSQL, S3, OpenSearch and Redis
+	@echo "Now: . .venv/bin/activate, and docs/how-to/operate.md"
 
 test: $(VENV)/test.done system models  ## everything: lint, import floors, unit, contract, fault, server and browser tests
 	@$(MAKE) --no-print-directory lint
@@ -67,9 +70,14 @@ $(BIN)/uv:
 	@scripts/venv.sh $(PYTHON) $(VENV)
 
 $(VENV)/demo.done: $(BIN)/uv requirements/demo.lock pyproject.toml
-	@test -f $(VENV)/test.done || $(BIN)/uv pip install -q --require-hashes -r requirements/demo.lock
+	@test -f $(VENV)/test.done || { echo "Installing the packages (480 MB the first time) …"; $(BIN)/uv pip install -q --require-hashes -r requirements/demo.lock; }
 	@$(BIN)/uv pip install -q --no-deps -e .
 	@touch $@
+
+$(VENV)/services.done: $(BIN)/uv requirements/services.lock pyproject.toml
+	@test -f $(VENV)/test.done || $(BIN)/uv pip install -q --require-hashes -r requirements/services.lock
+	@$(BIN)/uv pip install -q --no-deps -e .
+	@touch $@ $(VENV)/demo.done
 
 $(VENV)/test.done: $(BIN)/uv requirements/test.lock pyproject.toml
 	@$(BIN)/uv pip install -q --require-hashes -r requirements/test.lock

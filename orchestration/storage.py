@@ -38,7 +38,7 @@ def in_postgres(url: str, inst_data: ConfigurableClassData | None = None) -> Dag
     except ImportError as error:
         raise ConfigError(
             "Dagster cannot speak to PostgreSQL: dagster-postgres is not installed.",
-            cure="pip install 'khung[services]', or empty KHUNG_STORES_DAGSTER_URL.",
+            cure="In the checkout: make services; or empty KHUNG_STORES_DAGSTER_URL.",
         ) from error
     storage = DagsterPostgresStorage(_with_driver(url), inst_data=inst_data)
     for part in (storage.run_storage, storage.event_log_storage, storage.schedule_storage):

@@ -77,7 +77,9 @@ def look_at_packages(_: Settings) -> Iterator[Finding]:
     )
     missing = [name for name in needed if importlib.util.find_spec(name) is None]
     if missing:
-        yield Finding("packages", "missing", "not installed: " + ", ".join(missing), "pip install khung")
+        yield Finding(
+            "packages", "missing", "not installed: " + ", ".join(missing), "in the checkout: make demo SERVE=0"
+        )
     else:
         yield Finding("packages", "ok", f"all {len(needed)} libraries are installed")
     if importlib.util.find_spec("dagster") and importlib.util.find_spec("orchestration"):

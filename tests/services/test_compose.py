@@ -16,8 +16,10 @@ import jsonschema_rs
 import pytest
 import yaml
 
+from khung.api.app import create_app
+from khung.api.encoding import create_encoder
 from khung.errors import ConfigError
-from khung.settings import EmbedderSettings, EncoderSettings, ServeSettings, Settings, StoreSettings
+from khung.settings import EmbedderSettings, EncoderSettings, ServeSettings, Settings, StoreSettings, variables
 from khung.stores.postgres_backup import archive_settings
 
 ROOT = Path(__file__).parent.parent.parent
@@ -160,16 +162,33 @@ def test_the_image_takes_what_it_copies():
     assert {name.rstrip("/") for name in copied} == set(kept)
 
 
-def test_the_cluster_example_speaks_of_what_there_is():
-    """Only what can be seen without a cluster: it reads, its commands and probes are khung's."""
-    parts = {part["kind"]: part for part in yaml.safe_load_all((DEPLOY / "kubernetes" / "search.yaml").read_text())}
-    pod = parts["Deployment"]["spec"]["template"]["spec"]
+def of_cluster(service: str) -> dict[str, dict]:
+    """The parts of an example by their kinds, after what holds of each. Only what can be seen without a cluster: it reads, and its
+    commands, variables and ports are khung's."""
+    parts = {p["kind"]: p for p in yaml.safe_load_all((DEPLOY / "kubernetes" / f"{service}.yaml").read_text())}
+    deployment = parts["Deployment"]["spec"]
+    pod, about = deployment["template"]["spec"], deployment["template"]["metadata"]
     (container,) = pod["containers"]
-    assert (
-        container["command"] == yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]["search"]["command"]
-    )
-    assert {container[p]["httpGet"]["path"] for p in ("livenessProbe", "readinessProbe")} == {"/health", "/ready"}
+    compose = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"][service]
+    assert container["command"] == compose["command"]
+    assert {e["name"] for e in container["env"]} <= variables()
     assert {m["name"] for m in container["volumeMounts"]} == {v["name"] for v in pod["volumes"]}
+    assert deployment["selector"]["matchLabels"] == parts["Service"]["spec"]["selector"] == about["labels"]
+    port = container["command"][-1]
+    assert port == str(container["ports"][0]["containerPort"]) == about["annotations"]["prometheus.io/port"]
+    return parts
+
+
+@pytest.mark.parametrize(("service", "paths"), [("search", {"/health", "/ready"}), ("encoder", {"/health"})])
+def test_the_probes_of_a_cluster_ask_what_the_service_answers(service, paths, tmp_path):
+    (container,) = of_cluster(service)["Deployment"]["spec"]["template"]["spec"]["containers"]
+    assert {probe["httpGet"]["path"] for name, probe in container.items() if name.endswith("Probe")} == paths
+    app = {"search": create_app, "encoder": create_encoder}[service](Settings(home=tmp_path))
+    assert paths <= app.openapi()["paths"].keys()
+
+
+def test_the_cluster_example_speaks_of_what_there_is():
+    parts = of_cluster("search")
     assert parts["HorizontalPodAutoscaler"]["spec"]["scaleTargetRef"]["name"] == parts["Deployment"]["metadata"]["name"]
     values = yaml.safe_load((DEPLOY / "kubernetes" / "dagster-values.yaml").read_text())
     (deployment,) = values["dagster-user-deployments"]["deployments"]

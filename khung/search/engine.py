@@ -179,7 +179,7 @@ class Engine:
         kept, scores = self._reranked(parsed, ranking, kept, degraded)
         page = slice(request.offset, request.offset + request.limit)
         chosen = ranking.frames[kept[page]]
-        more = [left.get(video, 0) for video in timeline.video_index[chosen[:, 0]].tolist()]
+        more = left[timeline.video_index[chosen[:, 0]]].tolist()
         ids = timeline.vector_ids[chosen]
         return hits_of(ids, self._records(chosen), scores[page].tolist(), more, answers)
 

@@ -38,16 +38,16 @@ def hits_of(
 def _channels(answer: "Answer", ids: np.ndarray, records: Sequence[FrameRecord]) -> list[dict[str, ChannelScore]]:
     """By frame, what each channel that found it gave."""
     told: list[dict[str, ChannelScore]] = [{} for _ in records]
-    at_fused = np.searchsorted(answer.fused.ids, ids)
-    for name, found in answer.found.items():
-        if name not in answer.fused.shares or not len(found.ids):
+    at = np.searchsorted(answer.fused.ids, ids)
+    for name, of_channel in answer.fused.places.items():
+        places = of_channel[at]
+        held = np.flatnonzero(places >= 0)
+        if not len(held):
             continue
-        order = np.argsort(found.ids)
-        at = order[np.minimum(np.searchsorted(found.ids, ids, sorter=order), len(order) - 1)]
-        columns = (found.ids[at] == ids, found.raw[at], found.normalised[at], answer.fused.shares[name][at_fused])
-        for n, (held, raw, normalised, share) in enumerate(zip(*(c.tolist() for c in columns), strict=True)):
-            if held:
-                told[n][name] = ChannelScore(raw, normalised, share, found.why(records[n]))
+        found, places = answer.found[name], places[held]
+        columns = (found.raw[places], found.normalised[places], answer.fused.shares[name][at[held]])
+        for n, *gave in zip(held.tolist(), *(c.tolist() for c in columns), strict=True):
+            told[n][name] = ChannelScore(*gave, found.why(records[n]))
     return told
 
 

@@ -12,6 +12,7 @@ from types import MappingProxyType
 import numpy as np
 
 from khung.records import FrameRecord
+from khung.search.loops import compiled, together
 from khung.search.parsed import Event, ParsedQuery
 
 RRF_K = 60
@@ -39,6 +40,7 @@ class Fused:
     ids: np.ndarray  # int64 (n,), ascending
     scores: np.ndarray  # float32 (n,)
     shares: Mapping[str, np.ndarray]  # channel → float32 (n,)
+    places: Mapping[str, np.ndarray]  # channel → int32 (n,): where in what the channel found; −1: it did not
 
 
 Weights = Mapping[str, float]
@@ -98,13 +100,13 @@ def fuse_ranks(found: Mapping[str, Found], k: int = RRF_K) -> Fused:
 
 
 def _combine(parts: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Fused:
-    ids = np.sort(np.concatenate([np.zeros(0, np.int64), *(ids for ids, _ in parts.values())]))
-    ids = ids[np.flatnonzero(np.diff(ids, prepend=-1))]  # each once
-    shares = {}
-    for name, (of_channel, values) in parts.items():
-        shares[name] = np.zeros(len(ids), np.float32)
-        shares[name][np.searchsorted(ids, of_channel)] = values
-    return Fused(ids, np.sum([*shares.values(), np.zeros(len(ids), np.float32)], axis=0, dtype=np.float32), shares)
+    if not parts:
+        return Fused(np.zeros(0, np.int64), np.zeros(0, np.float32), {}, {})
+    ids = np.concatenate([of_channel for of_channel, _ in parts.values()])
+    values = np.concatenate([shares for _, shares in parts.values()], dtype=np.float32)
+    ends = np.cumsum([len(of_channel) for of_channel, _ in parts.values()])
+    distinct, scores, shares, places = compiled(together)(ids, np.argsort(ids), values, ends)
+    return Fused(distinct, scores, dict(zip(parts, shares, strict=True)), dict(zip(parts, places, strict=True)))
 
 
 def _ranks(scores: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ LightGBM is the optional extra `learned`.
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +77,7 @@ class LearnedFusion:
         scores = 0.5 * fused.scores
         scores[at] = 0.5 + 0.5 / (1 + np.exp(-np.clip(raw, -30, 30)))
         ratio = scores / np.maximum(fused.scores, 1e-9)
-        return Fused(fused.ids, scores, {name: share * ratio for name, share in fused.shares.items()})
+        return replace(fused, scores=scores, shares={name: share * ratio for name, share in fused.shares.items()})
 
     def write(self, path: Path) -> None:
         body = {

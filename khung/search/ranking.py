@@ -10,8 +10,10 @@ import numpy as np
 
 from khung.search.frames import Frames
 from khung.search.fusion import Fused
+from khung.search.loops import compiled, first_of_each
 from khung.search.parsed import Gap
 from khung.search.sequence import chains
+from khung.stores.ordering import best_first
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +32,9 @@ def ranked(fused: Sequence[Fused], gaps: Sequence[Gap], frames: Frames) -> Ranki
     """The frames found for one event, or for several the chains of them."""
     if len(fused) > 1:
         return _sequence(fused, gaps, frames)
-    positions, scores = _in_order(fused[0], frames)
-    order = np.argsort(-scores, kind="stable")
-    return Ranking(positions[order, None], scores[order])
+    positions, scores = _scored(fused[0], frames)
+    best, first = best_first(scores, positions, len(scores))
+    return Ranking(first[:, None], best)
 
 
 def listed(allowed: np.ndarray | None, frames: Frames) -> Ranking:
@@ -45,18 +47,27 @@ def _sequence(fused: Sequence[Fused], gaps: Sequence[Gap], frames: Frames) -> Ra
     """The best chain for each first frame."""
     timeline = frames.timeline
     found = chains([_in_order(one, frames) for one in fused], timeline.pts_ms, timeline.video_index, gaps)
-    totals, whole = found.totals, found.follow()
-    best = np.lexsort((whole[:, -1], -totals))
-    first = np.sort(np.unique(whole[best, 0], return_index=True)[1])  # of each first frame its best, best first
-    return Ranking(whole[best[first]], totals[best[first]])
+    totals, best = best_first(
+        found.totals, np.arange(len(found.totals)), len(found.totals)
+    )  # they ascend by their ends
+    whole = found.follow(best)
+    first = compiled(first_of_each)(whole[:, 0], len(frames))  # of each first frame its best
+    return Ranking(whole[first], totals[first])
 
 
 def _in_order(fused: Fused, frames: Frames) -> tuple[np.ndarray, np.ndarray]:
     """Positions, ascending, and scores of the frames with any score."""
-    scored = fused.scores > 0
-    ids, scores = fused.ids[scored], fused.scores[scored]
+    positions, scores = _scored(fused, frames)
+    order = np.argsort(positions)
+    return positions[order], scores[order]
+
+
+def _scored(fused: Fused, frames: Frames) -> tuple[np.ndarray, np.ndarray]:
+    """Positions and scores of the frames with any score, by id."""
+    ids, scores = fused.ids, fused.scores
+    if not (scored := scores > 0).all():
+        ids, scores = ids[scored], scores[scored]
     positions = frames.positions(ids)
     if len(positions) < len(ids):  # a store that answers for other frames than the snapshot's
         scores = scores[frames.known(ids)]
-    order = np.argsort(positions)
-    return positions[order], scores[order]
+    return positions, scores

@@ -1,6 +1,7 @@
 """A page without repetition."""
 
 import numpy as np
+import pytest
 
 from khung.search import collapse as page
 from khung.stores import Timeline
@@ -27,7 +28,9 @@ def collapse(ranked, tl: Timeline, **limits) -> tuple[list[int], dict[int, int]]
     """The kept ones as positions."""
     positions = np.array(list(ranked), np.int64)
     kept, more = page.collapse(positions, tl, **limits)
-    return positions[kept].tolist(), more
+    shown = set(tl.video_index[positions[kept]].tolist())
+    assert {video for video, count in enumerate(more) if count >= 0} == shown
+    return positions[kept].tolist(), {video: int(count) for video, count in enumerate(more) if count > 0}
 
 
 def test_one_moment_is_shown_once_by_its_best_frame():
@@ -56,3 +59,25 @@ def test_the_page_is_filled_from_beyond_the_first_frames_that_are_looked_at():
     alike = [(0, 10, 0, 0)] * 1000
     tl = timeline([*alike, (1, 0, 0, 0), (2, 0, 0, 0)])
     assert collapse(range(1002), tl, per_video=None, need=3) == ([0, 1000, 1001], {0: 999})
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_it_is_what_comparing_all_with_all_gives(seed):
+    rng = np.random.default_rng(seed)
+    tl = timeline(
+        [
+            (n // 50, int(t), int(t) // 9000, int(rng.choice([0, 7, 2**40 - 1])))
+            for n, t in enumerate(rng.integers(0, 60_000, 300))
+        ]
+    )
+    ranked, most, need = rng.permutation(300)[:200], [None, 1, 3][seed % 3], [5, 1000][seed % 2]
+    kept: list[int] = []
+    for frame in ranked.tolist():
+        mates = [k for k in kept if tl.video_index[k] == tl.video_index[frame]]
+        near = any(abs(int(tl.pts_ms[k] - tl.pts_ms[frame])) < page.SAME_MOMENT_MS for k in mates)
+        apart = [
+            int(tl.phash[k] ^ tl.phash[frame]).bit_count() for k in mates if tl.shot_index[k] == tl.shot_index[frame]
+        ]
+        if not near and min(apart, default=64) > page.SAME_SHOT_HAMMING and (most is None or len(mates) < most):
+            kept.append(frame)
+    assert collapse(ranked, tl, per_video=most, need=need)[0] == kept[:need]

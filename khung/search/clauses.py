@@ -44,6 +44,12 @@ class Ask:
             if c.field in WORD_FIELDS and c.term in self.words
         ]
 
+    @cached_property
+    def _texts(self) -> list[Callable[[FrameRecord], Mapping[str, frozenset[str]]]]:
+        """Which texts of a record hold the fields that were asked."""
+        asked = {field for field, _, _ in self._told}
+        return [read for field, read in _TEXTS.items() if field in asked]
+
     def expected(self, index: TextIndex) -> float:
         """The score of an average document with every word once: Σ boost · idf, of each group its best language.
 
@@ -54,22 +60,24 @@ class Ask:
 
     def matched(self, record: FrameRecord) -> str:
         """The typed words that a frame's texts hold, in order."""
-        captions = record.description.captions
-        asked, there = {field for field, _, _ in self._told}, {}
-        if "vi_fold" in asked:
-            there |= _held(vietnamese_words, captions.get("vi", ""))
-        if "en" in asked:
-            there |= _held(english_words, captions.get("en", ""))
-        if "ocr_fold" in asked:
-            there |= _held(screen_words, " ".join(line.text for line in record.screen_text))
-        held = (word for field, term, word in self._told if term in there[field])
-        return ", ".join(dict.fromkeys(held))
+        there: dict[str, frozenset[str]] = {}
+        for read in self._texts:
+            there.update(read(record))
+        return ", ".join(dict.fromkeys([word for field, term, word in self._told if term in there[field]]))
 
 
 @lru_cache(maxsize=16_384)
 def _held(read: Callable[[str], dict[str, list[str]]], text: str) -> Mapping[str, frozenset[str]]:
     """Field → words. Searches come back to the same frames."""
     return {name: frozenset(of) for name, of in read(text).items()}
+
+
+_TEXTS: Mapping[str, Callable[[FrameRecord], Mapping[str, frozenset[str]]]] = {
+    "vi_fold": lambda record: _held(vietnamese_words, record.description.captions.get("vi", "")),
+    "en": lambda record: _held(english_words, record.description.captions.get("en", "")),
+    "ocr_fold": lambda record: _held(screen_words, " ".join([line.text for line in record.screen_text])),
+}
+"""By a field that is always asked with its sisters, the words of a record's text."""
 
 
 def caption_ask(text: str, language: str) -> Ask:

@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from khung.search.loops import compiled, page
+from khung.search.loops import page
 from khung.stores import Timeline
+from khung.stores.loops import compiled
 
 SAME_MOMENT_MS = 2_000
 SAME_SHOT_HAMMING = 12

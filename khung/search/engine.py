@@ -73,7 +73,7 @@ class Engine:
         third of a search. Takes seconds; safe in a thread of its own while searches run."""
         none = (np.zeros(0, np.int64), np.zeros(0, np.float32))
         chains([none, none], self.frames.timeline.pts_ms, self.frames.timeline.video_index, [Gap()])
-        self.snapshot.records.facet_counts(self.frames.ids[:1])
+        self.snapshot.records.facet_counts_at(np.arange(min(len(self.frames), 1)))
         self._suggester = Suggester(captions_of(self.snapshot.records, self.frames))
         self.snapshot.text.warm()
         for space in self.channels.spaces:
@@ -153,7 +153,7 @@ class Engine:
         began: float,
     ) -> SearchResult:
         hits = self._page(request, parsed, ranking, answers, degraded)
-        best = self.frames.timeline.vector_ids[ranking.first[:DEPTH]]
+        best = ranking.first[:DEPTH]
         return SearchResult(
             hits=hits,
             parsed=parsed,
@@ -209,4 +209,4 @@ class Engine:
         return kept[order], scores[order]
 
     def _facets(self, best: np.ndarray) -> Mapping[str, Mapping[str, int]]:
-        return self.snapshot.records.facet_counts(best) if len(best) else {}
+        return self.snapshot.records.facet_counts_at(best) if len(best) else {}

@@ -12,8 +12,9 @@ from types import MappingProxyType
 import numpy as np
 
 from khung.records import FrameRecord
-from khung.search.loops import compiled, together
+from khung.search.loops import together
 from khung.search.parsed import Event, ParsedQuery
+from khung.stores.loops import compiled
 
 RRF_K = 60
 

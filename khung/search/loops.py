@@ -1,21 +1,10 @@
-"""Loops over a few hundred frames for which NumPy would need a dozen calls each, compiled when first needed.
+"""Loops over a few hundred frames for which NumPy would need a dozen calls each, to be compiled.
 
 What they mean stands where they are called: `fusion.py`, `ranking.py`, `collapse.py`. Numbers that index are unsigned: else each index is
 tested for counting from the end.
 """
 
-from collections.abc import Callable
-from functools import cache
-from typing import Any
-
 import numpy as np
-
-
-@cache
-def compiled(loop: Callable[..., Any]) -> Callable[..., Any]:
-    import numba
-
-    return numba.njit(cache=True, nogil=True)(loop)
 
 
 def together(ids, order, values, ends):

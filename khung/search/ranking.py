@@ -10,9 +10,10 @@ import numpy as np
 
 from khung.search.frames import Frames
 from khung.search.fusion import Fused
-from khung.search.loops import compiled, first_of_each
+from khung.search.loops import first_of_each
 from khung.search.parsed import Gap
 from khung.search.sequence import chains
+from khung.stores.loops import compiled
 from khung.stores.ordering import best_first
 
 

@@ -7,12 +7,11 @@ scores, less a small price for time between them, so that of two equal chains th
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
 from khung.search.parsed import Gap
+from khung.stores.loops import compiled
 
 DEFAULT_GAP_MS = 180_000
 """The longest time between two events when the question names none: three minutes."""
@@ -52,7 +51,7 @@ def chains(
     `found`: for each event its frames, int64 positions ascending in the order of (video, time), and their scores in (0, 1];
     `pts_ms` and `video`: of every position. A chain's total is in [0, 1].
     """
-    step, ended = _compiled()
+    step, ended = compiled(_step), compiled(_ended)
     best = np.ascontiguousarray(found[0][1], np.float32)
     backs: list[np.ndarray] = []
     for (before, _), (after, scores), gap in zip(found, found[1:], gaps, strict=False):
@@ -60,14 +59,6 @@ def chains(
         best, back = step(before, after, best, scores, pts_ms, video, gap.min_ms, max(high, gap.min_ms), price_per_ms)
         backs.append(back)
     return Chains(*ended(best, len(found)), [positions for positions, _ in found], backs)
-
-
-@lru_cache(maxsize=1)
-def _compiled() -> tuple[Any, Any]:
-    import numba
-
-    compiled = numba.njit(cache=True, nogil=True)
-    return compiled(_step), compiled(_ended)
 
 
 def _step(before, after, best, scores, pts, video, low, high, price):

@@ -49,7 +49,8 @@ class Space:
         scores, ids = self.vectors.search(direction[None], question.depth, allowed=question.allowed)
         found, raw, near = ids[0], scores[0], scale(scores[0])
         keep = (found >= 0) & (near > 0) & (found != (vector_id(question.like) if question.like else -1))
-        return Found(found[keep], raw[keep], near[keep], lambda _: _looks_like(question))
+        why = _looks_like(question)
+        return Found(found[keep], raw[keep], near[keep], lambda _: why)
 
     def _parts(self, question: "Question") -> list[Part]:
         texts, images = [], []

@@ -28,9 +28,9 @@ class Part:
 def mix(parts: Sequence[Part]) -> tuple[np.ndarray, Scale]:
     """`(dim,)` float32 of unit length, and its scale. Raises ModelError when a part is not a finite direction."""
     for part in parts:
-        if not np.isfinite(part.vector).all() or not np.linalg.norm(part.vector) > 0.5:
+        if not 0.5 < np.linalg.norm(part.vector) < np.inf:  # not for NaN either
             raise ModelError("The query's vector is not finite or has no direction.")
-    total = np.sum([p.weight * p.vector for p in parts], axis=0)
+    total = sum(p.weight * p.vector for p in parts)
     length = float(np.linalg.norm(total))
     if length < 1e-6:
         raise ModelError("The parts of the query cancel out.", cure="Take back some of the feedback.")

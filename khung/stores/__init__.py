@@ -176,6 +176,10 @@ class RecordStore(Protocol):
         """field → value → frames, over all frames or those given."""
         ...
 
+    def facet_counts_at(self, positions: np.ndarray) -> dict[str, dict[str, int]]:
+        """The same of the frames at some positions of the timeline, each once."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class TextHit:

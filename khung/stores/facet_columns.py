@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from khung.stores.loops import compiled
+
 UNSAID = ("", "unknown")
 """Values of a scalar that say nothing: they can be asked for and are not counted."""
 
@@ -41,9 +43,10 @@ class FacetColumns:
         if positions is None:
             counts = np.diff(self._frames_of)
         else:
-            counts = np.bincount(self._of_position[self._spans(positions)], minlength=len(self._words))
+            counts = compiled(_counted)(positions, self._starts, self._of_position, len(self._words))
+        there = np.flatnonzero(counts)
         found: dict[str, dict[str, int]] = {name: {} for name in self._codes}
-        for code in np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)].tolist():
+        for code in there[np.argsort(-counts[there], kind="stable")].tolist():
             name, word = self._words[code]
             if word not in UNSAID:
                 found[name][word] = int(counts[code])
@@ -60,11 +63,14 @@ class FacetColumns:
         """bool (n,): the frames whose facet holds each of the words."""
         return reduce(np.logical_and, [self.holding(name, (word,)) for word in words], np.ones(self._size, bool))
 
-    def _spans(self, positions: np.ndarray) -> np.ndarray:
-        """Where the codes of those positions lie."""
-        lengths = self._starts[positions + 1] - self._starts[positions]
-        inside = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-        return np.repeat(self._starts[positions], lengths) + inside
+
+def _counted(positions, starts, codes, words):
+    """How often each of `words` codes stands at the positions, whose codes begin at `starts`."""
+    counts = np.zeros(words, np.int64)
+    for position in positions:
+        for at in range(starts[position], starts[position + 1]):
+            counts[codes[at]] += 1
+    return counts
 
 
 def _coded(column: Any) -> tuple[list[str], np.ndarray, np.ndarray]:

@@ -117,6 +117,9 @@ class DuckRecords:
         positions = None if vector_ids is None else self._positions(np.asarray(vector_ids, np.int64))
         return self._facets.count(positions)
 
+    def facet_counts_at(self, positions: np.ndarray) -> dict[str, dict[str, int]]:
+        return self._facets.count(positions)
+
     def _passing(self, where: FrameFilter) -> np.ndarray:
         """bool (n,) by position. Raises QueryError for a field that has no facet."""
         pts, facets = self._timeline.pts_ms, self._facets

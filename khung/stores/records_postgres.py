@@ -133,6 +133,9 @@ class PostgresRecords:
         sql = " AND ".join(["SELECT vector_id FROM frames WHERE shard_id = ANY(%s)", *conditions])
         return np.sort(np.array([row[0] for row in self._rows(sql, (self._shards, *values))], np.int64))
 
+    def facet_counts_at(self, positions: np.ndarray) -> dict[str, dict[str, int]]:
+        return self.facet_counts(self._timeline.vector_ids[positions])
+
     def facet_counts(self, vector_ids: np.ndarray | None = None) -> dict[str, dict[str, int]]:
         """The most frequent value first; `unknown` is no value."""
         chosen, values = "", [self._shards]

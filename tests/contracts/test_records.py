@@ -174,6 +174,8 @@ def test_facet_counts(store: RecordStore) -> None:
         (ALL, store.facet_counts()),
         (ALL[3:9], store.facet_counts(np.array([vector_id(r.frame_id) for r in ALL[3:9]]))),
         ([], store.facet_counts(np.zeros(0, np.int64))),
+        (ALL[3:9], store.facet_counts_at(np.array([8, 3, 4, 5, 6, 7]))),
+        ([], store.facet_counts_at(np.zeros(0, np.int64))),
     ]:
         assert counts["objects"] == count(records, objects)
         assert counts["scene_type"] == count(records, lambda r: {r.description.scene_type})

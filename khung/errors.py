@@ -5,17 +5,23 @@ HTTP problems are made from these in khung.api.problems, exit codes in khung.cli
 
 from typing import Self
 
+_LOOK = "Try again in a moment; who runs this service finds the reason in its log."
+
 
 class KhungError(Exception):
     """Anything khung raises on purpose. `cure` is a sentence or a command that helps; it may be empty.
 
-    `code` names the message for screens in another language, with `values` for its gaps: `known_as` sets both.
+    `code` names the message for screens in another language, with `values` for its gaps: `known_as` sets both. A message is for who runs khung and
+    may name hosts and paths; `told` is for strangers.
     """
 
-    def __init__(self, message: str, *, cure: str = "") -> None:
+    said: str = ""  # to strangers, in place of a message of this kind that nobody wrote for screens
+
+    def __init__(self, message: str, *, cure: str = "", said: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.cure = cure
+        self.said = said or type(self).said
         self.code = ""
         self.values: dict[str, str] = {}
 
@@ -23,6 +29,11 @@ class KhungError(Exception):
         """This error, told also by a name that khung.web has words for."""
         self.code, self.values = code, {name: str(value) for name, value in values.items()}
         return self
+
+    @property
+    def told(self) -> tuple[str, str]:
+        """The message and the cure that may leave the house."""
+        return (self.said, _LOOK) if self.said and not self.code else (self.message, self.cure)
 
     def __str__(self) -> str:
         return f"{self.message} {self.cure}".strip()
@@ -60,29 +71,43 @@ class ContextLost(DeviceLost):
 class ModelUnavailable(ModelError):
     """No server of the model can be reached, or none answers in time: nothing that was asked is at fault."""
 
+    said = "The model does not answer."
+
 
 class ModelFileMissing(ModelError):
     """A model file is not there, or its checksum is wrong."""
+
+    said = "A model is not there."
 
 
 class StoreError(KhungError):
     """A store (archive, records, text index, cache) failed."""
 
+    said = "A store failed."
+
 
 class Outage(StoreError):
     """A server does not answer or a disk refuses: whatever needs it fails alike, and may do well a while later."""
+
+    said = "A store does not answer."
 
 
 class NotFound(StoreError):
     """What was asked for is not in the store."""
 
+    said = ""  # the message names what was asked for
+
 
 class CorruptError(StoreError):
     """A checksum, a count or a schema does not agree: refused before use."""
 
+    said = "What is stored is damaged."
+
 
 class PublishConflict(StoreError):
     """Another publisher moved the pointer first."""
+
+    said = ""
 
 
 class QueryError(KhungError):

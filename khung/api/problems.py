@@ -74,12 +74,15 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 def problem_of(error: Exception) -> Problem:
-    """The Problem that an exception stands for. An unknown one tells nothing of its insides."""
+    """The Problem that an exception stands for. An unknown one tells nothing of its insides, a store's nothing of hosts and paths: the log does."""
     if isinstance(error, errors.KhungError):
         status, title = next((status, title) for kind, status, title in TABLE if isinstance(error, kind))
         if isinstance(error, errors.AccessDenied):
             status = error.status
-        return _problem(status, title, error.message, error.cure, code=error.code, values=error.values)
+        message, cure = error.told
+        if message != error.message:
+            log.warning("kept_from_strangers", extra={"reason": str(error)})
+        return _problem(status, title, message, cure, code=error.code, values=error.values)
     if isinstance(error, RequestValidationError):
         fields = [
             FieldProblem(

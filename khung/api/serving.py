@@ -229,10 +229,11 @@ class Serving:
         log.info("snapshot_in_service", extra={"snapshot": new.snapshot.id})
 
     def _refuse(self, snapshot_id: str | None, error: Exception) -> None:
-        if self.rejected != str(error):
+        told = " ".join(error.told).strip() if isinstance(error, KhungError) else type(error).__name__
+        if self.rejected != told:
             log.error("snapshot_refused", extra={"snapshot": snapshot_id, "reason": str(error)})
         REFUSED.inc()
-        self.rejected, self._refused = str(error), (snapshot_id, time.monotonic())
+        self.rejected, self._refused = told, (snapshot_id, time.monotonic())
 
     def _lately_refused(self, snapshot_id: str) -> bool:
         refused_id, at = self._refused

@@ -148,7 +148,9 @@ def _outage(degraded: list[Degraded], errors: list[BaseException | None]) -> Khu
     spaces = [e for e in errors if isinstance(e, VectorSpaceMismatch)]
     if spaces and len(errors) == 1:
         return spaces[0]
-    what = "; ".join(f"{d.channel}: {d.detail or d.reason}" for d in degraded)
+    what = "; ".join(
+        f"{d.channel}: {d.reason}" for d in degraded
+    )  # the log has the details: hosts and paths are nothing for strangers
     error = SearchUnavailable(
         f"No channel could answer ({what}).", cure="Try again in a moment; khung doctor looks deeper."
     )

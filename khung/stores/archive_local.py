@@ -97,7 +97,8 @@ class LocalArchive:
             self._move(aside, path)
         except OSError as error:
             Path(aside).unlink(missing_ok=True)
-            raise Outage(f"The archive could not write {key}: {error}.", cure="Is the disk full?") from error
+            said = "The archive could not be written to."
+            raise Outage(f"The archive could not write {key}: {error}.", cure="Is the disk full?", said=said) from error
         except BaseException:
             Path(aside).unlink(missing_ok=True)
             raise

@@ -239,4 +239,5 @@ def told(what: str) -> Iterator[None]:
         kind = Outage if error.code in _FAILING else StoreError
         raise kind(f"The archive could not {what}: {error.code}.", cure="Is the S3 server well?") from error
     except (MinioException, urllib3.exceptions.HTTPError) as error:
-        raise Outage(f"The archive could not {what}: {error}.", cure="Is the S3 server up?") from error
+        said = "The archive does not answer."
+        raise Outage(f"The archive could not {what}: {error}.", cure="Is the S3 server up?", said=said) from error

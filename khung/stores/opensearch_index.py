@@ -134,7 +134,8 @@ def told(what: str) -> Iterator[None]:
     try:
         yield
     except OpenSearchException as error:
-        raise StoreError(f"OpenSearch could not {what}: {error}.", cure="Is the server up?") from error
+        said = "OpenSearch does not answer as it should."
+        raise StoreError(f"OpenSearch could not {what}: {error}.", cure="Is the server up?", said=said) from error
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise StoreError(
             f"OpenSearch gave an answer that is none: {error!r}.", cure="Is it OpenSearch that answers?"

@@ -100,6 +100,7 @@ def _told() -> "Iterator[None]":
     try:
         yield
     except (psycopg.OperationalError, PoolTimeout) as error:
-        raise Outage(f"PostgreSQL does not answer: {error}", cure="Is the server up, and the address right?") from error
+        said, cure = "PostgreSQL does not answer.", "Is the server up, and the address right?"
+        raise Outage(f"PostgreSQL does not answer: {error}", cure=cure, said=said) from error
     except psycopg.Error as error:
-        raise StoreError(f"PostgreSQL refused: {error}") from error
+        raise StoreError(f"PostgreSQL refused: {error}", said="PostgreSQL refused.") from error

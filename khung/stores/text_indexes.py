@@ -92,7 +92,8 @@ class _WhenAsked:
 
     def _ask(self, question: Callable[[OpenSearchText], T]) -> T:
         if self._failed and time.monotonic() < self._failed[0]:
-            raise StoreError(self._failed[1].message, cure=self._failed[1].cure)
+            failed = self._failed[1]
+            raise StoreError(failed.message, cure=failed.cure, said=failed.said)
         try:
             index = self._index = self._index or self._open()
             answer = question(index)

@@ -26,8 +26,22 @@ def made(kind):
 def test_every_error_is_a_problem(kind):
     problem = problem_of(made(kind))
     assert 400 <= problem.status <= 599
-    assert (problem.detail, problem.cure) == ("What is wrong.", "What helps.")
+    if not kind.said:
+        assert (problem.detail, problem.cure) == ("What is wrong.", "What helps.")
     assert problem.type.startswith("urn:khung:problem:") and " " not in problem.type
+
+
+@pytest.mark.parametrize(
+    "kind", [errors.StoreError, errors.Outage, errors.CorruptError, errors.ModelUnavailable, errors.ModelFileMissing]
+)
+def test_what_a_store_says_of_hosts_and_paths_stays_in_the_log(kind, caplog):
+    secret = "/srv/khung and 10.0.0.7:5432"
+    problem = problem_of(kind(f"It broke: {secret}.", cure=f"Look at {secret}."))
+    assert secret not in problem.model_dump_json() and problem.detail == kind.said
+    assert secret in caplog.records[-1].reason
+    assert problem_of(kind(secret, said="The archive does not answer.")).detail == "The archive does not answer."
+    named = problem_of(kind("The disk is full.", cure="Free some.").known_as("disk_full"))
+    assert (named.detail, named.cure) == ("The disk is full.", "Free some."), "written for screens"
 
 
 def test_no_row_hides_behind_a_wider_one():

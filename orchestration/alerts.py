@@ -57,7 +57,9 @@ def alert_on_audit(context: dg.RunStatusSensorContext, settings: dg.ResourcePara
     """A check of what is in service did not pass: its run succeeds all the same."""
     for check in _events(context, dg.DagsterEventType.ASSET_CHECK_EVALUATION):
         if not check.passed:
-            found = {name: str(value.value) for name, value in check.metadata.items() if value.value}
+            found = {
+                name: str(value.value) for name, value in check.metadata.items() if value.value not in ("", "none")
+            }
             _tell(context, settings, messages.audited(check.check_name, found))
 
 

@@ -56,10 +56,14 @@ def ingest(
         raise ConfigError(f"There is no {missing[0]}.", cure="Give video files or folders that exist.")
     events: list[Event] = []
     with tempfile.TemporaryFile() as complaints:
-        with _kitchen(paths, retry, complaints) as kitchen, _display(quiet=json) as tell:
-            for event in _events(kitchen):
-                events.append(event)
-                tell(event)
+        try:
+            with _kitchen(paths, retry, complaints) as kitchen, _display(quiet=json) as tell:
+                for event in _events(kitchen):
+                    events.append(event)
+                    tell(event)
+        except KeyboardInterrupt:  # the terminal has told the kitchen, too; it ends by itself
+            errors.print("Stopped. What is done is kept; the same command goes on where it stopped.")
+            raise
         if not events or events[-1]["event"] != "over":  # the exit code of a Python that broke off is 1, too
             raise _failure(complaints)
     if json:
@@ -124,10 +128,11 @@ class _display:
         self._watcher.start()
         return self._tell
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, stopped_by: type[BaseException] | None, *_: object) -> None:
         self._over.set()
         self._watcher.join()
-        self._finish_all()
+        if stopped_by is None:
+            self._finish_all()
         self._bars.stop()
 
     def _tell(self, event: Event) -> None:

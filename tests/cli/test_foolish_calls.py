@@ -1,21 +1,31 @@
 """What people do wrong, and that the terminal says what it was and what helps, without a traceback."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from patience import until
 
 
 @pytest.fixture
-def khung(tmp_path: Path):
-    """Runs `khung …` with a home of its own and what else is set."""
+def places(tmp_path: Path) -> dict[str, str]:
+    """The environment of a khung and a Dagster with homes of their own."""
+    (tmp_path / "dagster").mkdir()
+    (tmp_path / "dagster" / "dagster.yaml").touch()
+    homes = {"KHUNG_HOME": str(tmp_path / "home"), "DAGSTER_HOME": str(tmp_path / "dagster")}
+    return os.environ | homes | {"COLUMNS": "200"}
+
+
+@pytest.fixture
+def khung(tmp_path: Path, places: dict[str, str]):
+    """Runs `khung …` with what else is set."""
 
     def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        environment = os.environ | {"KHUNG_HOME": str(tmp_path / "home"), "COLUMNS": "200"} | variables
         command = [sys.executable, "-m", "khung", *arguments]
-        return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path)
+        return subprocess.run(command, capture_output=True, text=True, env=places | variables, cwd=tmp_path)
 
     return run
 
@@ -71,3 +81,27 @@ def test_a_port_that_no_machine_has(khung):
 def test_a_span_that_ends_before_it_begins(khung):
     answer = khung("search", "xe", "--after", "2:00", "--before", "1:00")
     assert answer.returncode == 2 and "--after" in answer.stderr
+
+
+def test_one_stopped_by_hand_says_that_nothing_is_lost(tmp_path, places):
+    (tmp_path / "clip.mp4").write_bytes(b"\0" * 1000)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "khung", "ingest", "clip.mp4"],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=places,
+        cwd=tmp_path,
+        preexec_fn=ears_open,
+    )
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    until(children.read_text, "the kitchen is started")
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to both
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert "What is done is kept" in said and "Traceback" not in said
+
+
+def ears_open() -> None:
+    """A group of its own, which heeds Ctrl-C even where whoever runs the tests does not."""
+    os.setsid()
+    signal.signal(signal.SIGINT, signal.default_int_handler)

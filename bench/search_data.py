@@ -53,9 +53,13 @@ class BenchEncoder:
         return np.stack([self._centres[0] for _ in images])
 
 
+def is_built(frames: int) -> bool:
+    return (OUT / f"library-{frames}" / "complete").exists()
+
+
 def open_library(frames: int) -> Library:
     folder = OUT / f"library-{frames}"
-    if not (folder / "complete").exists():
+    if not is_built(frames):
         folder.mkdir(parents=True, exist_ok=True)
         lists = _lists(folder / "lists.npy", frames)
         for part in range(PARTS):

@@ -3,17 +3,16 @@
 Only explicit `field:` terms and times in numbers filter; everything else only lifts what agrees, and a word that is
 understood as a soft facet stays in the text as well. No language model, no guess that cannot be seen: each piece keeps
 its span, and an ambiguous one comes with its other reading. Tokens are `scan.py`, patterns `grammar.py`, words
-`lexicon.py`, fields and times `terms.py`, facets `facets.py`, courtesies `commands.py`.
+`lexicon.py`, fields and times `terms.py`, facets `facets.py`, courtesies `commands.py`, what becomes one event `segments.py`, what stands around a pattern `surroundings.py`.
 """
 
-from dataclasses import dataclass, field
-
 from khung.errors import QueryError
-from khung.search.commands import strip_commands
-from khung.search.facets import color_alternatives, soft_facets
-from khung.search.grammar import Island, Node, islands_of, nodes_of
+from khung.search.facets import soft_facets
+from khung.search.grammar import Island, islands_of, nodes_of
 from khung.search.parsed import ESCAPE, Alternative, Event, Facet, Gap, ParsedQuery, Piece
-from khung.search.scan import Token, scan
+from khung.search.scan import scan
+from khung.search.segments import Segment
+from khung.search.surroundings import SEPARATORS, Surroundings, close_opening_clause, negatable
 from khung.search.terms import Conditions, short
 from khung.text import clean
 from khung.text.language import language
@@ -23,11 +22,6 @@ MAX_EVENTS = 6
 _LATER = (0.5, 1.5)  # “2 minutes later” accepts half to one and a half times that gap
 _MINUTE_MS = 60_000
 _MAX_NEGATED = 4
-_SEPARATORS = ("then", "later", "before_event", "after_event")
-_ENDS = """và mà nhưng nào trong ở trên dưới tại với có va ma nhung nao o tren duoi tai and but or in on at with the that who is are"""
-_NEGATION_ENDS = frozenset(_ENDS.split())
-_BEFORE_PLACES = "tren duoi trong o tai ben voi canh gan in on at with near under inside by"
-_PREPOSITIONS = frozenset(_BEFORE_PLACES.split())
 
 
 def parse(text: str, *, further: bool = False) -> ParsedQuery:
@@ -36,22 +30,6 @@ def parse(text: str, *, further: bool = False) -> ParsedQuery:
         error = QueryError(f"The question has {len(text)} characters.", cure=f"At most {MAX_CHARS} are read.")
         raise error.known_as("field_too_long", where="q", most=MAX_CHARS)
     return _Reading(clean(text).strip(), further).query()
-
-
-@dataclass(slots=True)
-class _Segment:
-    """What will be one event: the nodes left free, and what was taken out of them."""
-
-    nodes: list[Node] = field(default_factory=list)
-    screen_text: list[str] = field(default_factory=list)
-    without: list[str] = field(default_factory=list)
-    facets: list[Facet] = field(default_factory=list)
-
-    def __bool__(self) -> bool:
-        return bool(self.words() or self.screen_text or self.without)
-
-    def words(self) -> list[Token]:
-        return [t for node in self.nodes for t in node.words if t.is_word]
 
 
 class _Reading:
@@ -63,9 +41,10 @@ class _Reading:
         self.text, self.further = text, further
         self.bare = not any(t.marked for t in tokens)
         self.nodes = nodes_of(tokens, bare=self.bare)
-        _close_opening_clause(self.nodes)
+        close_opening_clause(self.nodes)
         self.islands = islands_of(self.nodes)
-        self.segments = [_Segment()]
+        self.around = Surroundings(self.nodes, self.islands)
+        self.segments = [Segment()]
         self.gaps: list[Gap] = []
         self.within: int | None = None
         self.lead: Gap | None = None
@@ -110,7 +89,7 @@ class _Reading:
         """“A sau 2 phút B” is a gap between two events; without text on both sides, or with a clock, it is a time."""
         if island.kinds == "Sd" and self._leads(island):
             return self._later(island)
-        if island.kinds == "Sd" and self._between_events(island):
+        if island.kinds == "Sd" and self.segments[-1] and self.around.event_after(island):
             scope = f"{self.text[: island.start]} after:{short(island.times[0])} {self.text[island.end :]}"
             self.alternatives.append(Alternative(f"{short(island.times[0])} →", " ".join(scope.split())))
             return self._later(island)
@@ -130,8 +109,8 @@ class _Reading:
 
     def _then(self, island: Island, gap: Gap | None = None, label: str = "then") -> None:
         """A border between two events; at an edge of the text it is only a word of courtesy."""
-        if self.segments[-1] and self._content_after(island):
-            self.segments.append(_Segment())
+        if self.segments[-1] and self.around.content_after(island):
+            self.segments.append(Segment())
             self.gaps.append(gap or Gap())
             self.pieces.append(Piece("then", label, island.start, island.end))
             self._doubt(island)
@@ -143,13 +122,13 @@ class _Reading:
             self.lead = gap
             self.pieces.append(Piece("gap", label, island.start, island.end))
             return None
-        if not self.segments[-1] or not self._content_after(island):
+        if not self.segments[-1] or not self.around.content_after(island):
             return self._time(island, self.conditions.narrow(ms, None))
         return self._then(island, gap, label)
 
     def _within(self, island: Island) -> None:
         """The longest gap, when there is any, or that to the step before; else plain words."""
-        separated = any(i.name in _SEPARATORS for i in self.islands)
+        separated = any(i.name in SEPARATORS for i in self.islands)
         if not separated and not self.further:
             self.segments[-1].nodes += island.nodes
             return
@@ -161,12 +140,12 @@ class _Reading:
         """“A trước khi B” is A, then B; “trước khi B, A” the same."""
         if self.segments[-1]:
             self._then(island)
-        elif self._border_after(island):
+        elif self.around.border_after(island):
             self.swaps.append(0)
 
     def _after_event(self, island: Island) -> None:
         """“B sau khi A” is A, then B; “sau khi A, B” the same."""
-        if self.segments[-1] and self._content_after(island):
+        if self.segments[-1] and self.around.content_after(island):
             self.swaps.append(len(self.segments) - 1)
             self._then(island)
 
@@ -182,7 +161,7 @@ class _Reading:
     def _without(self, island: Island) -> int | None:
         taken = []
         for node in self.nodes[island.last :]:
-            if len(taken) == _MAX_NEGATED or not _negatable(node):
+            if len(taken) == _MAX_NEGATED or not negatable(node):
                 break
             taken.append(node)
         words = [t for node in taken for t in node.words]
@@ -207,29 +186,10 @@ class _Reading:
         label = self.conditions.read_field(self.text[island.start : island.end])
         self.pieces.append(Piece("field", label, island.start, island.end, hard=True))
 
-    # What stands around an island.
-
-    def _content_after(self, island: Island) -> bool:
-        return any(_content(n) for n in self._free_after(island)) or any(
-            i.name in ("quote", "without") and i.first >= island.last for i in self.islands
-        )
-
     def _leads(self, island: Island) -> bool:
         """Does it stand at the head of a further step?"""
-        return self.further and len(self.segments) == 1 and not self.segments[0] and self._content_after(island)
-
-    def _border_after(self, island: Island) -> bool:
-        return any(i.name in _SEPARATORS and i.first >= island.last for i in self.islands)
-
-    def _between_events(self, island: Island) -> bool:
-        after = [n for n in self._free_after(island) if _content(n)]
-        return bool(self.segments[-1] and after) and after[0].words[0].fold not in _PREPOSITIONS
-
-    def _free_after(self, island: Island) -> list[Node]:
-        """The nodes after an island, up to the next border, that no other island took."""
-        end = next((i.first for i in self.islands if i.first >= island.last and i.name in _SEPARATORS), len(self.nodes))
-        taken = {n for i in self.islands for n in range(i.first, i.last)}
-        return [n for at, n in enumerate(self.nodes[island.last : end], island.last) if at not in taken]
+        alone = self.further and len(self.segments) == 1 and not self.segments[0]
+        return alone and self.around.content_after(island)
 
     # The end.
 
@@ -257,23 +217,11 @@ class _Reading:
             alternatives=tuple(self.alternatives),
         )
 
-    def _event(self, segment: _Segment, *, opening: bool) -> Event:
-        words = segment.words()
-        first, last = strip_commands(words, bare=self.bare, opening=opening)
-        for stripped in (words[:first], words[last:]):
-            if stripped:
-                label = " ".join(t.text for t in stripped)
-                self.pieces.append(Piece("command", label, stripped[0].start, stripped[-1].end))
-        words = words[first:last]
-        facets, pieces = soft_facets(words, bare=self.bare)
+    def _event(self, segment: Segment, *, opening: bool) -> Event:
+        event, pieces, alternatives = segment.read(self.text, bare=self.bare, opening=opening)
         self.pieces += pieces
-        self.alternatives += color_alternatives(self.text, words, facets)
-        return Event(
-            text=" ".join(t.text for t in words),
-            screen_text=tuple(segment.screen_text),
-            without=tuple(segment.without),
-            facets=(*facets, *segment.facets),
-        )
+        self.alternatives += alternatives
+        return event
 
     def _gap(self, gap: Gap) -> Gap:
         return Gap(gap.min_ms, self.within) if gap.max_ms is None else gap
@@ -283,19 +231,3 @@ class _Reading:
         said = " ".join(t.text for node in self.nodes for t in node.words if t.is_word)
         hard = any(piece.hard for piece in self.pieces)
         return (Event(said),) if said and not hard else ()
-
-
-def _close_opening_clause(nodes: list[Node]) -> None:
-    """“Sau khi A, B”: the comma that ends an opening clause is the border between two events."""
-    if nodes and nodes[0].kind in "PQ":
-        comma = next((n for n in nodes if n.kind == ","), None)
-        if comma:
-            comma.kind = "C"
-
-
-def _content(node: Node) -> bool:
-    return node.kind not in "XIF,-" and node.words[0].is_word
-
-
-def _negatable(node: Node) -> bool:
-    return node.kind in "wNELB" and node.words[0].is_word and node.words[0].text.lower() not in _NEGATION_ENDS

@@ -39,8 +39,9 @@ def signals(clip: Path) -> dict[str, np.ndarray]:
 
 
 @cache
-def picked(clip: Path) -> list[Keyframe]:
-    return pick("v", shots(clip), signals(clip), extracted(clip).candidates, SETTINGS)
+def picked(clip: Path, bits: int = SETTINGS.phash_hamming) -> list[Keyframe]:
+    settings = SETTINGS.model_copy(update={"phash_hamming": bits})
+    return pick("v", shots(clip), signals(clip), extracted(clip).candidates, settings)
 
 
 @cache
@@ -52,6 +53,10 @@ def hashes(clip: Path) -> list[int]:
 
 def khung(clip: Path) -> list[int]:
     return [keyframe.frame_index for keyframe in picked(clip)]
+
+
+def khung_keeping_captions(clip: Path) -> list[int]:
+    return [keyframe.frame_index for keyframe in picked(clip, 4)]
 
 
 def before_deduplication(clip: Path) -> list[int]:
@@ -78,6 +83,7 @@ METHODS: dict[str, Method] = {
     "middle of each shot": middle_of_shot,
     "evenly spread, as many as khung": uniform_as_many,
     "khung before deduplication": before_deduplication,
+    "khung, near-duplicates within 4 bits": khung_keeping_captions,
     "**khung**": khung,
 }
 

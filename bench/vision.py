@@ -16,14 +16,14 @@ import numpy as np
 from bench.vision_finding import CLIPS, QUESTIONS, finding, frames_of
 from khung.settings import Settings
 from khung.vision import classes, files
-from khung.vision import objects as detection
 from khung.vision.e5 import E5
 from khung.vision.eight_bits import Precision
 from khung.vision.embedded import Embedded
 from khung.vision.faces import FaceReader
 from khung.vision.load import load_vision
 from khung.vision.objects import ObjectDetector
-from khung.vision.runtime import Net, cores
+from khung.vision.runtime import Net, OneForEach, cores
+from khung.vision.yolox import taking
 
 HERE = Path(__file__).parent
 
@@ -83,7 +83,9 @@ def _alone(models: Path, precision: Precision) -> Embedded:
     classifier._net = OneByOne(
         paths["efficientnet-lite0.tflite"], precision, classes.takes_bytes if own else None, scaled
     )
-    detector._net = OneByOne(paths["yolox-nano.onnx"], precision, detection.takes_bytes if own else None, colour_first)
+    detector._nets = OneForEach(
+        lambda shape: OneByOne(paths["yolox-nano.onnx"], precision, taking(shape) if own else None, colour_first)
+    )
     reader._find = OneByOne(paths["blazeface-short-range.tflite"])
     reader._feel = OneByOne(paths["fer-emotion.tflite"])
     return parts
@@ -117,8 +119,8 @@ class OneByOne:
         self._net = Net(path, precision=precision, adapt=adapt)
         self._prepare = prepare if prepare and not adapt else lambda one: one
 
-    def map(self, inputs: Iterable[np.ndarray]) -> list:
-        return [self._net(self._prepare(one)) for one in inputs]
+    def map(self, inputs: Iterable[np.ndarray], take: Callable = lambda outputs: outputs) -> list:
+        return [take(self._net(self._prepare(one))) for one in inputs]
 
 
 def queries(models: Path) -> dict[str, float]:

@@ -71,7 +71,8 @@ class Embedded:
 
 def _weights(precision: Precision, *names: str) -> list[str]:
     """What the answers depend on: the files' checksums, and how 8 bits are made of them."""
-    return [*_hashes(*names), *([f"int8 {ranges_digest(CLASSES, OBJECTS)}"] if precision == "int8" else [])]
+    eight = f"int8 {ranges_digest(CLASSES, OBJECTS)} {ObjectDetector.fitting_version}"
+    return [*_hashes(*names), *([eight] if precision == "int8" else [])]
 
 
 def _hashes(*names: str) -> list[str]:

@@ -5,18 +5,20 @@ Boxes are fractions of the frame. What the objects mean in a sentence or a vecto
 """
 
 from collections.abc import Sequence
+from functools import cache, partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from khung.records import Region
 from khung.vision import Image
 from khung.vision.eight_bits import Precision
-from khung.vision.runtime import Net
+from khung.vision.runtime import Net, OneForEach, Outputs
 from khung.vision.vocabulary import objects
+from khung.vision.yolox import Shape, taking
 
 SIDE = 416  # the input is SIDE × SIDE, the frame scaled into its top left corner
+STEP = 64  # of a smaller input's sides: a multiple of the strides, and few networks for all shapes of frames
 GREY = 114  # the rest, as in training
 STRIDES = (8, 16, 32)
 MIN_SCORE = 0.4  # objectness × class probability; a sentence asks for more (compose.SURE_OBJECT)
@@ -24,29 +26,54 @@ MAX_OVERLAP = 0.45  # IoU above which two boxes of one class are the same thing
 
 
 class ObjectDetector:
-    """YOLOX-nano. Call it with images, get their Regions, the surest first."""
+    """YOLOX-nano. Call it with images, get their Regions, the surest first.
+
+    Its `exact` form looks at the whole square, as it was trained; in 8 bits it is spared the rows or columns of grey (`fitting`).
+    """
 
     code_version = 1
+    fitting_version = 1  # of what the 8-bit form does with the grey
 
     def __init__(
         self, path: Path, *, threads: int = 0, min_score: float = MIN_SCORE, precision: Precision = "exact"
     ) -> None:
-        self._net = Net(path, threads=threads, wide=True, precision=precision, adapt=takes_bytes)
+        def net(shape: Shape) -> Net:
+            return Net(path, threads=threads, wide=True, precision=precision, adapt=taking(shape))
+
+        self._nets = OneForEach(net)
+        self._shape = fitting if precision == "int8" else lambda image: (SIDE, SIDE)
+        self._nets(
+            self._shape(np.empty((9, 16, 3), np.uint8))
+        )  # a file that is no such network is told of now; most frames are wide
         self._names = [thing.en for thing in objects()]
-        self._grid, self._stride = _grid()
         self._min_score = min_score
 
     def __call__(self, images: Sequence[Image]) -> list[tuple[Region, ...]]:
-        raw = self._net.map(letterbox(image)[None] for image in images)
-        return [self._regions(cells[0], image) for (cells,), image in zip(raw, images, strict=True)]
+        alike: dict[Shape, list[int]] = {}
+        for i, image in enumerate(images):
+            alike.setdefault(self._shape(image), []).append(i)
+        found: dict[int, tuple[Region, ...]] = {}
+        for shape, places in alike.items():
+            inputs = (letterbox(images[i], shape)[None] for i in places)
+            cells = self._nets(shape).map(inputs, partial(self._sure, shape))
+            found |= {i: self._regions(*some, images[i]) for i, some in zip(places, cells, strict=True)}
+        return [found[i] for i in range(len(images))]
 
-    def _regions(self, raw: np.ndarray, image: Image) -> tuple[Region, ...]:
+    def _sure(self, shape: Shape, outputs: Outputs) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Of the cells whose objectness alone reaches the score, which no class can raise: rows of the output (copied), grid, strides."""
+        rows = outputs[0][0]
+        at = np.flatnonzero(rows[:, 4] >= self._min_score)
+        grid, stride = _grid(shape)
+        return rows[at], grid[at], stride[at]
+
+    def _regions(self, raw: np.ndarray, grid: np.ndarray, stride: np.ndarray, image: Image) -> tuple[Region, ...]:
         """`raw`: `(cells, 5 + classes)`: centre and log size in strides, objectness, class probabilities."""
         scores = raw[:, 4] * raw[:, 5:].max(1)
         keep = scores >= self._min_score
-        kinds, scores = raw[keep, 5:].argmax(1), scores[keep]
-        centre = (raw[keep, :2] + self._grid[keep]) * self._stride[keep]
-        half = np.exp(raw[keep, 2:4]) * self._stride[keep] / 2
+        raw, scores = raw[keep], scores[keep]
+        kinds = raw[:, 5:].argmax(1)
+        centre = (raw[:, :2] + grid[keep]) * stride[keep]
+        half = np.exp(raw[:, 2:4]) * stride[keep] / 2
         boxes = _fractions(np.hstack([centre - half, centre + half]), image)
         return tuple(
             Region(self._names[kinds[i]], round(float(scores[i]), 4), tuple(round(float(v), 4) for v in boxes[i]))
@@ -71,45 +98,24 @@ def overlap(boxes: np.ndarray, box: np.ndarray) -> np.ndarray:
     return common / ((boxes[:, 2:] - boxes[:, :2]).prod(1) + (box[2:] - box[:2]).prod() - common + 1e-12)
 
 
-def letterbox(image: Image) -> Image:
-    """`(SIDE, SIDE, 3)` uint8: the frame in the top left corner, the rest grey."""
+def fitting(image: Image) -> Shape:
+    """The smallest input that holds the scaled frame, in steps of STEP: a 16:9 frame fills little more than half of the square."""
+    return tuple(min(SIDE, -(-side // STEP) * STEP) for side in _scaled(image))
+
+
+def letterbox(image: Image, shape: Shape = (SIDE, SIDE)) -> Image:
+    """`(*shape, 3)` uint8: the frame in the top left corner, the rest grey."""
     import cv2
 
-    height, width = image.shape[:2]
-    scale = min(SIDE / height, SIDE / width)
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    canvas = np.full((SIDE, SIDE, 3), GREY, np.uint8)
-    canvas[: size[1], : size[0]] = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
+    height, width = _scaled(image)
+    canvas = np.full((*shape, 3), GREY, np.uint8)
+    canvas[:height, :width] = cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
     return canvas
 
 
-def takes_bytes(graph: Any) -> Any:
-    """The graph with RGB uint8 pixels, colour last, as its input. It was trained on BGR in 0..255, colour first."""
-    from openvino import Layout, Type
-    from openvino.preprocess import PrePostProcessor
-
-    _look_at_pixels(graph)
-    steps = PrePostProcessor(graph)
-    steps.input().tensor().set_element_type(Type.u8).set_layout(Layout("NHWC"))
-    steps.input().model().set_layout(Layout("NCHW"))
-    return steps.build()
-
-
-def _look_at_pixels(graph: Any) -> None:
-    """YOLOX deals the pixels of each 2 × 2 square into twelve channels ("focus") and looks at 3 × 3 of these. That is a 6 × 6
-    convolution with stride 2 over the pixels themselves: the same sums, without the dealing, which costs a seventh of the time. Blue
-    and red change places in its weights, too."""
-    from openvino import opset13 as ops
-
-    first = next(node for node in graph.get_ordered_ops() if node.get_type_name() == "Convolution")
-    dealt = (
-        first.input_value(1).get_node().get_data()
-    )  # (out, 4 places × BGR, 3, 3); places: top left, below it, right of it, both
-    out = len(dealt)
-    parts = dealt.reshape(out, 2, 2, 3, 3, 3)[:, :, :, ::-1]  # out, column, row, colour, 3, 3
-    weights = parts.transpose(0, 3, 4, 2, 5, 1).reshape(out, 3, 6, 6)
-    pixels = ops.convolution(graph.inputs[0], np.ascontiguousarray(weights), [2, 2], [2, 2], [2, 2], [1, 1])
-    first.output(0).replace(pixels.output(0))
+def _scaled(image: Image) -> Shape:
+    scale = min(SIDE / image.shape[0], SIDE / image.shape[1])
+    return max(1, round(image.shape[0] * scale)), max(1, round(image.shape[1] * scale))
 
 
 def _fractions(boxes: np.ndarray, image: Image) -> np.ndarray:
@@ -118,11 +124,12 @@ def _fractions(boxes: np.ndarray, image: Image) -> np.ndarray:
     return np.clip(boxes / scale / np.array([width, height, width, height]), 0, 1)
 
 
-def _grid() -> tuple[np.ndarray, np.ndarray]:
+@cache
+def _grid(shape: Shape) -> tuple[np.ndarray, np.ndarray]:
     """Of each output cell: its column and row `(n, 2)`, and its stride `(n, 1)`."""
     cells, strides = [], []
     for stride in STRIDES:
-        side = SIDE // stride
-        cells.append(np.stack(np.meshgrid(np.arange(side), np.arange(side)), -1).reshape(-1, 2))
-        strides.append(np.full((side * side, 1), stride))
+        rows, columns = (side // stride for side in shape)
+        cells.append(np.stack(np.meshgrid(np.arange(columns), np.arange(rows)), -1).reshape(-1, 2))
+        strides.append(np.full((rows * columns, 1), stride))
     return np.concatenate(cells).astype(np.float32), np.concatenate(strides).astype(np.float32)

@@ -53,9 +53,10 @@ class Net:
         core = ov.Core()
         try:
             graph = core.read_model(model) if isinstance(model, Path) else model
+            graph = adapt(graph) if adapt else graph
             if precision == "int8":
                 quantise(graph, model.name, sha256_of(model), setting=SETTING, integers=cpu_has_int8())
-            self._compiled = core.compile_model(adapt(graph) if adapt else graph, "CPU", options)
+            self._compiled = core.compile_model(graph, "CPU", options)
         except RuntimeError as error:
             raise ModelError(f"OpenVINO cannot load {model}: {error}", cure="Run `khung models pull`.") from error
         self._jobs = threads
@@ -72,17 +73,18 @@ class Net:
             raise ModelError(f"The model failed on an input of shape {inputs[0].shape}: {error}") from error
         return self._copied(request)
 
-    def map(self, inputs: Iterable[np.ndarray]) -> list[Outputs]:
-        """The outputs of each input, in order. The next input is prepared while earlier ones are computed."""
+    def map(self, inputs: Iterable[np.ndarray], take: Callable[[Outputs], Any] | None = None) -> list[Any]:
+        """The outputs of each input, in order. The next input is prepared while earlier ones are computed. `take` makes something
+        smaller of the outputs, of which it must keep no view: their memory is used again."""
         import openvino as ov
 
         queue = getattr(self._own, "queue", None)
         if queue is None:
             queue = self._own.queue = ov.AsyncInferQueue(self._compiled, self._jobs)
-        done: dict[int, Outputs] = {}
+        done: dict[int, Any] = {}
 
         def finished(request: Any, job: tuple[int, np.ndarray]) -> None:
-            done[job[0]] = self._copied(request)
+            done[job[0]] = take(self._views(request)) if take else self._copied(request)
 
         queue.set_callback(finished)
         try:
@@ -94,4 +96,26 @@ class Net:
         return [done[i] for i in range(len(done))]
 
     def _copied(self, request: Any) -> Outputs:
-        return tuple(request.get_output_tensor(i).data.copy() for i in self._outputs)
+        return tuple(view.copy() for view in self._views(request))
+
+    def _views(self, request: Any) -> Outputs:
+        return tuple(request.get_output_tensor(i).data for i in self._outputs)
+
+
+class OneForEach:
+    """A network for each shape of input, made when it is first asked for; the KEPT last used stay in memory. Thread-safe."""
+
+    KEPT = 4
+
+    def __init__(self, make: Callable[[tuple[int, int]], Net]) -> None:
+        self._make = make
+        self._nets: dict[tuple[int, int], Net] = {}
+        self._one_at_a_time = threading.Lock()
+
+    def __call__(self, shape: tuple[int, int]) -> Net:
+        with self._one_at_a_time:
+            net = self._nets.pop(shape, None) or self._make(shape)
+            self._nets[shape] = net  # the last used stands last
+            if len(self._nets) > self.KEPT:
+                del self._nets[next(iter(self._nets))]
+            return net

@@ -15,7 +15,7 @@ from khung.vision.classes import ImageClassifier
 from khung.vision.embedded import Embedded
 from khung.vision.encoders import load_encoder
 from khung.vision.load import fingerprints
-from khung.vision.objects import ObjectDetector, letterbox
+from khung.vision.objects import SIDE, ObjectDetector, fitting, letterbox
 
 pytestmark = pytest.mark.models
 
@@ -66,14 +66,14 @@ def test_integers_are_used_where_there_are_instructions_for_them(models_dir):
     """Otherwise the marks would be computed in float32, and nothing gained."""
     if not eight_bits.cpu_has_int8():
         pytest.skip("this processor has no VNNI")
-    for model in (
-        ImageClassifier(models_dir / "efficientnet-lite0.tflite", precision="int8"),
-        ObjectDetector(models_dir / "yolox-nano.onnx", precision="int8"),
+    for net, share in (
+        (ImageClassifier(models_dir / "efficientnet-lite0.tflite", precision="int8")._net, 1 / 2),
+        (ObjectDetector(models_dir / "yolox-nano.onnx", precision="int8")._nets((256, 416)), 1 / 3),
     ):
-        graph = model._net._compiled.get_runtime_model()
+        graph = net._compiled.get_runtime_model()
         kinds = [op.get_rt_info() for op in graph.get_ordered_ops()]
         layers = [kind["primitiveType"].value for kind in kinds if kind["layerType"].value == "Convolution"]
-        assert sum(layer.endswith("_I8") for layer in layers) >= len(layers) // 2
+        assert sum(layer.endswith("_I8") for layer in layers) >= share * len(layers)
 
 
 def test_the_sums_over_pixels_are_those_over_dealt_pixels(models_dir, frames):
@@ -83,11 +83,35 @@ def test_the_sums_over_pixels_are_those_over_dealt_pixels(models_dir, frames):
     compiled = openvino.Core().compile_model(
         str(models_dir / "yolox-nano.onnx"), "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
     )
-    ours = ObjectDetector(models_dir / "yolox-nano.onnx")._net
+    ours = ObjectDetector(models_dir / "yolox-nano.onnx")._nets((SIDE, SIDE))
     for frame in frames[::8]:
         pixels = letterbox(frame)[None]
         theirs = compiled([np.ascontiguousarray(pixels[..., ::-1].transpose(0, 3, 1, 2), np.float32)])[0]
         np.testing.assert_allclose(ours(pixels)[0], theirs, atol=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("frame", "shape"),
+    [((720, 1280), (256, 416)), ((1280, 720), (416, 256)), ((480, 640), (320, 416)), ((500, 500), (416, 416)), ((2, 4000), (64, 416))],
+)  # fmt: skip
+def test_the_8_bit_detector_is_spared_the_grey(frame, shape):
+    image = np.zeros((*frame, 3), np.uint8)
+    assert fitting(image) == shape
+    square, fitted = letterbox(image), letterbox(image, shape)
+    np.testing.assert_array_equal(fitted, square[: shape[0], : shape[1]])
+    assert (square[shape[0] :] == 114).all() and (square[:, shape[1] :] == 114).all()
+
+
+def test_frames_of_many_shapes_in_one_call_are_seen_as_one_by_one(models_dir, frames):
+    """Upright, wide and square ones, more shapes than networks are kept."""
+    detector = ObjectDetector(models_dir / "yolox-nano.onnx", precision="int8", threads=1)
+    detector._nets.KEPT = 2
+    wide = frames[::6]
+    mixed = [part for f in wide for part in (f, np.ascontiguousarray(f[:, : f.shape[0]]), np.ascontiguousarray(f[:, : f.shape[0] // 2]))]  # fmt: skip
+    together = detector(mixed)
+    assert len(detector._nets._nets) == 2
+    assert together == [detector([one])[0] for one in mixed]
+    assert any(together)
 
 
 def test_ranges_of_another_file_are_refused(models_dir, tmp_path, monkeypatch):

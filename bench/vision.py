@@ -1,7 +1,7 @@
 """The embedded models: frames per second a stage, against the models called frame by frame; what 8 bits change; what the vectors find.
 
 The reference for speed is OpenVINO's own default in the same run: the files as they come, in float32, one frame at a time on all cores.
-A second one tells how much of it 8 bits give and how much batches. The reference for finding is ConSE as published (ten classes,
+A second one tells how much of it 8 bits and the smaller input give and how much batches. The reference for finding is ConSE as published (ten classes,
 probabilities as they are, no objects; vision_finding.py). `python -m bench.vision [--frames N] [--only speed|finding]`
 """
 
@@ -41,7 +41,7 @@ def rate(work: Callable[[], object], count: int) -> dict[str, float]:
 
 def speed(models: Path, images: Sequence[np.ndarray]) -> dict[str, dict[str, dict[str, float]]]:
     """Stage → as khung runs it, and as the models run when called frame by frame: their files as they come, in float32
-    (`frame_by_frame`), and in the numbers that khung uses (`same_numbers`), which tells 8 bits from batches."""
+    (`frame_by_frame`), and in the numbers that khung uses (`same_numbers`), which tells 8 bits and the smaller input from batches."""
     settings = Settings(models_dir=models)
     vision = load_vision(settings)
     own = Embedded(models, settings.embedded_precision)

@@ -19,7 +19,7 @@ Made by `make bench-vision` on {machine}. What was not measured says so; nothing
 ## The embedded models on the CPU
 {frames} frames of the repository's clips, {cores} cores. *Float32 frame by frame* is the reference that the goal of 1.5 speaks of: the models' files as they come, each
 network called for one frame at a time, all cores on it (OpenVINO's default; the reader of text: the same reader, a frame a call), preparation included. *The same
-numbers* is that with the 8-bit networks, where khung uses them: it tells what batches give from what 8 bits give.
+numbers* is that with the 8-bit networks and the smaller input of the detector, where khung uses them: it tells what batches give from what these give.
 
 {stages}
 

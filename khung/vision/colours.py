@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from khung.vision import Image
+from khung.vision.pixels import shrunk
 
 COLOURS = ("black", "white", "grey", "red", "orange", "yellow", "green", "blue", "purple", "pink", "brown")
 MIN_SHARE = 0.15  # of the pixels
@@ -18,7 +19,7 @@ def dominant_colours(image: Image) -> tuple[str, ...]:
     """Up to three words, the largest share first."""
     import cv2
 
-    small = cv2.resize(image, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
+    small = shrunk(image, _SIDE, _SIDE)
     hue, saturation, value = (channel.ravel() for channel in cv2.split(cv2.cvtColor(small, cv2.COLOR_RGB2HSV)))
     shares = np.bincount(_words(hue, saturation, value), minlength=len(COLOURS)) / hue.size
     order = np.argsort(-shares, kind="stable")[:AT_MOST]

@@ -14,6 +14,7 @@ import numpy as np
 from khung.records import Region
 from khung.vision import Image
 from khung.vision.objects import non_maximum
+from khung.vision.pixels import shrunk
 from khung.vision.runtime import Net, Outputs, cores
 from khung.vision.towers import ahead
 
@@ -112,14 +113,11 @@ def _heads(image: Image, regions: Sequence[Region]) -> list[tuple[int, int, int,
 
 def _square(image: Image, window: Sequence[int]) -> np.ndarray:
     """`(FACE_SIDE, FACE_SIDE, 3)` float32 in [-1, 1]: the window in the top left corner, the rest black."""
-    import cv2
-
     left, top, right, bottom = window
     scale = FACE_SIDE / max(right - left, bottom - top)
     size = (max(1, round((right - left) * scale)), max(1, round((bottom - top) * scale)))
     canvas = np.full((FACE_SIDE, FACE_SIDE, 3), -1, np.float32)
-    part = cv2.resize(image[top:bottom, left:right], size, interpolation=cv2.INTER_AREA)
-    canvas[: size[1], : size[0]] = part.astype(np.float32) / 127.5 - 1
+    canvas[: size[1], : size[0]] = shrunk(image[top:bottom, left:right], *size).astype(np.float32) / 127.5 - 1
     return canvas
 
 

@@ -4,12 +4,14 @@ After `make demo SERVE=0`, with half of a video in .khung/inbox and `make dev` a
 .venv/bin/python scripts/pipeline_pictures.py [ADDRESS]     (needs the test extras and a Chromium)
 """
 
+import io
 import os
 import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
 IMAGES = Path(__file__).parent.parent / "docs" / "images"
@@ -23,19 +25,9 @@ def show_markdown(page: Page) -> None:
 
 def unfold_groups(page: Page) -> None:
     page.get_by_text("Hide navigation").click()
-    page.locator(
-        "button:has([aria-label=panel_hide_left]), button:left-of(:text('Search and filter assets'))"
-    ).first.click()
+    page.get_by_placeholder("Jump to…").locator("xpath=following::button[1]").click()
     page.wait_for_timeout(800)
     page.keyboard.press("Alt+e")
-
-
-def open_the_failure(page: Page) -> None:
-    page.get_by_text("Failed (1)").wait_for()
-    page.locator("a", has_text="View all historical events").or_(
-        page.get_by_text("View all historical events")
-    ).first.click()
-    page.get_by_text("observed in run").wait_for()
 
 
 def ask_to_launch(page: Page) -> None:
@@ -50,9 +42,9 @@ PICTURES: dict[
     "partitions": (f"/assets/keyframes?view=partitions&partition={VIDEO}", (1280, 720), None),
     "contact-sheet": (f"/assets/keyframes?view=partitions&partition={VIDEO}", (1280, 860), show_markdown),
     "timeline": (f"/assets/shots?view=partitions&partition={VIDEO}", (1280, 760), show_markdown),
-    "failure": ("/assets/videos?view=partitions&partition=broken_half", (1240, 520), open_the_failure),
+    "failure": ("/assets/videos?view=events&partition=broken_half", (1240, 600), None),
     "launch": ("/assets/embeddings", (1280, 760), ask_to_launch),
-    "runs": ("/runs", (1280, 760), None),
+    "runs": ("/runs", (1480, 760), None),
 }
 
 
@@ -69,7 +61,8 @@ def main() -> None:
             if prepare:
                 prepare(page)
             page.wait_for_timeout(3000)
-            page.screenshot(path=IMAGES / f"dagster-{name}.png")
+            picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB").quantize(256)
+            picture.save(IMAGES / f"dagster-{name}.png", optimize=True)
             page.close()
         browser.close()
 

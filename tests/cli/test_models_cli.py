@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from khung.vision.files import FILES
 from tests.vision.test_cards import COMMIT, Hub
 
 
@@ -38,6 +39,8 @@ def hub():
 
 def test_the_list_names_every_card_whole_in_80_columns(khung):
     said = khung("models", "list", KHUNG_PROFILE="gpu").stdout
+    for file in FILES.values():
+        assert file.name in said and file.source.removeprefix("https://")[:40] in said
     assert "→ gme-2b" in said and "→ qwen3-vl-4b" in said and "→ siglip2-base" in said
     assert "  gme-7b                3584 dim  15.5/7.4 Apache-2.0 477027a6 missing" in said
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from khung.vision import Image
 from khung.vision.eight_bits import Precision
+from khung.vision.pixels import shrunk
 from khung.vision.runtime import Net
 
 SIDE = 224
@@ -20,7 +21,7 @@ class ImageClassifier:
     The whole frame is squeezed into the square: a crop would lose the sides of a 16:9 picture.
     """
 
-    code_version = 1
+    code_version = 2
 
     def __init__(self, path: Path, *, threads: int = 0, precision: Precision = "exact") -> None:
         self._net = Net(path, threads=threads, wide=True, precision=precision, adapt=takes_bytes)
@@ -35,9 +36,7 @@ class ImageClassifier:
 
 def squeezed(image: Image) -> Image:
     """`(SIDE, SIDE, 3)` uint8."""
-    import cv2
-
-    return cv2.resize(image, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    return shrunk(image, SIDE, SIDE)
 
 
 def takes_bytes(graph: Any) -> Any:

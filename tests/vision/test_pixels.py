@@ -21,7 +21,7 @@ def test_it_is_the_mean_of_what_lies_under_it(size):
 
 def test_a_frame_that_halves_exactly_has_the_means_of_its_squares():
     frame = np.arange(0, 256, 2, np.uint8)[None, :, None].repeat(128, 0).repeat(3, 2)
-    assert shrunk(frame, 32, 32)[0, :, 0].tolist() == [3 + 8 * i for i in range(32)]
+    assert shrunk(frame, 16, 16)[0, :, 0].tolist() == [7 + 16 * i for i in range(16)]
 
 
 def test_the_frame_itself_is_left_as_it_is():

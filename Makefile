@@ -29,9 +29,9 @@ test: $(VENV)/test.done system models  ## everything: lint, import floors, unit,
 	$(BIN)/pytest $(PYTEST)
 
 dev: $(VENV)/demo.done models  ## the Dagster UI and daemon on http://127.0.0.1:3000, sensors included (PORT=3001: there)
-	@mkdir -p .dagster; flock -n -o -E 75 .dagster/dev.lock env PYTHONWARNINGS='ignore:Function `dev_command` is superseded' \
-		$(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p $(PORT) \
-		|| { [ $$? != 75 ] || echo "✗ make dev is at work in this folder already: two daemons would do everything twice." >&2; exit 1; }
+	@mkdir -p .dagster; exec 9>.dagster/dev.lock; \
+	flock -n 9 || { echo "✗ make dev is at work in this folder already: two daemons would do everything twice." >&2; exit 1; }; \
+	PYTHONWARNINGS='ignore:Function `dev_command` is superseded' $(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p $(PORT) 9>&-
 
 serve: $(VENV)/demo.done models  ## the search service and its web UI on http://127.0.0.1:8000
 	$(BIN)/khung serve

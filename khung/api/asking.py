@@ -5,11 +5,11 @@ whatever it does not take at once to the route, which says what is wrong with it
 """
 
 from typing import get_origin
+from urllib.parse import parse_qsl
 
 from fastapi import Request
 from fastapi.responses import Response
 from pydantic import ValidationError
-from starlette.datastructures import QueryParams
 from starlette.types import Receive, Scope
 
 from khung.api.access import owner_of
@@ -19,13 +19,13 @@ from khung.api.schemas import SearchIn
 from khung.api.service import Service
 
 PATH = "/v1/search"
-_LISTS = {name for name, field in SearchIn.model_fields.items() if get_origin(field.annotation) is list}
+_LISTS = {name for name, field in SearchIn.model_fields.items() if get_origin(field.annotation) is tuple}
 
 
 def question_of(query: bytes) -> SearchIn | None:
     """The question in an address, read as the route reads it; None when there is anything wrong with it."""
     values: dict[str, object] = {}
-    for name, value in QueryParams(query).multi_items():
+    for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
         if name in _LISTS:
             values.setdefault(name, []).append(value)
         else:

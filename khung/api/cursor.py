@@ -50,4 +50,4 @@ def read(signer: Signer, asked: SearchIn, owner: str) -> Cursor:
 def _question(asked: SearchIn) -> str:
     """A digest of all that was asked but the page."""
     plain = asked.model_dump_json(exclude={"cursor", "limit", "offset"}, exclude_defaults=True)
-    return hashlib.sha256(plain.encode()).hexdigest()[:24]
+    return hashlib.blake2b(plain.encode(), digest_size=12).hexdigest()

@@ -91,7 +91,7 @@ class PageState(BaseModel):
         return [
             (name, str(one))
             for name, value in values.items()
-            for one in (value if isinstance(value, list) else [value])
+            for one in (value if isinstance(value, tuple) else [value])
         ]
 
     # -- links

@@ -29,7 +29,7 @@ class Signer:
     """Seals and opens tokens with one secret."""
 
     def __init__(self, secret: bytes) -> None:
-        self._secret = secret
+        self._keyed = hmac.new(secret, digestmod=hashlib.sha256)  # copied for each token: the key is worked in once
 
     @classmethod
     def of(cls, settings: Settings) -> "Signer":
@@ -56,7 +56,9 @@ class Signer:
         return orjson.loads(data)
 
     def _tag(self, purpose: str, body: bytes) -> bytes:
-        return hmac.digest(self._secret, purpose.encode() + b"\0" + body, hashlib.sha256)[:_TAG]
+        mac = self._keyed.copy()
+        mac.update(purpose.encode() + b"\0" + body)
+        return mac.digest()[:_TAG]
 
 
 def kept_secret(path: Path) -> bytes:

@@ -34,6 +34,8 @@ CURSOR = r"^[A-Za-z0-9_.-]*$"
 def clean(text: str) -> str:
     """NFC, control characters as spaces, no blanks at the ends."""
     text = unicodedata.normalize("NFC", text)
+    if text.isprintable():  # most are
+        return text.strip()
     return "".join(" " if unicodedata.category(c) in ("Cc", "Cs") else c for c in text).strip()
 
 
@@ -59,19 +61,21 @@ class Strict(BaseModel):
 class WhereIn(Strict):
     """Hard conditions; none passes everything."""
 
-    video: list[VideoId] = Field([], max_length=200, description="only these videos")
-    not_video: list[VideoId] = Field([], max_length=200, description="never these videos")
+    video: tuple[VideoId, ...] = Field((), max_length=200, description="only these videos")
+    not_video: tuple[VideoId, ...] = Field((), max_length=200, description="never these videos")
     from_ms: Millis | None = Field(None, description="at or after this time of the video")
     to_ms: Millis | None = Field(None, description="before this time of the video")
-    object: list[Label] = Field([], max_length=20, description="all of these were recognised", examples=[["person"]])
-    not_object: list[Label] = Field([], max_length=20, description="none of these was recognised")
-    action: list[Label] = Field([], max_length=20)
-    place: list[Label] = Field([], max_length=20)
-    scene_type: list[Label] = Field([], max_length=20)
-    time_of_day: list[Label] = Field([], max_length=20)
-    weather: list[Label] = Field([], max_length=20)
-    color: list[Label] = Field([], max_length=20)
-    emotion: list[Label] = Field([], max_length=20)
+    object: tuple[Label, ...] = Field(
+        (), max_length=20, description="all of these were recognised", examples=[["person"]]
+    )
+    not_object: tuple[Label, ...] = Field((), max_length=20, description="none of these was recognised")
+    action: tuple[Label, ...] = Field((), max_length=20)
+    place: tuple[Label, ...] = Field((), max_length=20)
+    scene_type: tuple[Label, ...] = Field((), max_length=20)
+    time_of_day: tuple[Label, ...] = Field((), max_length=20)
+    weather: tuple[Label, ...] = Field((), max_length=20)
+    color: tuple[Label, ...] = Field((), max_length=20)
+    emotion: tuple[Label, ...] = Field((), max_length=20)
 
 
 class SearchIn(WhereIn):
@@ -89,13 +93,15 @@ class SearchIn(WhereIn):
     )
 
     q: Words = Field("", description="Vietnamese, with or without marks, or English", examples=["người đi bộ trên phố"])
-    then: list[Words] = Field([], max_length=MAX_STEPS, description="what follows later in the same video, in order")
+    then: tuple[Words, ...] = Field(
+        (), max_length=MAX_STEPS, description="what follows later in the same video, in order"
+    )
     like: FrameId | Literal[""] = Field("", description="frames that look like this one")
     image: Annotated[str, Field(pattern=IMAGE_ID)] | Literal[""] = Field(
         "", description="an image sent to /v1/query-images"
     )
-    more: list[FrameId] = Field([], max_length=20, description="feedback: more like these frames")
-    less: list[FrameId] = Field([], max_length=20, description="feedback: less like these frames")
+    more: tuple[FrameId, ...] = Field((), max_length=20, description="feedback: more like these frames")
+    less: tuple[FrameId, ...] = Field((), max_length=20, description="feedback: less like these frames")
     preset: Literal[*PRESETS] = Field(
         "balanced",
         description="how the channels' scores become one: `balanced` (what was learned from judged topics, where there is such a "
@@ -121,4 +127,4 @@ class SearchIn(WhereIn):
 class FeedbackIn(SearchIn):
     """A question with judged frames."""
 
-    more: list[FrameId] = Field(min_length=1, max_length=20, description="more like these frames")
+    more: tuple[FrameId, ...] = Field(min_length=1, max_length=20, description="more like these frames")

@@ -10,6 +10,7 @@ from typing import Any
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from khung.api.doors import Tally
 from khung.api.guard import send_problem
 from khung.api.problems import OUTAGE_S
 from khung.metrics import SHED
@@ -24,6 +25,7 @@ class PatientProtocol(HttpToolsProtocol):
     header_timeout_s = 10.0
     body_timeout_s = 30.0  # without a byte, while khung waits for one
     max_connections = 0  # 0: no limit
+    tally: Tally | None = None  # where workers share connections
     _in_head = _in_body = _heard = False
     _head_bytes = 0
     _timer: asyncio.TimerHandle | None = None
@@ -66,6 +68,8 @@ class PatientProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._forget_timer()
+        if self.tally:
+            self.tally.add(-1)
         super().connection_lost(exc)
 
     def _look_at_body(self) -> None:

@@ -24,7 +24,18 @@ class Resident:
     retired: bool = False
     used_at: float = 0.0  # time.monotonic()
     frame_texts: FrameTexts = field(default_factory=FrameTexts)
+    _asked_by: tuple[Engine | None, str] = (None, "")
     _gists: dict[str, "Gist"] = field(default_factory=dict)
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the encoder that asks the snapshot's own vectors; empty while there is none. Every request wants to know."""
+        engine, known = self._asked_by
+        if engine is not self.engine:
+            own = self.snapshot.fingerprint
+            known = own if self.engine.encoders[own] else ""
+            self._asked_by = (self.engine, known)
+        return known
 
     def gist(self, video_id: str) -> "Gist":
         """Raises NotFound."""

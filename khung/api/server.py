@@ -11,12 +11,17 @@ import uvicorn
 from fastapi import FastAPI
 
 from khung.api.collector import Collector
+from khung.api.doors import TALLIES
 from khung.api.protocol import PatientProtocol
 from khung.settings import Settings, settings
 from khung.stores.scratch import scratch_folder
 
 DRAIN_S = 20  # after SIGTERM, for the requests that were taken
+SILENCE_S = (
+    30  # of a worker, until it is held for dead: on a busy machine one that begins takes its time to say its first word
+)
 APPLICATION = "khung.api.server:application"
+LOOP = "khung.api.doors:Loop"
 
 
 def application() -> FastAPI:
@@ -47,6 +52,7 @@ def run(config: Settings, *, application: str = APPLICATION) -> None:
         "access_log": False,
         "server_header": False,
         "timeout_graceful_shutdown": DRAIN_S,
+        "timeout_worker_healthcheck": SILENCE_S,
         "proxy_headers": bool(config.serve.trusted_proxies),
         "forwarded_allow_ips": config.serve.trusted_proxies,
     }
@@ -56,11 +62,12 @@ def run(config: Settings, *, application: str = APPLICATION) -> None:
     with scratch_folder("metrics") as folder:
         os.environ |= {
             "PROMETHEUS_MULTIPROC_DIR": str(folder),
+            TALLIES: str(folder / "connections"),
             "KHUNG_HOST": config.host,
             "KHUNG_PORT": str(config.port),
             "KHUNG_SERVE_WORKERS": str(config.serve.workers),
         }
-        uvicorn.run(application, factory=True, workers=config.serve.workers, **options)
+        uvicorn.run(application, factory=True, workers=config.serve.workers, loop=LOOP, **options)
 
 
 def _make_room(config: Settings) -> None:

@@ -47,8 +47,7 @@ class Serving:
     def fingerprint(self) -> str:
         """Of the encoder that asks the snapshot's own vectors; empty while there is none."""
         resident = self._resident
-        own = resident.snapshot.fingerprint if resident else ""
-        return own if resident and resident.engine.encoders[own] else ""
+        return resident.fingerprint if resident else ""
 
     @property
     def ranking(self) -> str:

@@ -7,7 +7,7 @@ What does not live here: what is sent (submission, logs), failures (transport), 
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import quote
 
 from khung.contest import wire
@@ -37,12 +37,36 @@ class TaskNow:
         return (self.task_id or self.name) if self.task else ""
 
 
-class Dres:
-    """`session` restores an earlier login. Calls raise ContestLoginNeeded, ContestUnavailable, ContestError (see errors)."""
+class TaskIds(Protocol):
+    """Which id a task of that name had when the server last told."""
 
-    def __init__(self, server: str, *, session: str = "", timeout_s: float = 8.0) -> None:
+    def saw_task(self, evaluation_id: str, name: str, task_id: str) -> None: ...
+
+    def last_task_id(self, evaluation_id: str, name: str) -> str:
+        """Empty when it was never seen."""
+        ...
+
+
+class Remembered:
+    """TaskIds of one client that is alone."""
+
+    def __init__(self) -> None:
+        self._ids: dict[tuple[str, str], str] = {}
+
+    def saw_task(self, evaluation_id: str, name: str, task_id: str) -> None:
+        self._ids[evaluation_id, name] = task_id
+
+    def last_task_id(self, evaluation_id: str, name: str) -> str:
+        return self._ids.get((evaluation_id, name), "")
+
+
+class Dres:
+    """`session` restores an earlier login; `seen` remembers ids of tasks for all clients alike. Calls raise ContestLoginNeeded, ContestUnavailable, ContestError (see errors)."""
+
+    def __init__(self, server: str, *, session: str = "", timeout_s: float = 8.0, seen: TaskIds | None = None) -> None:
         self.session = session
-        self._task_ids: dict[tuple[str, str], str] = {}  # (evaluation, task's name) → its id, as last seen
+        self._seen = seen or Remembered()
+        self._told = ("", "", "")  # what was remembered last: it is the same for minutes
         self._transport = Transport(server, timeout_s)
 
     async def login(self, username: str, password: str) -> wire.User:
@@ -79,12 +103,13 @@ class Dres:
         While only the state's page is out of order the task goes on without a countdown.
         """
         task, state = await asyncio.gather(self._task(evaluation_id), self._state_or_none(evaluation_id))
-        named = (evaluation_id, task.name if task else "")
         if state is None:
-            return TaskNow(evaluation_id, task, self._task_ids.get(named, "") if task else "")
+            last = await asyncio.to_thread(self._seen.last_task_id, evaluation_id, task.name) if task else ""
+            return TaskNow(evaluation_id, task, last)
         task_id = (state.task_id or "") if task else ""
-        if task_id:
-            self._task_ids[named] = task_id
+        if task_id and self._told != (told := (evaluation_id, task.name, task_id)):
+            await asyncio.to_thread(self._seen.saw_task, *told)
+            self._told = told
         return TaskNow(evaluation_id, task, task_id, state.task_status, state.time_left, state.time_elapsed)
 
     async def submit(

@@ -83,7 +83,7 @@ class Sessions:
         await asyncio.gather(*(dres.aclose() for dres in clients.values()))
 
     def _client(self, session: str = "") -> Dres:
-        return Dres(self._settings.server, session=session, timeout_s=self._settings.timeout_s)
+        return Dres(self._settings.server, session=session, timeout_s=self._settings.timeout_s, seen=self._team)
 
 
 def _hash(token: str) -> str:

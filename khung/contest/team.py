@@ -20,7 +20,7 @@ from khung.errors import AlreadySent, NotFound, StoreError, SubmissionRejected
 State = Literal["proposed", "sending", "sent", "refused", "unknown"]
 """`sent` has a verdict; `refused` did not count; `unknown` may have counted: nobody saw the server's answer."""
 
-_VERSION = 1
+_VERSION = 2
 _SCHEMA = """
 CREATE TABLE answers (
     id INTEGER PRIMARY KEY,
@@ -50,6 +50,14 @@ CREATE TABLE seats (
     session TEXT NOT NULL,
     evaluation_id TEXT NOT NULL
 ) STRICT;
+"""
+_TASKS = """
+CREATE TABLE tasks (
+    evaluation_id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    task_id TEXT NOT NULL,
+    PRIMARY KEY (evaluation_id, name)
+) STRICT
 """
 _LOST_MS = 60_000
 """An answer that is `sending` for longer was left by a khung that stopped: no request takes that long."""
@@ -93,6 +101,8 @@ class Team:
             if version == 0:
                 for statement in _SCHEMA.split(";"):
                     db.execute(statement)
+            if version < _VERSION:
+                db.execute(_TASKS)
                 db.execute(f"PRAGMA user_version = {_VERSION}")
 
     def propose(self, now: TaskNow, draft: Draft, by: str) -> Entry:
@@ -157,6 +167,18 @@ class Team:
             if _one(db, entry_id).state not in ("proposed", "refused"):
                 raise AlreadySent("This answer was sent; it stays on the list.").known_as("sent_stays")
             db.execute("DELETE FROM answers WHERE id = ?", (entry_id,))
+
+    # -- what the server last told of its tasks, for every operator and worker
+
+    def saw_task(self, evaluation_id: str, name: str, task_id: str) -> None:
+        with self.changing() as db:
+            db.execute("INSERT OR REPLACE INTO tasks VALUES (?, ?, ?)", (evaluation_id, name, task_id))
+
+    def last_task_id(self, evaluation_id: str, name: str) -> str:
+        of = (evaluation_id, name)
+        with self.changing() as db:
+            row = db.execute("SELECT task_id FROM tasks WHERE evaluation_id = ? AND name = ?", of).fetchone()
+        return row["task_id"] if row else ""
 
     @contextmanager
     def changing(self) -> Iterator[sqlite3.Connection]:

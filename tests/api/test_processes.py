@@ -4,8 +4,6 @@ import contextlib
 import http.client
 import os
 import signal
-import subprocess
-import sys
 
 import httpx
 import psutil
@@ -17,39 +15,8 @@ from khung.stores.archive_local import LocalArchive
 from khung.stores.ledger_sqlite import SqliteLedger
 from khung.stores.library import Library
 from tests.support.patience import until
-from tests.support.served import free_port
+from tests.support.processes import answers, connections_of, opened, takes_by_all, workers_of
 from tests.support.small_home import add, make_old_clip, put_in_service, settings_for
-
-
-def answers(address, path="/health", **headers):
-    try:
-        return httpx.get(address + path, timeout=30, headers=headers).status_code
-    except httpx.TransportError:
-        return 0
-
-
-@pytest.fixture
-def serve(settings, tmp_path):
-    """Start `khung serve` over the small home; what is still running at the end is killed."""
-    started = []
-
-    def start(*options, **environment):
-        port = free_port()
-        env = os.environ | {"KHUNG_HOME": str(settings.home.absolute())} | environment
-        command = [sys.executable, "-m", "khung", "serve", "--port", str(port), *options]
-        with open(tmp_path / "serve.log", "wb") as log:
-            process = subprocess.Popen(command, env=env, stdout=log, stderr=log)
-        started.append(process)
-        until(lambda: answers(f"http://127.0.0.1:{port}") == 200 or process.poll() is not None)
-        assert process.poll() is None, (tmp_path / "serve.log").read_text()
-        return process, port
-
-    yield start
-    for process in started:
-        for child in psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []:
-            child.kill()
-        process.kill()
-        process.wait(30)
 
 
 def begun_upload(port, name):
@@ -78,16 +45,6 @@ def test_row_32_what_was_taken_is_answered_after_sigterm(serve, settings, tmp_pa
     assert len(list((tmp_path / "inbox").glob("drain*.mp4"))) == 8
 
 
-def workers_of(process):
-    """Pids of the workers that live."""
-    found = set()
-    for child in psutil.Process(process.pid).children():
-        with contextlib.suppress(psutil.NoSuchProcess):  # a zombie, or gone meanwhile
-            if "spawn_main" in " ".join(child.cmdline()):
-                found.add(child.pid)
-    return found
-
-
 def listens(pid):
     with contextlib.suppress(psutil.NoSuchProcess):
         return any(one.status == psutil.CONN_LISTEN for one in psutil.Process(pid).net_connections("tcp"))
@@ -110,6 +67,27 @@ def test_rows_31_and_57_a_killed_worker_is_replaced_and_a_revoked_key_is_refused
     assert "http_server_request_duration_seconds_count" in told and "khung_snapshot_info" in told
     keys.revoke(path, key.id)
     until(lambda: [answers(address, "/v1/videos", **bearer) for _ in range(12)] == [401] * 12)
+
+
+def test_connections_lie_evenly_in_the_workers_and_a_killed_one_holds_up_nobody(serve):
+    process, port = serve("--workers", "2")
+    until(lambda: takes_by_all(process, port))
+    clients = opened(port, 40)
+    held = [connections_of(pid, port) for pid in workers_of(process)]
+    assert sum(held) == 40 and min(held) >= 15  # who is in the middle of something for long is not waited for
+    emptied = min(workers_of(process))
+    for client in clients:
+        near = client.sock.getsockname()[1]
+        if any(one.raddr and one.raddr.port == near for one in psutil.Process(emptied).net_connections("tcp")):
+            client.close()
+    until(lambda: connections_of(emptied, port) == 0)
+    clients += opened(port, 15)
+    assert connections_of(emptied, port) >= 12  # they make up for what the other has
+    os.kill(emptied, signal.SIGKILL)
+    clients += opened(port, 3)
+    until(lambda: len(workers_of(process) - {emptied}) == 2)
+    for client in clients:
+        client.close()
 
 
 @pytest.fixture(scope="module")

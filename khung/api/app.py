@@ -61,6 +61,7 @@ def create_app(
         lifespan=lifespan,
         docs_url=None,  # FastAPI's own pages load scripts from elsewhere; ours is at /docs
         redoc_url=None,
+        redirect_slashes=False,  # it would send people to whatever name stands in their Host header
         telemetry={"tracing": False, "metrics": False, "logs": False},  # khung.metrics and the guard's log line
         openapi_url="/v1/openapi.json" if settings.serve.api_docs else None,
         separate_input_output_schemas=False,

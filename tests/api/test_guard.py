@@ -52,3 +52,9 @@ def test_logs_hold_no_query_and_no_id(client, khung_log):
     assert [line["route"] for line in told] == ["/v1/search", "/v1/frames/{video_id}/{frame_index}"]
     assert "mật" not in "".join(lines) and "googlework" not in "".join(lines)
     assert all(line["status"] == 200 and line["took_ms"] >= 0 for line in told)
+
+
+@pytest.mark.parametrize("path", ["/library/", "/v1/search/?q=x", "/contest/", "/v1/videos/", "/docs/"])
+def test_nobody_is_sent_to_the_name_that_the_host_header_gives(client, path):
+    answer = client.get(path, headers={"host": "evil.localhost"}, follow_redirects=False)
+    assert answer.status_code == 404 and "evil" not in str(answer.headers)

@@ -4,7 +4,7 @@ import numpy as np
 
 from khung.search.loops import page
 from khung.stores import Timeline
-from khung.stores.loops import compiled
+from khung.stores.loops import at_hand
 
 SAME_MOMENT_MS = 2_000
 SAME_SHOT_HAMMING = 12
@@ -21,4 +21,4 @@ def collapse(
     """
     t, most = timeline, per_video or len(timeline.vector_ids)
     columns = (t.video_index, t.pts_ms, t.shot_index, t.phash)
-    return compiled(page)(ranked, *columns, len(t.videos), most, need, SAME_MOMENT_MS, SAME_SHOT_HAMMING)
+    return at_hand(page, len(ranked))(ranked, *columns, len(t.videos), most, need, SAME_MOMENT_MS, SAME_SHOT_HAMMING)

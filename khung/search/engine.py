@@ -17,6 +17,7 @@ from khung.search.collapse import collapse
 from khung.search.explain import hits_of
 from khung.search.filters import joined
 from khung.search.frames import Frames
+from khung.search.fusion import Found, fuse_ranks
 from khung.search.learned import Candidates, LearnedFusion
 from khung.search.parsed import Gap, Hard, ParsedQuery
 from khung.search.query import parse
@@ -24,9 +25,9 @@ from khung.search.questions import DEPTH, Allowed, check_asked, is_plain, questi
 from khung.search.ranking import Ranking, listed, ranked
 from khung.search.request import Degraded, Listener, Reranker, SearchRequest, SearchResult, SnapshotLike
 from khung.search.running import TIMEOUTS_S, Runner
-from khung.search.sequence import chains
 from khung.search.spaces import EncoderOf, open_spaces
 from khung.search.suggest import Suggester, captions_of
+from khung.stores.loops import load_compiler
 from khung.vision import Embedder
 
 __all__ = ["Degraded", "Engine", "Reranker", "SearchRequest", "SearchResult"]
@@ -68,12 +69,15 @@ class Engine:
         return f"{self.learned.fingerprint if self.learned else ''}+{second}"
 
     def warm(self) -> None:
-        """Do beforehand what the first questions would wait for: compile the sequence search, count facets, read captions for
+        """Do beforehand what the first questions would wait for: compile what ranks and counts, read captions for
         suggestions, gather the words of all parts; then put what lives as long as the snapshot out of the garbage collector's sight, which otherwise took a
         third of a search. Takes seconds; safe in a thread of its own while searches run."""
-        none = (np.zeros(0, np.int64), np.zeros(0, np.float32))
-        chains([none, none], self.frames.timeline.pts_ms, self.frames.timeline.video_index, [Gap()])
-        self.snapshot.records.facet_counts_at(np.arange(min(len(self.frames), 1)))
+        load_compiler()
+        some, sure = self.frames.ids[:1], np.ones(len(self.frames.ids[:1]), np.float32)
+        fused = fuse_ranks({"any": Found(some, sure, sure)})
+        ranked([fused, fused], [Gap()], self.frames)
+        collapse(ranked([fused], [], self.frames).first, self.frames.timeline, per_video=1, need=1)
+        self.snapshot.records.facet_counts_at(np.arange(len(some)))
         self._suggester = Suggester(captions_of(self.snapshot.records, self.frames))
         self.snapshot.text.warm()
         for space in self.channels.spaces:

@@ -14,7 +14,7 @@ import numpy as np
 from khung.records import FrameRecord
 from khung.search.loops import together
 from khung.search.parsed import Event, ParsedQuery
-from khung.stores.loops import compiled
+from khung.stores.loops import at_hand
 
 RRF_K = 60
 
@@ -106,7 +106,7 @@ def _combine(parts: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Fused:
     ids = np.concatenate([of_channel for of_channel, _ in parts.values()])
     values = np.concatenate([shares for _, shares in parts.values()], dtype=np.float32)
     ends = np.cumsum([len(of_channel) for of_channel, _ in parts.values()])
-    distinct, scores, shares, places = compiled(together)(ids, np.argsort(ids), values, ends)
+    distinct, scores, shares, places = at_hand(together, len(ids))(ids, np.argsort(ids), values, ends)
     return Fused(distinct, scores, dict(zip(parts, shares, strict=True)), dict(zip(parts, places, strict=True)))
 
 

@@ -13,7 +13,7 @@ from khung.search.fusion import Fused
 from khung.search.loops import first_of_each
 from khung.search.parsed import Gap
 from khung.search.sequence import chains
-from khung.stores.loops import compiled
+from khung.stores.loops import at_hand
 from khung.stores.ordering import best_first
 
 
@@ -26,7 +26,7 @@ class Ranking:
 
     @property
     def first(self) -> np.ndarray:
-        return self.frames[:, 0]
+        return np.ascontiguousarray(self.frames[:, 0])  # compiled loops are made for one layout
 
 
 def ranked(fused: Sequence[Fused], gaps: Sequence[Gap], frames: Frames) -> Ranking:
@@ -52,7 +52,9 @@ def _sequence(fused: Sequence[Fused], gaps: Sequence[Gap], frames: Frames) -> Ra
         found.totals, np.arange(len(found.totals)), len(found.totals)
     )  # they ascend by their ends
     whole = found.follow(best)
-    first = compiled(first_of_each)(whole[:, 0], len(frames))  # of each first frame its best
+    first = at_hand(first_of_each, len(whole))(
+        np.ascontiguousarray(whole[:, 0]), len(frames)
+    )  # of each first frame its best
     return Ranking(whole[first], totals[first])
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from khung.stores.loops import compiled
+from khung.stores.loops import at_hand
 
 UNSAID = ("", "unknown")
 """Values of a scalar that say nothing: they can be asked for and are not counted."""
@@ -43,7 +43,7 @@ class FacetColumns:
         if positions is None:
             counts = np.diff(self._frames_of)
         else:
-            counts = compiled(_counted)(positions, self._starts, self._of_position, len(self._words))
+            counts = at_hand(_counted, len(positions))(positions, self._starts, self._of_position, len(self._words))
         there = np.flatnonzero(counts)
         found: dict[str, dict[str, int]] = {name: {} for name in self._codes}
         for code in there[np.argsort(-counts[there], kind="stable")].tolist():

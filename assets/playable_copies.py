@@ -5,11 +5,11 @@ from collections.abc import Iterator
 import dagster as dg
 
 from assets.batch import Outcome, each_video, per_video, progress_in
-from assets.videos import CONTAINERS
 from khung.records import Video
 from khung.settings import Settings
 from khung.stores import Ledger
 from khung.stores.library import Library
+from khung.video.formats import container_name
 from khung.video.identity import file_sha256
 from khung.video.playable import Copy, playable_copy
 from khung.video.sandbox import Progress
@@ -44,7 +44,7 @@ def make_playable(video_id: str, library: Library, settings: Settings, progress:
 
 def _told(video: Video, made: Copy) -> dict[str, object]:
     return {
-        "why": f"browsers do not play this {video.codec} in {CONTAINERS.get(video.container, video.container)}",
+        "why": f"browsers do not play this {video.codec} in {container_name(video.container)}",
         "frames": made.frames,
         "size_mb": round(made.size_bytes / 1e6, 2),
         "of_the_original": f"{made.size_bytes / max(video.size_bytes, 1):.0%}",

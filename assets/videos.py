@@ -15,22 +15,12 @@ from khung.stores import Ledger
 from khung.stores.library import Library
 from khung.stores.sources import SourceFile, get_source
 from khung.timecode import format_ms
+from khung.video.formats import container_name
 from khung.video.identity import file_sha256
 from khung.video.probe import probe
 
 DECODED = ("frame_count", "duration_ms", "width", "height", "fps_num", "fps_den", "vfr", "sequence_hash", "warnings")
 """What the decode pass of the shots corrects in a Video."""
-
-CONTAINERS = {
-    "mov": "MP4/MOV",
-    "matroska": "MKV/WebM",
-    "avi": "AVI",
-    "mpegts": "MPEG-TS",
-    "mpeg": "MPEG-PS",
-    "asf": "WMV/ASF",
-    "flv": "FLV",
-}
-"""Demuxers by the names that people know; others are shown as they are."""
 
 TRACED = ("derived_from", "derived_offset_ms")
 """What it finds out about copies."""
@@ -87,7 +77,7 @@ def _with_decoded(video: Video, library: Library) -> Video:
 
 def told(video: Video, site: str) -> dict[str, object]:
     """What people want to know of a video before it is watched. Its page is there once a snapshot names it."""
-    container = CONTAINERS.get(video.container, video.container)
+    container = container_name(video.container)
     return {
         "page": dg.MetadataValue.url(f"{site}/video/{video.video_id}"),
         "source": video.source_name,

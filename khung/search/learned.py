@@ -168,7 +168,9 @@ def _booster(model: str) -> Any:
     try:
         import lightgbm
     except ImportError as error:
-        raise ConfigError("Learned fusion needs LightGBM.", cure='Install it: pip install "khung[learned]"') from error
+        raise ConfigError(
+            "Learned fusion needs LightGBM.", cure='Run pip install -e ".[learned]" in the checkout.'
+        ) from error
     try:
         return lightgbm.Booster(model_str=model)
     except lightgbm.basic.LightGBMError as error:

@@ -101,7 +101,9 @@ def _fitted(made: Sequence[Example]) -> Any:
     try:
         import lightgbm
     except ImportError as error:
-        raise ConfigError("Learning needs LightGBM.", cure='Install it: pip install "khung[learned]"') from error
+        raise ConfigError(
+            "Learning needs LightGBM.", cure='Run pip install -e ".[learned]" in the checkout.'
+        ) from error
     features = np.concatenate([e.candidates.features for e in made])
     data = lightgbm.Dataset(
         features, np.concatenate([e.gains for e in made]), group=[len(e.gains) for e in made], free_raw_data=False

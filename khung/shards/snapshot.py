@@ -218,7 +218,7 @@ def check_shard(shard: Shard, min_recall: float) -> None:
 def read_manifest(shelf: Path, snapshot_id: str) -> SnapshotManifest:
     """Raises NotFound or CorruptError."""
     if not SNAPSHOT_ID.fullmatch(snapshot_id):
-        raise NotFound(f"“{snapshot_id[:60]}” is not a snapshot id.")
+        raise NotFound(f"“{snapshot_id[:60]}” is not a snapshot id.", cure="`khung snapshots` lists those there are.")
     sealed = manifest.read(Path(shelf) / SNAPSHOTS / f"{snapshot_id}.json", SnapshotManifest)
     if not sealed.snapshot_id == snapshot_id == identified(sealed).snapshot_id:
         raise CorruptError(f"The snapshot {snapshot_id} is damaged: its content has another hash.")

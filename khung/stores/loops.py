@@ -10,11 +10,14 @@ _FEW = 5_000  # rounds of a loop: some ten milliseconds in Python
 
 @cache
 def compiled(loop: Callable[..., Any], *, any_order: bool = False) -> Callable[..., Any]:
-    """The loop as machine code, kept on disk, and run without holding other threads up. `any_order`: sums may be taken in any order, many terms
+    """The loop as machine code, kept on disk where that may be, and run without holding other threads up. `any_order`: sums may be taken in any order, many terms
     at once."""
     import numba
 
-    return numba.njit(cache=True, nogil=True, fastmath=any_order)(loop)
+    try:
+        return numba.njit(cache=True, nogil=True, fastmath=any_order)(loop)
+    except RuntimeError:  # no folder may be written to: then each process compiles for itself
+        return numba.njit(nogil=True, fastmath=any_order)(loop)
 
 
 def at_hand(loop: Callable[..., Any], rounds: int) -> Callable[..., Any]:

@@ -73,6 +73,16 @@ CODECS = frozenset(
 )
 """Decoders that may run. FFmpeg has hundreds; those for games of the nineties are where its bugs live."""
 
+_NAMES = {
+    "mov": "MP4/MOV",
+    "matroska": "MKV/WebM",
+    "avi": "AVI",
+    "mpegts": "MPEG-TS",
+    "mpeg": "MPEG-PS",
+    "asf": "WMV/ASF",
+    "flv": "FLV",
+}
+
 _ASF = bytes.fromhex("3026b2758e66cf11")
 _MXF = bytes.fromhex("060e2b34020501010d0102")
 _MAGIC: tuple[tuple[str, re.Pattern[bytes]], ...] = tuple(
@@ -98,6 +108,11 @@ _PLAYLIST = re.compile(
     rb"\s*(#EXTM3U|ffconcat\s|\[playlist\]|\[Reference\]|<ASX|<smil|v=0\r?\no=|(<\?xml[^>]*>\s*)?<(MPD|SmoothStreamingMedia|playlist))",
     re.IGNORECASE,
 )
+
+
+def container_name(demuxer: str) -> str:
+    """What people call it; others are shown as they are."""
+    return _NAMES.get(demuxer, demuxer)
 
 
 def sniff(path: Path) -> str:

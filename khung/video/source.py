@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from khung.errors import MediaError
-from khung.video.formats import CODECS, CONTAINER_OPTIONS
+from khung.video.formats import CODECS, CONTAINER_OPTIONS, container_name
 from khung.video.timing import Clock
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def open_source(path: Path, demuxer: str, limits: dict, decoder: str = "cpu") ->
     except (av.error.FFmpegError, OSError) as error:
         raise MediaError(
             "unreadable",
-            f"The {demuxer} container cannot be read: {getattr(error, 'strerror', None) or error}.",
+            f"The container ({container_name(demuxer)}) cannot be read: {getattr(error, 'strerror', None) or error}.",
             cure="The upload may be incomplete, or the file damaged.",
         ) from error
     with container:

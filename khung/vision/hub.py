@@ -49,7 +49,7 @@ def pull(
         from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
     except ImportError as error:
         raise ConfigError(
-            "Pulling large models needs huggingface_hub.", cure="Run `pip install khung[vlm]`."
+            "Pulling large models needs huggingface_hub.", cure='Run pip install -e ".[vlm]" in the checkout.'
         ) from error
     unreachable = HfHubHTTPError.__bases__[0]  # the HTTPError of the client library that huggingface_hub uses
     try:

@@ -54,11 +54,10 @@ def test_33_only_courtesies_and_small_words_are_taken_at_their_word(engine, text
 @pytest.mark.parametrize(
     "text", ["a" * 2**20, "chó " * 100_000, "chó rồi " * 50 + "mèo", " then ".join(["dog"] * 50)], ids=lambda t: t[:12]
 )
-def test_34_too_much_is_refused_at_once(engine, text):
-    began = time.thread_time()
+def test_34_too_much_is_refused_before_anything_is_asked(engine, text, monkeypatch):
+    monkeypatch.setattr(engine.runner, "run", lambda *_: pytest.fail("a channel was asked"))
     with pytest.raises(QueryError) as refused:
         engine.search(SearchRequest(text))
-    assert time.thread_time() - began < 0.1  # CPU time of this thread: no work was done
     assert refused.value.cure
 
 

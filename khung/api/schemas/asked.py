@@ -1,9 +1,9 @@
 """Questions as they cross the HTTP door, with their limits and examples. Unknown fields are refused."""
 
 import unicodedata
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field, model_validator
 
 from khung.search.fusion import PRESETS
 
@@ -53,6 +53,10 @@ FrameIndex = Annotated[int, Field(ge=0, le=2**31 - 1, examples=[120])]
 Label = Annotated[str, Field(min_length=1, max_length=64, pattern=SOMETHING), AfterValidator(filled)]
 Millis = Annotated[int, Field(ge=0, le=MAX_MS)]
 
+_T = TypeVar("_T")
+Several = Annotated[tuple[_T, ...], FailFast()]
+"""Immutable, so that a question can be a key. Of twenty thousand wrong ones only the first is told."""
+
 
 class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid")
@@ -61,21 +65,19 @@ class Strict(BaseModel):
 class WhereIn(Strict):
     """Hard conditions; none passes everything."""
 
-    video: tuple[VideoId, ...] = Field((), max_length=200, description="only these videos")
-    not_video: tuple[VideoId, ...] = Field((), max_length=200, description="never these videos")
+    video: Several[VideoId] = Field((), max_length=200, description="only these videos")
+    not_video: Several[VideoId] = Field((), max_length=200, description="never these videos")
     from_ms: Millis | None = Field(None, description="at or after this time of the video")
     to_ms: Millis | None = Field(None, description="before this time of the video")
-    object: tuple[Label, ...] = Field(
-        (), max_length=20, description="all of these were recognised", examples=[["person"]]
-    )
-    not_object: tuple[Label, ...] = Field((), max_length=20, description="none of these was recognised")
-    action: tuple[Label, ...] = Field((), max_length=20)
-    place: tuple[Label, ...] = Field((), max_length=20)
-    scene_type: tuple[Label, ...] = Field((), max_length=20)
-    time_of_day: tuple[Label, ...] = Field((), max_length=20)
-    weather: tuple[Label, ...] = Field((), max_length=20)
-    color: tuple[Label, ...] = Field((), max_length=20)
-    emotion: tuple[Label, ...] = Field((), max_length=20)
+    object: Several[Label] = Field((), max_length=20, description="all of these were recognised", examples=[["person"]])
+    not_object: Several[Label] = Field((), max_length=20, description="none of these was recognised")
+    action: Several[Label] = Field((), max_length=20)
+    place: Several[Label] = Field((), max_length=20)
+    scene_type: Several[Label] = Field((), max_length=20)
+    time_of_day: Several[Label] = Field((), max_length=20)
+    weather: Several[Label] = Field((), max_length=20)
+    color: Several[Label] = Field((), max_length=20)
+    emotion: Several[Label] = Field((), max_length=20)
 
 
 class SearchIn(WhereIn):
@@ -93,15 +95,13 @@ class SearchIn(WhereIn):
     )
 
     q: Words = Field("", description="Vietnamese, with or without marks, or English", examples=["người đi bộ trên phố"])
-    then: tuple[Words, ...] = Field(
-        (), max_length=MAX_STEPS, description="what follows later in the same video, in order"
-    )
+    then: Several[Words] = Field((), max_length=MAX_STEPS, description="what follows later in the same video, in order")
     like: FrameId | Literal[""] = Field("", description="frames that look like this one")
     image: Annotated[str, Field(pattern=IMAGE_ID)] | Literal[""] = Field(
         "", description="an image sent to /v1/query-images"
     )
-    more: tuple[FrameId, ...] = Field((), max_length=20, description="feedback: more like these frames")
-    less: tuple[FrameId, ...] = Field((), max_length=20, description="feedback: less like these frames")
+    more: Several[FrameId] = Field((), max_length=20, description="feedback: more like these frames")
+    less: Several[FrameId] = Field((), max_length=20, description="feedback: less like these frames")
     preset: Literal[*PRESETS] = Field(
         "balanced",
         description="how the channels' scores become one: `balanced` (what was learned from judged topics, where there is such a "
@@ -127,4 +127,4 @@ class SearchIn(WhereIn):
 class FeedbackIn(SearchIn):
     """A question with judged frames."""
 
-    more: tuple[FrameId, ...] = Field(min_length=1, max_length=20, description="more like these frames")
+    more: Several[FrameId] = Field(min_length=1, max_length=20, description="more like these frames")

@@ -13,7 +13,12 @@ from times_by_ffprobe import times_ms
 from khung.settings import ExtractionSettings, MediaLimits
 from khung.video.extract import extract
 
-pytestmark = pytest.mark.skipif(not shutil.which("ffprobe"), reason="needs ffprobe (`make system` installs it)")
+
+@pytest.fixture(autouse=True, scope="module")
+def ffprobe() -> None:
+    if not shutil.which("ffprobe"):
+        pytest.fail("No ffprobe. Install FFmpeg (Debian: apt-get install ffmpeg), or run `make system`.")
+
 
 B_FRAMES = {"bf": "3", "g": "30"}
 UNEVEN = [0, 40, 55, 200, 205, 300, *range(340, 1600, 35), 4000, 4040]

@@ -5,7 +5,7 @@ With several worker processes (`PROMETHEUS_MULTIPROC_DIR` is set) each writes it
 
 import os
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -37,6 +37,12 @@ OPENED_SECONDS = Gauge("khung_snapshot_load_seconds", "Opening of the snapshot i
 def http_seconds(route: str, method: str, status: int) -> Histogram:
     """The series of HTTP_SECONDS, found once: routes, methods and statuses are few."""
     return HTTP_SECONDS.labels(route, method, str(status))
+
+
+@cache
+def channel_seconds(channel: str, outcome: str) -> Histogram:
+    """The series of CHANNEL_SECONDS, found once."""
+    return CHANNEL_SECONDS.labels(channel, outcome)
 
 
 class _InService(Collector):

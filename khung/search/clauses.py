@@ -5,7 +5,7 @@ bare syllables are rare and would win by their weight alone; a marked word asks 
 Both languages are always asked; the guess only changes their weight.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from math import log
@@ -19,6 +19,7 @@ from khung.text.fields import WORD_FIELDS, english_words, screen_words, vietname
 
 _OTHER_LANGUAGE = 0.3
 _NGRAM = 0.25
+_PARTS = ("_sh", "_ngram")  # how the fields end that hold no whole words
 _SAY_NOTHING = "a an and are as at be by for from in is it of on or that the there to was were with"
 ENGLISH_FUNCTION_WORDS = frozenset(_SAY_NOTHING.split())
 """They say nothing of a picture. Vietnamese has no such list: dropping its words was measured to gain nothing."""
@@ -55,8 +56,8 @@ class Ask:
 
         A word that no document has counts, too: nothing here can say what was asked.
         """
-        counts = iter(index.document_counts(self.clauses))
-        return sum(_expected(group, [next(counts) for _ in group], len(index)) for group in self.groups)
+        counts, documents = iter(index.document_counts(self.clauses)), len(index)
+        return sum([_expected(group, counts, documents) for group in self.groups])
 
     def matched(self, record: FrameRecord) -> str:
         """The typed words that a frame's texts hold, in order."""
@@ -134,18 +135,23 @@ def normalised(raw: np.ndarray, expected: float) -> np.ndarray:
     return (1 - np.exp2(-2 * raw / expected)).astype(np.float32)
 
 
-def _expected(group: Sequence[TextClause], counts: Sequence[int], documents: int) -> float:
-    """What one group gives, in the better of the languages that know it. Shingles and trigrams that stand nowhere
-    are not missed; a word is."""
-    most: dict[bool, float] = {}
-    known = set()
-    for clause, count in zip(group, counts, strict=True):
-        is_english = clause.field == "en"
-        if count:
-            known.add(is_english)
-        if count or not clause.field.endswith(("_sh", "_ngram")):
-            most[is_english] = most.get(is_english, 0.0) + clause.boost * idf(documents, count)
-    return max((most[language] for language in most if language in known or not known), default=0.0)
+def _expected(group: Sequence[TextClause], counts: Iterator[int], documents: int) -> float:
+    """What one group gives, in the better of the languages that know it: of `counts` it takes one a clause. Shingles and trigrams that
+    stand nowhere are not missed; a word is."""
+    english = vietnamese = 0.0
+    knows_english = knows_vietnamese = False
+    for clause in group:
+        count = next(counts)
+        if not count and clause.field.endswith(_PARTS):
+            continue
+        value = clause.boost * idf(documents, count)
+        if clause.field == "en":
+            english, knows_english = english + value, knows_english or count > 0
+        else:
+            vietnamese, knows_vietnamese = vietnamese + value, knows_vietnamese or count > 0
+    if knows_english == knows_vietnamese:
+        return max(english, vietnamese)
+    return english if knows_english else vietnamese
 
 
 def idf(documents: int, with_term: int) -> float:

@@ -5,16 +5,18 @@ one is not quick, the others go on beside it.
 """
 
 import logging
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYet
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from khung.errors import KhungError, NotFound, QueryError, SearchUnavailable, VectorSpaceMismatch
-from khung.metrics import CHANNEL_SECONDS, DEGRADED
+from khung.metrics import DEGRADED, channel_seconds
 from khung.search.request import Degraded
 
 log = logging.getLogger("khung.search")
@@ -49,80 +51,102 @@ class Runner:
         """Every job's answer by name, and who failed. `heard` gets the answers so far whenever one comes in before the last.
 
         Raises QueryError and NotFound (the searcher's to mend) and, when all fail, SearchUnavailable."""
-        began = time.monotonic()
-        futures = self._begin(jobs, 0.0 if heard else QUICK_S)
+        began, work = time.monotonic(), _Work(jobs)
+        self._begin(work, 0.0 if heard else QUICK_S)
         if heard:
-            self._listen(futures, began, heard)
+            self._listen(work, began, heard)
         answers, degraded = {}, []
-        for name, future in futures.items():
-            error = self._error(name, future, began)
+        for job in work.jobs:
+            error = self._error(work, job, began)
             if error is None:
-                answers[name] = future.result()
+                answers[job.name] = job.answer
             else:
-                degraded.append(_told(name, error))
+                degraded.append(_told(job.name, error))
         if jobs and not answers:
-            raise _outage(degraded, [f.exception() for f in futures.values() if f.done() and not f.cancelled()])
+            raise _outage(degraded, [job.error for job in work.jobs if job.done])
         return answers, degraded
 
     def attempt(self, name: str, job: Callable[[], Any]) -> "Any | Degraded":
         """The answer of what may be done without, or who failed."""
-        began = time.monotonic()
-        future = self._pool.submit(_timed, name, job)
-        error = self._error(name, future, began)
-        return future.result() if error is None else _told(name, error)
+        began, work = time.monotonic(), _Work({name: job})
+        self._pool.submit(work.do)
+        error = self._error(work, work.jobs[0], began)
+        return work.jobs[0].answer if error is None else _told(name, error)
 
-    def _begin(self, jobs: Mapping[str, Callable[[], Any]], patience_s: float) -> "dict[str, Future[Any]]":
+    def _begin(self, work: "_Work", patience_s: float) -> None:
         """All jobs under way: one thread takes one after another, and one more joins it whenever `patience_s` go by."""
-        futures: dict[str, Future[Any]] = {name: Future() for name in jobs}
-        waiting = deque((name, job, futures[name]) for name, job in jobs.items())
-        for _ in jobs:
-            if not waiting:
+        for _ in work.jobs:
+            if not work.waiting:
                 break
-            worker = self._pool.submit(_work_off, waiting)
+            worker = self._pool.submit(work.do)
             if patience_s:
                 with suppress(NotYet):
                     worker.result(patience_s)
-        return futures
 
-    def _listen(self, futures: "Mapping[str, Future[Any]]", began: float, heard: Callable) -> None:
+    def _listen(self, work: "_Work", began: float, heard: Callable) -> None:
         """Wait as long as any channel may take, telling of each answer as it comes."""
-        until = began + max((self._timeouts.get(name, 2.0) for name in futures), default=0.0)
-        pending = set(futures.values())
-        while pending:
-            done, pending = wait(pending, max(until - time.monotonic(), 0), FIRST_COMPLETED)
-            if not done:
+        until = began + max((self._timeouts.get(job.name, 2.0) for job in work.jobs), default=0.0)
+        done = 0
+        while done < len(work.jobs):
+            if not work.wait(lambda seen=done: work.done() > seen, until - time.monotonic()):
                 return
-            answered = {name: f.result() for name, f in futures.items() if f.done() and f.exception() is None}
-            if pending and answered:
+            done = work.done()
+            answered = {job.name: job.answer for job in work.jobs if job.done and job.error is None}
+            if done < len(work.jobs) and answered:
                 heard(answered)
 
-    def _error(self, name: str, future: "Future[Any]", began: float) -> BaseException | None:
-        left = began + self._timeouts.get(name, 2.0) - time.monotonic()
-        try:
-            error = future.exception(timeout=max(left, 0))
-        except NotYet as late:
-            future.cancel()
-            return late
-        if isinstance(error, QueryError | NotFound) or (error and not isinstance(error, Exception)):
-            raise error
-        return error
+    def _error(self, work: "_Work", job: "_Job", began: float) -> BaseException | None:
+        left = began + self._timeouts.get(job.name, 2.0) - time.monotonic()
+        if not job.done and not work.wait(lambda: job.done, left):
+            job.given_up = True
+            return NotYet()
+        if isinstance(job.error, QueryError | NotFound) or (job.error and not isinstance(job.error, Exception)):
+            raise job.error
+        return job.error
 
 
-def _work_off(waiting: "deque[tuple[str, Callable[[], Any], Future[Any]]]") -> None:
-    """Do what waits, until nothing does; another thread may be at it, too."""
-    while waiting:
-        try:
-            name, job, future = waiting.popleft()
-        except IndexError:  # the other thread was first
-            return
-        if not future.set_running_or_notify_cancel():
-            continue
-        try:
-            answer = _timed(name, job)
-        except BaseException as error:  # noqa: BLE001 - whoever waits for the answer raises it
-            future.set_exception(error)
-        else:
-            future.set_result(answer)
+@dataclass(slots=True, eq=False)
+class _Job:
+    name: str
+    look: Callable[[], Any]
+    answer: Any = None
+    error: BaseException | None = None
+    done: bool = False
+    given_up: bool = False  # nobody waits for it any more
+
+
+class _Work:
+    """The jobs of one search. Lighter than a future each: most are done before anybody waits for one."""
+
+    def __init__(self, jobs: Mapping[str, Callable[[], Any]]) -> None:
+        self.jobs = [_Job(name, look) for name, look in jobs.items()]
+        self.waiting = deque(self.jobs)
+        self._changed = threading.Condition(threading.Lock())
+
+    def do(self) -> None:
+        """Do what waits, until nothing does; other threads may be at it, too."""
+        while self.waiting:
+            try:
+                job = self.waiting.popleft()
+            except IndexError:  # another thread was first
+                return
+            if job.given_up:
+                continue
+            try:
+                job.answer = _timed(job.name, job.look)
+            except BaseException as error:  # noqa: BLE001 - whoever waits for the answer raises it
+                job.error = error
+            with self._changed:
+                job.done = True
+                self._changed.notify_all()
+
+    def done(self) -> int:
+        return sum(job.done for job in self.jobs)
+
+    def wait(self, ready: Callable[[], bool], seconds: float) -> bool:
+        """Until a job has ended and `ready()`; False when it did not come to that in time."""
+        with self._changed:
+            return self._changed.wait_for(ready, max(seconds, 0))
 
 
 def _timed(name: str, job: Callable[[], Any]) -> Any:
@@ -132,7 +156,7 @@ def _timed(name: str, job: Callable[[], Any]) -> Any:
         outcome = "ok"
         return answer
     finally:
-        CHANNEL_SECONDS.labels(name, outcome).observe(time.perf_counter() - began)
+        channel_seconds(name, outcome).observe(time.perf_counter() - began)
 
 
 def _told(name: str, error: BaseException) -> Degraded:

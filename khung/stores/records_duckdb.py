@@ -68,7 +68,7 @@ class DuckRecords:
 
     def at(self, positions: Sequence[int]) -> list[FrameRecord]:
         parts, rows = self._part[positions].tolist(), self._row[positions].tolist()
-        return [self._records[part].read(row) for part, row in zip(parts, rows, strict=True)]
+        return [self._records[part][row] for part, row in zip(parts, rows, strict=True)]
 
     def frames_of(self, video_id: str) -> list[FrameRecord]:
         if video_id not in self._videos:

@@ -8,7 +8,7 @@ is records_duckdb.py.
 import mmap
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,6 @@ FRAMES, RECORDS, OFFSETS = "frames.parquet", "records.jsonl", "record_offsets.np
 VIDEOS, SHOTS = "videos.parquet", "shots.parquet"
 LISTS = ("objects", "labels", "actions", "emotions", "colors")
 SCALARS = ("scene_type", "time_of_day", "weather", "place")
-_REMEMBERED = 1_000  # records a part that are kept as values: searches come back to the same frames
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +98,7 @@ class RecordFile:
             self._data = _mapped(folder / RECORDS)
         except (OSError, ValueError, EOFError) as error:
             raise CorruptError(f"The records in {folder} cannot be read: {error}") from error
-        self.read = lru_cache(_REMEMBERED)(self._read)
+        self._decode = _record_reader()
         if len(self._data) != self._offsets[-1]:
             raise CorruptError(f"{folder / RECORDS} is not as long as its offsets say.")
 
@@ -107,11 +106,8 @@ class RecordFile:
         return len(self._offsets) - 1
 
     def __getitem__(self, row: int) -> FrameRecord:
-        return self.read(int(row))
-
-    def _read(self, row: int) -> FrameRecord:
         start, end = self._offsets[row : row + 2].tolist()
-        return _record_reader()(self._data[start:end])
+        return self._decode(self._data[start:end])
 
 
 @cache

@@ -32,8 +32,9 @@ def clean(s: str) -> str:
     return unicodedata.normalize("NFC", _CONTROL.sub(" ", _INVISIBLE.sub("", s)))
 
 
+@lru_cache(maxsize=4096)
 def norm(s: str) -> str:
-    """`clean`, ð → đ, lower case. Lowering can decompose (İ), hence NFC again."""
+    """`clean`, ð → đ, lower case. Lowering can decompose (İ), hence NFC again. One question's text is asked for ten times."""
     return unicodedata.normalize("NFC", clean(s).translate(_ETH).lower())
 
 

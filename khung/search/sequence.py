@@ -1,6 +1,6 @@
 """“A, then B (then C)”: the best chain of frames in one video, exactly, by dynamic programming over all frames.
 
-O(frames found for the events) with a monotonic queue of the best start in the window; a frame that was not found for an
+O(frames found for the events) with a queue that knows the best start in the window; a frame that was not found for an
 event cannot stand for it, so only the found ones are looked at. A chain's score is the mean of its frames'
 scores, less a small price for time between them, so that of two equal chains the tighter one wins.
 """
@@ -63,36 +63,49 @@ def chains(
 
 def _step(before, after, best, scores, pts, video, low, high, price):
     """One event more: reached[i] = scores[i] + max over j of best[j] − price · apart, with low ≤ apart ≤ high, before[j] <
-    after[i] and both in one video; back[i] is that j, or −1 with reached[i] = −∞. The maximum stands at the head of a queue
-    whose keys best[j] + price · pts[j] fall from head to tail; each video's begins anew, so it stays in the processor's cache. Numbers that index are
-    unsigned: else each index is tested for counting from the end."""
-    zero, one, count = np.uint64(0), np.uint64(1), np.uint64(len(before))
+    after[i] and both in one video; back[i] is that j, the earliest of equals, or −1 with reached[i] = −∞.
+
+    The maximum of a window whose ends only move on, as a queue of two stacks: of the frames [first, middle) `most` holds the greatest key
+    best + price · pts from each to `middle`, of [middle, j) only the greatest of all is known; when the first are used up, one walk back
+    over the others makes them the first. Its branches are foreseeable, those of a monotonic queue are not. Each video's begins anew at
+    `base`, so it stays in the processor's cache. Numbers that index are unsigned: else each index is tested for counting from the end."""
+    one, count = np.uint64(1), np.uint64(len(before))
     reached, back = np.empty(len(after), np.float32), np.empty(len(after), np.int32)
-    queue, times, keys = np.empty(len(before), np.int32), np.empty(len(before), np.int64), np.empty(len(before))
-    head, tail, j, current = zero, zero, zero, -1
+    keys, most, places = np.empty(len(before)), np.empty(len(before)), np.empty(len(before), np.int32)
+    base = first = middle = j = np.uint64(0)
+    current, newest, newest_at = -1, -np.inf, np.int32(-1)
     for i in range(len(after)):
         frame = np.uint64(after[i])
         now = pts[frame]
         if video[frame] != current:
-            current, head, tail = video[frame], zero, zero
-            while j < count and video[before[j]] < current:
+            current, newest = video[frame], -np.inf
+            while j < count and video[np.uint64(before[j])] < current:
                 j += one
+            base = first = middle = j
         while j < count and np.uint64(before[j]) < frame:  # so in this video: those of earlier ones are behind j
             then = pts[np.uint64(before[j])]
             if now - then < low:
                 break
-            if best[j] > -np.inf:
-                key = best[j] + price * then
-                while tail > head and keys[tail - one] < key:
-                    tail -= one
-                queue[tail], times[tail], keys[tail] = j, then, key
-                tail += one
+            key = best[j] + price * then
+            keys[j - base] = key
+            if key > newest:
+                newest, newest_at = key, np.int32(j)
             j += one
-        while tail > head and now - times[head] > high:
-            head += one
-        if tail > head:
-            reached[i] = scores[i] + keys[head] - price * now
-            back[i] = queue[head]
+        while first < j and now - pts[np.uint64(before[first])] > high:
+            if first == middle:
+                middle, newest = j, -np.inf
+                greatest, place, k = -np.inf, np.int32(-1), j
+                while k > first:
+                    k -= one
+                    if keys[k - base] >= greatest:
+                        greatest, place = keys[k - base], np.int32(k)
+                    most[k - base], places[k - base] = greatest, place
+            first += one
+        key, at = newest, newest_at
+        if first < middle and most[first - base] >= newest:
+            key, at = most[first - base], places[first - base]
+        if key > -np.inf:
+            reached[i], back[i] = scores[i] + key - price * now, at
         else:
             reached[i], back[i] = -np.inf, -1
     return reached, back

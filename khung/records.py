@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import NamedTuple
 
 from khung.errors import MediaError
 
@@ -162,9 +163,10 @@ class FrameRecord:
         return self.keyframe.pts_ms
 
 
-@dataclass(frozen=True, slots=True)
-class ChannelScore:
-    """What one channel gave a hit: its raw score, the normalised one in [0, 1], its share of the sum, and why in words."""
+class ChannelScore(NamedTuple):
+    """What one channel gave a hit: its raw score, the normalised one in [0, 1], its share of the sum, and why in words.
+
+    Like Hit a named tuple, which is made in half the time of a frozen dataclass: an answer has a hundred of them."""
 
     raw: float
     normalised: float
@@ -172,8 +174,7 @@ class ChannelScore:
     why: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
+class Hit(NamedTuple):
     """A FrameRecord with its score in [0, 1] and the part that each channel gave (`vector`, `text`, `screen_text`, `facets`)."""
 
     record: FrameRecord

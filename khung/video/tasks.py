@@ -76,19 +76,20 @@ def decode_all(request: dict, tell: Tell) -> dict:
 def fetch_frames(request: dict, tell: Tell) -> dict:
     """Make candidates of the frames asked for, beside those that are there."""
     folder = Path(request["folder"]) / "candidates"
-    wanted, quality, writer = set(request["frames"]), QualityTap(), MasterWriter(folder)
-    added = []
+    wanted, done = set(request["frames"]), 0
+    writer = MasterWriter(folder)
     with _open(request) as source:
         for picture in pictures(source):
             if picture.index in wanted:
-                alone = Chunk([picture])
-                quality.see(alone)
-                added.append(writer.write(picture, alone.grey[0], float(alone.scores["sharpness"][0])))
-            if len(added) == len(wanted):
+                alone = Chunk([picture], 1)
+                writer.write(picture, alone.grey[0], float(alone.sharpness[0]))
+                done += 1
+            if done == len(wanted):
                 break
-    known = {candidate.frame_index: candidate for candidate in [*read_candidates(folder), *added]}
+    writer.close()
+    known = {candidate.frame_index: candidate for candidate in [*read_candidates(folder), *writer.written]}
     write_candidates(folder, known.values())
-    return {"added": len(added)}
+    return {"added": done}
 
 
 def _peak_bytes() -> int:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import av
     from av.video.reformatter import VideoReformatter
 
+_ONE_BYTE, _TWO_BYTES = np.dtype(np.uint8), np.dtype("<u2")
 _PLANAR = re.compile(r"yuva?(j?)(4[0-4]{2}|411|410)p(9|10|12|14|16)?(?:le)?$")
 
 
@@ -35,20 +36,22 @@ class Picture:
         name = self.frame.format.name
         if name == "nv12":
             light, colour = self.frame.planes
-            pairs = _array(colour, np.dtype("<u2")).view(np.uint8)
-            return [_array(light, np.dtype(np.uint8)), pairs.reshape(len(pairs), -1, 2)]
+            pairs = _array(colour, _TWO_BYTES)
+            return [_array(light, _ONE_BYTE), pairs.view(np.uint8).reshape(*pairs.shape, 2)]
         depth = planar_depth(name)
         planes = self.frame.planes[:3] if depth else ()
         if not planes or any(plane.line_size <= 0 for plane in planes):
             return None
-        dtype = np.dtype(np.uint8 if depth == 8 else "<u2")
+        dtype = _ONE_BYTE if depth == 8 else _TWO_BYTES
         return [_array(plane, dtype) for plane in planes]
 
     @cached_property
     def luma(self) -> np.ndarray:
         """The brightness plane in full size and depth, as stored: uint8, or uint16 for more than 8 bits."""
         return (
-            self.planes[0] if self.planes else _array(self.frame.reformat(format="gray", threads=1).planes[0], np.uint8)
+            self.planes[0]
+            if self.planes
+            else _array(self.frame.reformat(format="gray", threads=1).planes[0], _ONE_BYTE)
         )
 
     @property
@@ -104,5 +107,4 @@ def planar_depth(pixel_format: str) -> int:
 
 
 def _array(plane: "av.video.plane.VideoPlane", dtype: np.dtype) -> np.ndarray:
-    rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: plane.height]
-    return rows[:, : plane.width * np.dtype(dtype).itemsize].view(dtype)
+    return np.ndarray((plane.height, plane.width), dtype, plane, 0, (plane.line_size, dtype.itemsize))

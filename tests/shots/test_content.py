@@ -18,12 +18,12 @@ def chunk(clips) -> Chunk:
 
     with av.open(str(clips / "googlework_short.mp4")) as source:
         frames = zip(range(300), source.decode(video=0), strict=False)
-        return Chunk([Picture(index, index * 33, frame) for index, frame in frames])
+        return Chunk((Picture(index, index * 33, frame) for index, frame in frames), 300)
 
 
 @pytest.fixture(scope="module")
 def pictures(chunk) -> np.ndarray:
-    assert chunk.medium.shape == (300, 108, 192, 3)
+    assert chunk.medium.shape == (300, 54, 96, 3)
     return chunk.medium
 
 

@@ -1,6 +1,6 @@
 """PySceneDetect's content score of every frame: the mean difference of hue, saturation and value to the frame before.
 
-The score (`content`, 0 to 255) is ContentDetector's `content_val` to the last digit, on 192×108 pictures, computed in one sixth of the time
+The score (`content`, 0 to 255) is ContentDetector's `content_val` to the last digit, on 96×54 pictures, computed in one sixth of the time
 (a test holds the two together). Its detectors are run on the stored scores later (khung.shots.content), so a threshold can be
 changed without decoding again. A frame that looks like the first after a hard cut is marked (`picture.jumps`) for the taps behind.
 """

@@ -1,7 +1,7 @@
 """How much moves: `change` from frame to frame, and `flow`, the length of optical flow, a few times a second.
 
 `change` is the mean absolute difference of brightness, 0 to 1, at every frame. `flow` is the mean length of DIS optical flow
-(Kroeger et al. 2016) between two neighbouring frames, shrunk to 96×54, in picture diagonals a second, so that neither frame rate nor size
+(Kroeger et al. 2016) between two neighbouring frames, at 96×54, in picture diagonals a second, so that neither frame rate nor size
 matters; it is measured at most `RATE` times a second, never across a jump, and repeated until the next measure.
 """
 
@@ -12,7 +12,6 @@ import numpy as np
 from khung.video.chunk import Chunk
 
 RATE = 4.0
-FLOW_SIZE = (96, 54)
 
 
 class MotionTap:
@@ -46,10 +45,9 @@ class MotionTap:
     def _length(self, left: np.ndarray, right: np.ndarray, ms: int) -> float:
         import cv2
 
-        left, right = (cv2.resize(grey, FLOW_SIZE, interpolation=cv2.INTER_AREA) for grey in (left, right))
         across, down = cv2.split(self._dis.calc(left, right, None))
         pixels = cv2.mean(cv2.magnitude(across, down))[0]
-        return pixels / math.hypot(*FLOW_SIZE) / (max(ms, 1) / 1000)
+        return pixels / math.hypot(*left.shape) / (max(ms, 1) / 1000)
 
     def close(self) -> None:
         """Nothing is held back."""

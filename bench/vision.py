@@ -1,21 +1,23 @@
 """The embedded models: frames per second a stage, against the models called frame by frame; what 8 bits change; what the vectors find.
 
-The reference for speed is OpenVINO's own default in the same run: the files as they come, in float32, one frame at a time on all cores.
-A second one tells how much of it 8 bits and the smaller input give and how much batches. The reference for finding is ConSE as published (ten classes,
+The reference for speed is OpenVINO's own default in the same run, in turns with khung: the files as they come, in float32, one frame at a time on
+all cores, the frames made small by the same code. A second one tells how much of it 8 bits and the smaller input give and how much batches. The reference for finding is ConSE as published (ten classes,
 probabilities as they are, no objects; vision_finding.py). `python -m bench.vision [--frames N] [--only speed|finding]`
 """
 
 import argparse
 import json
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from bench.vision_finding import CLIPS, QUESTIONS, finding, frames_of
 from khung.settings import Settings
-from khung.vision import classes, files
+from khung.vision import classes, faces, files
 from khung.vision.e5 import E5
 from khung.vision.eight_bits import Precision
 from khung.vision.embedded import Embedded
@@ -28,18 +30,44 @@ from khung.vision.yolox import taking
 HERE = Path(__file__).parent
 
 
-def rate(work: Callable[[], object], count: int) -> dict[str, float]:
-    """After one run to warm up: the better of two, by the wall and by the CPU."""
-    work()
-    best = (float("inf"), float("inf"))
-    for _ in range(2):
-        wall, cpu = time.perf_counter(), time.process_time()
+ROUNDS = 7
+
+
+def in_turns(works: Mapping[str, Callable[[], object]], count: int) -> dict[str, dict[str, float]]:
+    """After one run of each to warm up: ROUNDS rounds in which each has its turn, another first in each round. The median of its rounds,
+    by the wall and by the CPU: a machine whose clock wanders, or that has other work, slows all of them alike."""
+    for work in works.values():
         work()
-        best = min(best, (time.perf_counter() - wall, time.process_time() - cpu))
-    return {"frames_per_s": round(count / best[0], 1), "cpu_ms": round(1000 * best[1] / count, 1)}
+    names, seen = list(works), {name: [] for name in works}
+    for turn in range(ROUNDS):
+        for name in names[turn % len(names) :] + names[: turn % len(names)]:
+            wall, cpu = time.perf_counter(), time.process_time()
+            works[name]()
+            seen[name].append((time.perf_counter() - wall, time.process_time() - cpu))
+    found = {}
+    for name, rounds in seen.items():
+        walls, cpus = np.array(rounds).T
+        found[name] = {
+            "frames_per_s": round(count / float(np.median(walls)), 1),
+            "cpu_ms": round(1000 * float(np.median(cpus)) / count, 1),
+            "walls": walls.tolist(),
+        }
+    return found
 
 
-def speed(models: Path, images: Sequence[np.ndarray]) -> dict[str, dict[str, dict[str, float]]]:
+def times_faster(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, float]:
+    """How many times as fast `one` was as the other in the same round: the median round, and the least and the most."""
+    ratios = np.array(other["walls"]) / np.array(one["walls"])
+    ends = {"median": np.median(ratios), "least": ratios.min(), "most": ratios.max()}
+    return {name: round(float(value), 2) for name, value in ends.items()}
+
+
+STAGES = ("classes", "objects", "faces", "vectors", "descriptions", "screen_text")
+
+
+def speed(
+    models: Path, images: Sequence[np.ndarray], stages: Sequence[str] = STAGES
+) -> dict[str, dict[str, dict[str, float]]]:
     """Stage → as khung runs it, and as the models run when called frame by frame: their files as they come, in float32
     (`frame_by_frame`), and in the numbers that khung uses (`same_numbers`), which tells 8 bits and the smaller input from batches."""
     settings = Settings(models_dir=models)
@@ -49,25 +77,32 @@ def speed(models: Path, images: Sequence[np.ndarray]) -> dict[str, dict[str, dic
     of = {how: _alone(models, precision) for how, precision in REFERENCES.items()}
 
     def row(work: Work, alone: Callable[[Embedded], Work]) -> dict[str, dict[str, float]]:
-        found: dict = {"khung": rate(lambda: work(images), len(images))}
+        works: dict[str, Callable[[], object]] = {"khung": lambda: work(images)}
         for how, parts in of.items():
-            one = alone(parts)
-            found[how] = rate(lambda one=one: [one([image]) for image in images], len(images))
-            found[f"times_{how}"] = round(found["khung"]["frames_per_s"] / found[how]["frames_per_s"], 2)
-        return found
+            works[how] = partial(one_by_one, alone(parts), images)
+        found: dict = in_turns(works, len(images))
+        for how in of:
+            found[f"times_{how}"] = times_faster(found["khung"], found[how])
+        return {name: {key: value for key, value in cell.items() if key != "walls"} for name, cell in found.items()}
 
-    def faces(reader: FaceReader) -> Work:
+    def looking_at(reader: FaceReader) -> Work:
         seen = {id(image): found for image, found in zip(images, regions, strict=True)}
         return lambda some: reader(some, [seen[id(image)] for image in some])
 
-    return {
-        "classes": row(own._classifier, lambda parts: parts._classifier),
-        "objects": row(own._detector, lambda parts: parts._detector),
-        "faces": row(faces(_faces(own)), lambda parts: faces(_faces(parts))),
-        "vectors": row(vision.embedder.embed_images, lambda parts: parts.embedder.embed_images),
-        "descriptions": row(vision.describer.describe, lambda parts: parts.describer.describe),
-        "screen_text": row(vision.reader.read, lambda parts: parts.reader.read),
+    rows = {
+        "classes": lambda: row(own._classifier, lambda parts: parts._classifier),
+        "objects": lambda: row(own._detector, lambda parts: parts._detector),
+        "faces": lambda: row(looking_at(_faces(own)), lambda parts: looking_at(_faces(parts))),
+        "vectors": lambda: row(vision.embedder.embed_images, lambda parts: parts.embedder.embed_images),
+        "descriptions": lambda: row(vision.describer.describe, lambda parts: parts.describer.describe),
+        "screen_text": lambda: row(vision.reader.read, lambda parts: parts.reader.read),
     }
+    return {stage: rows[stage]() for stage in stages}
+
+
+def one_by_one(work: "Work", images: Sequence[np.ndarray]) -> None:
+    for image in images:
+        work([image])
 
 
 Work = Callable[[Sequence[np.ndarray]], object]
@@ -86,7 +121,13 @@ def _alone(models: Path, precision: Precision) -> Embedded:
     detector._nets = OneForEach(
         lambda shape: OneByOne(paths["yolox-nano.onnx"], precision, taking(shape) if own else None, colour_first)
     )
-    reader._find = OneByOne(paths["blazeface-short-range.tflite"])
+    if not own:
+        reader._shape = lambda window: (faces.FACE_SIDE, faces.FACE_SIDE)
+    reader._find = OneForEach(
+        lambda kind: OneByOne(
+            paths["blazeface-short-range.tflite"], adapt=faces.looking(*kind) if own else None, prepare=around_zero
+        )
+    )
     reader._feel = OneByOne(paths["fer-emotion.tflite"])
     return parts
 
@@ -94,6 +135,11 @@ def _alone(models: Path, precision: Precision) -> Embedded:
 def scaled(pixels: np.ndarray) -> np.ndarray:
     """As EfficientNet-Lite's file wants it."""
     return (pixels.astype(np.float32) - classes.MEAN) / classes.SCALE
+
+
+def around_zero(pixels: np.ndarray) -> np.ndarray:
+    """As BlazeFace's file wants it."""
+    return pixels.astype(np.float32) / 127.5 - 1
 
 
 def colour_first(pixels: np.ndarray) -> np.ndarray:
@@ -127,9 +173,10 @@ def queries(models: Path) -> dict[str, float]:
     """Milliseconds of one query, and of a text in a batch."""
     e5 = E5(files.path("e5-small-q4.bin", models))
     texts = [text for _, *both in QUESTIONS for text in both]
-    alone = rate(lambda: [e5.queries([text]) for text in texts], len(texts))
-    batch = rate(lambda: e5.queries(texts), len(texts))
-    return {"alone_ms": round(1000 / alone["frames_per_s"], 1), "batch_ms": round(1000 / batch["frames_per_s"], 1)}
+    found = in_turns(
+        {"alone": lambda: [e5.queries([text]) for text in texts], "batch": lambda: e5.queries(texts)}, len(texts)
+    )
+    return {f"{how}_ms": round(1000 / row["frames_per_s"], 1) for how, row in found.items()}
 
 
 def table(stages: dict[str, dict[str, dict[str, float]]]) -> str:
@@ -140,7 +187,8 @@ def table(stages: dict[str, dict[str, dict[str, float]]]) -> str:
     for name, row in stages.items():
         cells = [name, row["khung"]["frames_per_s"], row["khung"]["cpu_ms"]]
         for how in REFERENCES:
-            cells += [row[how]["frames_per_s"], row[f"times_{how}"]]
+            times = row[f"times_{how}"]
+            cells += [row[how]["frames_per_s"], f"{times['median']} ({times['least']}–{times['most']})"]
         lines.append("| " + " | ".join(map(str, cells)) + " |")
     return "\n".join(lines)
 
@@ -149,6 +197,9 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--frames", type=int, default=32)
     options.add_argument("--only", choices=("speed", "finding"))
+    options.add_argument(
+        "--stages", nargs="*", choices=STAGES, default=STAGES, help="of the speed; those that are measured"
+    )
     given = options.parse_args()
     count = given.frames
     models = Settings().models_path
@@ -159,7 +210,7 @@ def main() -> None:
     ]
     images = (images * (count // len(images) + 1))[:count]
     parts = {
-        "speed": lambda: {"speed": speed(models, images), "query": queries(models)},
+        "speed": lambda: {"speed": speed(models, images, given.stages), "query": queries(models)},
         "finding": lambda: {"finding": finding(models)},
     }
     result = {"cores": cores(), "frames": len(images)}
@@ -168,7 +219,7 @@ def main() -> None:
     print(json.dumps(result, indent=1, ensure_ascii=False))
     if "speed" in result:
         print(table(result["speed"]))
-    if given.only is None:
+    if given.only is None and given.stages == STAGES:
         out = HERE / "out" / "vision.json"
         out.parent.mkdir(exist_ok=True)
         out.write_text(json.dumps(result, indent=1, ensure_ascii=False), encoding="utf-8")

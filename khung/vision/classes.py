@@ -2,17 +2,19 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from khung.vision import Image
 from khung.vision.eight_bits import Precision
 from khung.vision.pixels import shrunk
-from khung.vision.runtime import Net
+from khung.vision.runtime import Net, taking_bytes
 
 SIDE = 224
 MEAN, SCALE = 127.0, 128.0  # of the Lite family's published preprocessing
+
+takes_bytes = taking_bytes(MEAN, SCALE)
+"""The change of the file's graph to one that takes `(1, SIDE, SIDE, 3)` uint8."""
 
 
 class ImageClassifier:
@@ -21,7 +23,7 @@ class ImageClassifier:
     The whole frame is squeezed into the square: a crop would lose the sides of a 16:9 picture.
     """
 
-    code_version = 2
+    code_version = 3
 
     def __init__(self, path: Path, *, threads: int = 0, precision: Precision = "exact") -> None:
         self._net = Net(path, threads=threads, wide=True, precision=precision, adapt=takes_bytes)
@@ -37,14 +39,3 @@ class ImageClassifier:
 def squeezed(image: Image) -> Image:
     """`(SIDE, SIDE, 3)` uint8."""
     return shrunk(image, SIDE, SIDE)
-
-
-def takes_bytes(graph: Any) -> Any:
-    """The graph with uint8 pixels as its input, scaled inside."""
-    from openvino import Type
-    from openvino.preprocess import PrePostProcessor
-
-    steps = PrePostProcessor(graph)
-    steps.input().tensor().set_element_type(Type.u8)
-    steps.input().preprocess().convert_element_type(Type.f32).mean(MEAN).scale(SCALE)
-    return steps.build()

@@ -12,6 +12,9 @@ from types import MappingProxyType
 from khung.records import Description
 from khung.vision import Image
 from khung.vision import recognise as rules
+from khung.vision.classes import ImageClassifier
+from khung.vision.faces import FaceReader
+from khung.vision.objects import ObjectDetector
 from khung.vision.recognise import Recogniser, Recognition
 from khung.vision.vocabulary import image_classes, objects, scenes, words
 
@@ -37,7 +40,8 @@ class ComposedDescriber:
 def fingerprint_of(weights: Sequence[str]) -> str:
     """The describer's fingerprint; no model is needed to know it."""
     tables = [repr(table()) for table in (scenes, words, objects, image_classes)]
-    parts = [*weights, f"{CODE_VERSION} {rules.CODE_VERSION}", *tables]
+    looking = (ImageClassifier.code_version, ObjectDetector.code_version, FaceReader.code_version)
+    parts = [*weights, f"{CODE_VERSION} {rules.CODE_VERSION} {looking}", *tables]
     return f"composed/{hashlib.sha256(chr(10).join(parts).encode()).hexdigest()[:16]}"
 
 

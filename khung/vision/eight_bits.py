@@ -2,7 +2,8 @@
 
 Which layers, and the ranges of the tensors that enter them, were measured once (bench/calibrate.py) and lie in
 `data/int8_ranges.json`, with the checksum of the file that they belong to; layers that suffer stay in float32. Weights are scaled per
-output channel. OpenVINO turns the marked layers into integer arithmetic when it compiles the model. What this costs in quality is in
+output channel; what their rounding adds to a channel on average is taken from its bias again, where that was measured ("bias
+correction", Nagel et al. 2019, "Data-Free Quantization Through Weight Equalization and Bias Correction"). OpenVINO turns the marked layers into integer arithmetic when it compiles the model. What this costs in quality is in
 docs/decisions/0032, and tests hold it.
 """
 
@@ -45,11 +46,14 @@ def quantise(model: "openvino.Model", name: str, sha256: str, *, setting: str, i
             f"{name} is not the file that the 8-bit ranges were measured on.",
             cure=f"Set {setting}=exact, or measure anew with bench/calibrate.py.",
         )
-    for layers, ends in zip(layers_of(model), known["ranges"], strict=True):
+    groups = layers_of(model)
+    for layers, ends in zip(groups, known["ranges"], strict=True):
         if ends is not None:
             _mark_input(layers, *ends)
             for layer in layers:
                 _mark_weights(layer, integers)
+    for at, missing in known.get("shifts", {}).items():
+        _shift(groups[int(at)][0], np.array(missing, np.float32))
     model.validate_nodes_and_infer_types()
 
 
@@ -105,15 +109,35 @@ def _mark_weights(layer: "openvino.Node", integers: bool) -> None:
     """255 levels around 0 for each output channel."""
     from openvino import opset13 as ops
 
-    values = _weights(layer)
-    reach = np.maximum(np.abs(values).max(axis=_other_axes(layer, values.ndim), keepdims=True), 1e-9)
     if integers:
+        values = _weights(layer)
+        reach = _reach(layer, values)
         ends = [ops.constant(end) for end in (-reach, reach, -reach, reach)]
         marked = ops.fake_quantize(ops.constant(values), *ends, 255)
     else:
-        step = reach / np.float32(127)
-        marked = ops.constant(np.round(values / step) * step)
+        marked = ops.constant(rounded(layer))
     layer.input(1).replace_source_output(marked.output(0))
+
+
+def rounded(layer: "openvino.Node") -> np.ndarray:
+    """The weights of a layer as 8 bits hold them."""
+    values = _weights(layer)
+    step = _reach(layer, values) / np.float32(127)
+    return np.round(values / step) * step
+
+
+def _reach(layer: "openvino.Node", values: np.ndarray) -> np.ndarray:
+    return np.maximum(np.abs(values).max(axis=_other_axes(layer, values.ndim), keepdims=True), 1e-9)
+
+
+def _shift(layer: "openvino.Node", missing: np.ndarray) -> None:
+    """Add what is missing from each output channel to the bias that follows."""
+    from openvino import opset13 as ops
+
+    (added,) = (target.get_node() for target in layer.output(0).get_target_inputs())
+    (at,) = (i for i in range(2) if added.input_value(i).get_node().get_type_name() == "Constant")
+    bias = added.input_value(at).get_node().get_data()
+    added.input(at).replace_source_output(ops.constant(bias + missing.reshape(bias.shape)).output(0))
 
 
 def _other_axes(layer: "openvino.Node", axes: int) -> tuple[int, ...]:

@@ -17,7 +17,7 @@ from khung.vision.faces import FaceReader
 from khung.vision.objects import ObjectDetector
 from khung.vision.vocabulary import Scene, image_classes, scenes, words
 
-CODE_VERSION = 2
+CODE_VERSION = 3
 MIN_LABEL = 0.25  # probability of an image class worth keeping
 MIN_KIND = 0.5  # of all classes of one kind together ("dog")
 MIN_SCENE, SURE_SCENE = 0.3, 0.6  # of all classes that show a scene together

@@ -7,7 +7,7 @@ says why this runtime.
 
 import os
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -102,20 +102,36 @@ class Net:
         return tuple(request.get_output_tensor(i).data for i in self._outputs)
 
 
+def taking_bytes(mean: float, scale: float, shape: tuple[int, ...] = ()) -> Callable[[Any], Any]:
+    """The change of a graph to one whose input is uint8, from which the mean is taken inside and which is divided by the scale. `shape`: of
+    the input, if it is to be another than the file's."""
+
+    def adapt(graph: Any) -> Any:
+        from openvino import Type
+        from openvino.preprocess import PrePostProcessor
+
+        if shape:
+            graph.reshape(list(shape))
+        steps = PrePostProcessor(graph)
+        steps.input().tensor().set_element_type(Type.u8)
+        steps.input().preprocess().convert_element_type(Type.f32).mean(mean).scale(scale)
+        return steps.build()
+
+    return adapt
+
+
 class OneForEach:
-    """A network for each shape of input, made when it is first asked for; the KEPT last used stay in memory. Thread-safe."""
+    """A network for each kind of input, made when it is first asked for; the `kept` last used stay in memory. Thread-safe."""
 
-    KEPT = 4
-
-    def __init__(self, make: Callable[[tuple[int, int]], Net]) -> None:
-        self._make = make
-        self._nets: dict[tuple[int, int], Net] = {}
+    def __init__(self, make: Callable[[Any], Net], *, kept: int = 4) -> None:
+        self._make, self._kept = make, kept
+        self._nets: dict[Hashable, Net] = {}
         self._one_at_a_time = threading.Lock()
 
-    def __call__(self, shape: tuple[int, int]) -> Net:
+    def __call__(self, kind: Hashable) -> Net:
         with self._one_at_a_time:
-            net = self._nets.pop(shape, None) or self._make(shape)
-            self._nets[shape] = net  # the last used stands last
-            if len(self._nets) > self.KEPT:
+            net = self._nets.pop(kind, None) or self._make(kind)
+            self._nets[kind] = net  # the last used stands last
+            if len(self._nets) > self._kept:
                 del self._nets[next(iter(self._nets))]
             return net

@@ -104,7 +104,7 @@ def test_the_8_bit_detector_is_spared_the_grey(frame, shape):
 def test_frames_of_many_shapes_in_one_call_are_seen_as_one_by_one(models_dir, frames):
     """Upright, wide and square ones, more shapes than networks are kept."""
     detector = ObjectDetector(models_dir / "yolox-nano.onnx", precision="int8", threads=1)
-    detector._nets.KEPT = 2
+    detector._nets._kept = 2
     wide = frames[::6]
     mixed = [part for f in wide for part in (f, np.ascontiguousarray(f[:, : f.shape[0]]), np.ascontiguousarray(f[:, : f.shape[0] // 2]))]  # fmt: skip
     together = detector(mixed)
@@ -131,3 +131,13 @@ def test_the_two_are_spaces_of_their_own_and_each_finds_its_encoder(models_dir):
         update={"profile": "gpu", "embedder": EmbedderSettings(name="gme-2b", _env_file=None)}
     )
     assert load_encoder(large, exact.embedder).fingerprint == exact.embedder
+
+
+def test_the_biases_make_up_for_the_rounding_of_weights(models_dir, frames, monkeypatch):
+    """Without what was measured of it, the classes move about twice as far."""
+    path = models_dir / "efficientnet-lite0.tflite"
+    exact, shifted = (ImageClassifier(path, precision=one)(frames) for one in ("exact", "int8"))
+    known = {name: {k: v for k, v in of.items() if k != "shifts"} for name, of in eight_bits._known().items()}
+    monkeypatch.setattr(eight_bits, "_known", lambda: known)
+    plain = ImageClassifier(path, precision="int8")(frames)
+    assert 1.3 * np.abs(shifted - exact).max(1).mean() < np.abs(plain - exact).max(1).mean()

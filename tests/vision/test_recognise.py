@@ -6,7 +6,7 @@ import pytest
 from khung.records import Region
 from khung.vision import files
 from khung.vision.colours import COLOURS, dominant_colours
-from khung.vision.faces import FaceReader
+from khung.vision.faces import FACE_SIDE, FaceReader, canvas, fitting
 from khung.vision.objects import non_maximum, overlap
 from khung.vision.recognise import _time_of_day
 from khung.vision.vocabulary import vocabulary
@@ -47,9 +47,17 @@ def test_luma_tells_night_from_day_and_leaves_dusk_open():
     assert [_time_of_day(_plain((v, v, v))) for v in (10, 60, 160)] == ["night", "unknown", "day"]
 
 
+def _reader(models_dir):
+    return FaceReader(*(files.path(n, models_dir) for n in ("blazeface-short-range.tflite", "fer-emotion.tflite")))
+
+
+@pytest.fixture(scope="module")
+def reader(models_dir):
+    return _reader(models_dir)
+
+
 @pytest.mark.models
-def test_people_at_the_edges_and_of_no_size_are_looked_at_without_harm(models_dir):
-    reader = FaceReader(*(files.path(n, models_dir) for n in ("blazeface-short-range.tflite", "fer-emotion.tflite")))
+def test_people_at_the_edges_and_of_no_size_are_looked_at_without_harm(reader):
     frame = np.random.default_rng(1).integers(0, 256, (200, 300, 3), dtype=np.uint8)
     boxes = [(0.0, 0.0, 1.0, 1.0), (0.9, 0.8, 1.0, 1.0), (0.5, 0.5, 0.5, 0.5), (0.0, 0.0, 0.2, 1.0)]
     (faces,) = reader([frame], [[Region("person", 0.9, box) for box in boxes]])
@@ -57,3 +65,59 @@ def test_people_at_the_edges_and_of_no_size_are_looked_at_without_harm(models_di
         left, top, right, bottom = face.box
         assert 0 <= left < right <= 1
         assert 0 <= top < bottom <= 1
+
+
+@pytest.fixture(scope="module")
+def with_faces(clips):
+    """Frames of a clip with people, as they are, upright and square; and a whole frame as a person in each."""
+    from bench.vision_finding import frames_of
+
+    frames = frames_of(clips / "googlework_short.mp4")
+    upright = [np.ascontiguousarray(frame[:, 90:230]) for frame in frames]
+    square = [np.ascontiguousarray(frame[:, 60:240]) for frame in frames]
+    images = [image for three in zip(frames, upright, square, strict=True) for image in three]
+    return images, [[Region("person", 0.9, (0.0, 0.0, 1.0, 1.0))] for _ in images]
+
+
+@pytest.mark.models
+def test_faces_of_many_frames_are_those_of_each_alone(reader, with_faces):
+    """However the windows fall into calls of the network, and whatever their shapes."""
+    images, regions = with_faces
+    assert {fitting((0, 0, i.shape[1], i.shape[0])) for i in images} == {(96, 128), (128, 128)}
+    together = reader(images, regions)
+    assert together == [reader([image], [some])[0] for image, some in zip(images, regions, strict=True)]
+    assert sum(map(len, together)) >= 5
+    assert {face.emotion for faces in together for face in faces} - {""}
+
+
+@pytest.mark.models
+def test_a_smaller_input_finds_the_faces_that_the_square_finds(reader, with_faces, monkeypatch):
+    images, regions = with_faces
+    fitted = reader(images, regions)
+    monkeypatch.setattr(reader, "_shape", lambda window: (FACE_SIDE, FACE_SIDE))
+    for one, other in zip(fitted, reader(images, regions), strict=True):
+        assert [face.emotion for face in one] == [face.emotion for face in other]
+        for face, same in zip(one, other, strict=True):
+            assert overlap(np.array([face.box]), np.array(same.box))[0] > 0.9
+            assert face.score == pytest.approx(same.score, abs=0.05)
+
+
+@pytest.mark.models
+def test_the_network_of_emotions_says_the_same_however_often_it_is_loaded(models_dir):
+    """OpenVINO spoiled its weights in one of three loads when two streams were made of it."""
+    face = np.random.default_rng(1).uniform(-1, 1, (1, 64, 64, 1)).astype(np.float32)
+    said = [_reader(models_dir)._feel.map([face])[0][0] for _ in range(12)]
+    for other in said[1:]:
+        np.testing.assert_allclose(other, said[0], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("window", "shape"),
+    [((0, 0, 1920, 1080), (96, 128)), ((5, 5, 645, 485), (96, 128)), ((0, 0, 1080, 1920), (128, 96)), ((0, 0, 500, 450), (128, 128)), ((0, 0, 4000, 2), (96, 128))],
+)  # fmt: skip
+def test_a_window_lies_whole_in_an_input_of_few_shapes(window, shape):
+    assert fitting(window) == shape
+    frame = np.full((window[3], window[2], 3), 200, np.uint8)
+    small, square = canvas(frame, window, shape), canvas(frame, window, (FACE_SIDE, FACE_SIDE))
+    np.testing.assert_array_equal(small, square[: shape[0], : shape[1]])
+    assert not square[shape[0] :].any() and not square[:, shape[1] :].any()

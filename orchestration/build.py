@@ -20,6 +20,7 @@ from assets.videos import videos
 from khung.errors import ConfigError
 from khung.settings import Settings
 from orchestration.alerts import alert_on_audit, alert_on_failure, tell_of_snapshots
+from orchestration.describe_again import describe_again_job
 from orchestration.embed_again import embed_again_job
 from orchestration.jobs import (
     ASSET_JOBS,
@@ -30,7 +31,13 @@ from orchestration.jobs import (
     retire_videos_job,
     roll_back_job,
 )
-from orchestration.schedules import audit_nightly, collect_nightly, embed_again_nightly, refresh_nightly
+from orchestration.schedules import (
+    audit_nightly,
+    collect_nightly,
+    describe_again_nightly,
+    embed_again_nightly,
+    refresh_nightly,
+)
 from orchestration.selection import process_selection
 from orchestration.sensors import inbox_sensor, shards_sensor, snapshot_sensor, stages_sensor
 from resources.copies import CopiesResource
@@ -49,6 +56,7 @@ CHORES = (
     evaluate_job,
     audit,
     embed_again_job,
+    describe_again_job,
 )
 ASSETS = (videos, shots, keyframes, preview, embeddings, descriptions, shard_indices, search_snapshot, playable_copies)
 
@@ -67,7 +75,7 @@ def build_defs(settings: Settings, resource_overrides: Mapping[str, Any] | None 
         asset_checks=[library_agrees, still_answers, answers_judged_topics],
         jobs=[*ASSET_JOBS.values(), *CHORES],
         sensors=[*SENSORS, alert_on_failure, alert_on_audit, tell_of_snapshots],
-        schedules=[collect_nightly, audit_nightly, embed_again_nightly, refresh_nightly],
+        schedules=[collect_nightly, audit_nightly, embed_again_nightly, describe_again_nightly, refresh_nightly],
         resources=resources(settings) | dict(resource_overrides or {}),
         executor=dg.in_process_executor,  # a run is one process: its videos share the model that it loads
     )

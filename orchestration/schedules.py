@@ -2,8 +2,10 @@
 
 import dagster as dg
 
+from assets.notes import part_described
 from assets.vectors import queued
 from khung.stores import Ledger
+from orchestration.describe_again import describe_again_job
 from orchestration.embed_again import embed_again_job
 from orchestration.jobs import audit, collect_garbage_job
 from orchestration.selection import process_selection
@@ -37,6 +39,20 @@ def embed_again_nightly(ledger: dg.ResourceParam[Ledger]) -> dg.RunRequest | dg.
     """Try the embedder again on the frames that had to fall back, if there are any."""
     videos = queued(ledger.find(stage="embeddings", state="done"))
     return dg.RunRequest() if videos else dg.SkipReason("Every frame has its vector in the embedder's own space.")
+
+
+@dg.schedule(
+    name="describe_again_nightly",
+    job=describe_again_job,
+    cron_schedule="30 2 * * *",
+    execution_timezone="Asia/Ho_Chi_Minh",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Ask again for the frames that the describer or the reader of text failed on, if there are any.",
+)
+def describe_again_nightly(ledger: dg.ResourceParam[Ledger]) -> dg.RunRequest | dg.SkipReason:
+    """Ask again for the frames that the describer or the reader of text failed on, if there are any."""
+    videos = part_described(ledger.find(stage="descriptions", state="done"))
+    return dg.RunRequest() if videos else dg.SkipReason("Every frame has its description and its text.")
 
 
 refresh_nightly = dg.ScheduleDefinition(

@@ -30,6 +30,7 @@ IMAGE_TYPES = {
 """The pictures of a keyframe and their media types."""
 
 EMBEDDINGS, PREVIEW = "embeddings", "preview"  # stems of the files with vectors
+BEGUN = "notes-begun"
 _EXTENSION = re.compile(r"\.[a-z0-9]{1,8}")
 
 
@@ -211,6 +212,22 @@ class Library:
 
     def notes(self, video_id: str, fingerprint: str) -> list[FrameNotes]:
         return tables.from_parquet(self._get(video_id, _by_model("notes", fingerprint, "parquet")), FrameNotes)
+
+    def put_begun(self, video_id: str, fingerprint: str, frames: str, notes: Sequence[FrameNotes]) -> None:
+        """The notes that are whole, of a video whose others are still to be made or made again. `frames` names its keyframes."""
+        held = np.frombuffer(tables.to_parquet(notes, FrameNotes), np.uint8)
+        self._put_arrays(video_id, _by_model(BEGUN, fingerprint, "npz"), {"frames": np.array(frames), "notes": held})
+
+    def begun(self, video_id: str, fingerprint: str, frames: str) -> list[FrameNotes] | None:
+        """None when nothing was begun, or over other keyframes."""
+        try:
+            held = self._arrays(video_id, _by_model(BEGUN, fingerprint, "npz"))
+        except NotFound:
+            return None
+        return tables.from_parquet(held["notes"].tobytes(), FrameNotes) if str(held["frames"]) == frames else None
+
+    def delete_begun(self, video_id: str, fingerprint: str) -> None:
+        self.archive.delete(f"videos/{check_video_id(video_id)}/{_by_model(BEGUN, fingerprint, 'npz')}")
 
     # -- bytes
 

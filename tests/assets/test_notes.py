@@ -1,20 +1,24 @@
-"""A describer that fails on some frames, on all, or is gone: what becomes of the video. A real server that misbehaves."""
+"""A describer that fails on some frames, on all, or is gone: what becomes of the video, and what the next run asks for. A real server that misbehaves."""
 
 import base64
 import io
+from dataclasses import replace
 
 import dagster as dg
 import numpy as np
 import pytest
 from kitchen import Kitchen, swept
 
-from assets.notes import PART_DESCRIBED, describe_frames
+from assets.notes import PART_DESCRIBED, _whole, describe_frames
+from assets.versions import digest
 from khung.errors import ModelError, ModelUnavailable
+from khung.records import Description
 from khung.settings import DescriberSettings, Settings
+from khung.stores.library import FrameNotes
 from khung.vision.load import load_describer, load_reader
 from orchestration.build import build_defs
 from orchestration.ranges import range_tags
-from tests.support.moody_server import MoodyServer, colour, sends
+from tests.support.moody_server import MoodyServer, colour, reset, sends
 
 FRAMES = 6
 
@@ -102,3 +106,116 @@ def test_servers_that_are_gone_stop_the_run_and_the_videos_wait(kitchen, monkeyp
     entries = [kitchen.ledger.get(video_id)["descriptions"] for video_id in ("film", "other")]
     assert {entry.state for entry in entries} == {"waiting"}
     assert "No model server answered" in entries[0].detail
+
+
+def greys(server: MoodyServer) -> list[int]:
+    """Which of the pictures the server was asked for, by their numbers."""
+    return sorted(round(shown(body) / 40) for body in server.requests)
+
+
+def shown(body: dict) -> float:
+    from PIL import Image
+
+    url = body["messages"][1]["content"][0]["image_url"]["url"]
+    return float(np.asarray(Image.open(io.BytesIO(base64.b64decode(url.split(",")[1])))).mean())
+
+
+def test_the_next_run_asks_for_the_frame_at_fault_alone(kitchen):
+    from orchestration.schedules import describe_again_nightly
+
+    with MoodyServer([dislikes(80)]) as server:
+        settings = described_by(server.url)
+        models = {"describer": load_describer(settings), "reader": load_reader(settings)}
+        defs = build_defs(kitchen.settings, {"ledger": kitchen.ledger, "library": kitchen.library, **models})
+        kitchen.__dict__["defs"] = defs
+        assert kitchen.run("make_descriptions", tags=range_tags(["film", "other"])).success
+        entry = kitchen.ledger.get("film")["descriptions"]
+        assert (entry.state, entry.reason) == ("done", PART_DESCRIBED)
+        assert "describe_again_job" in entry.detail
+
+        # a copy borrows what is there, and not that there is nothing
+        fingerprint = f"{models['describer'].fingerprint}+{models['reader'].fingerprint}"
+        assert sorted(_whole("film", kitchen.library, fingerprint)) == [0, 25, 75, 100, 125]
+
+        # nothing was mended: the frame goes on waiting, the others are as they were
+        server.requests.clear()
+        assert kitchen.run("describe_again_job", config=only("film")).success
+        assert set(greys(server)) == {2}
+        assert kitchen.ledger.get("film")["descriptions"] == replace(
+            entry, updated_at=kitchen.ledger.get("film")["descriptions"].updated_at
+        )
+
+        server.moods = [colour]
+        server.requests.clear()
+        plain = {"ledger": kitchen.ledger}
+        assert isinstance(describe_again_nightly(dg.build_schedule_context(resources=plain)), dg.RunRequest)
+        again = kitchen.run("describe_again_job")
+        assert again.success
+        assert greys(server) == [2], "both videos show the same pictures, and equal ones are asked for once"
+    assert isinstance(describe_again_nightly(dg.build_schedule_context(resources=plain)), dg.SkipReason)
+    for video_id in ("film", "other"):
+        entry = kitchen.ledger.get(video_id)["descriptions"]
+        assert (entry.state, entry.reason, entry.detail) == ("done", "", "")
+        notes = kitchen.library.notes(video_id, fingerprint)
+        assert [note.description.captions["en"] for note in notes] == [str(4 * n) for n in range(FRAMES)]
+        assert kitchen.library.begun(video_id, fingerprint, digest(kitchen.library.keyframes(video_id))) is None
+
+
+def only(video_id: str) -> dict:
+    return {"ops": {"describe_frames_again": {"config": {"videos": [video_id]}}}}
+
+
+def test_a_run_that_broke_off_is_gone_on_with(kitchen, monkeypatch):
+    """The servers go after two parts: their notes are there already, even for a run that is killed, and are not made again."""
+    from khung.vision import endpoints
+
+    quick = endpoints.EndpointPolicy(deadline_s=3, attempts=1, open_s=0.1)
+    monkeypatch.setattr("khung.vision.openai_describer.EndpointPolicy", lambda: quick)
+    monkeypatch.setattr("assets.frames.IMAGES_AT_ONCE", 2)
+    monkeypatch.setattr("assets.notes.KEPT_EVERY_S", 0.0)
+    kept = []
+
+    def goes_away(handler, body):
+        at = round(shown(body) / 40)
+        kept.append((at, len(kitchen.library.begun("film", fingerprint, frames) or ())))
+        (colour if at < 4 else reset)(handler, body)
+
+    frames = digest(kitchen.library.keyframes("film"))
+    with MoodyServer([goes_away]) as server:
+        settings = described_by(server.url)
+        models = load_describer(settings), load_reader(settings)
+        fingerprint = f"{models[0].fingerprint}+{models[1].fingerprint}"
+        with pytest.raises(ModelUnavailable):
+            describe_frames("film", kitchen.library, *models)
+    assert {at: number for at, number in kept} == {0: 0, 1: 0, 2: 2, 3: 2, 4: 4, 5: 4}
+    with MoodyServer([colour]) as server:
+        settings = described_by(server.url)
+        outcome = describe_frames("film", kitchen.library, load_describer(settings), load_reader(settings))
+        assert greys(server) == [4, 5]
+    assert (outcome.reason, outcome.metadata["kept_from_before"]) == ("", 4)
+    notes = kitchen.library.notes("film", fingerprint)
+    assert [note.description.captions["en"] for note in notes] == [str(4 * n) for n in range(FRAMES)]
+
+
+def test_what_was_begun_over_other_keyframes_is_not_used(kitchen):
+    note = FrameNotes(0, Description())
+    frames = digest(kitchen.library.keyframes("film"))
+    kitchen.library.put_begun("film", "model", frames, [note])
+    assert kitchen.library.begun("film", "model", frames) == [note]
+    assert kitchen.library.begun("film", "model", "others") is None
+    assert kitchen.library.begun("film", "another", frames) is None
+    kitchen.library.put_begun("film", "model", frames, [])
+    assert kitchen.library.begun("film", "model", frames) == []
+
+
+def test_frames_that_always_fail_do_not_fail_a_video_that_is_described_but_for_them(kitchen):
+    """More of them than the patience of a first run."""
+    for n in range(FRAMES, 24):
+        kitchen.library.put_image("film", n * 25, "master.jpg", jpeg(80))
+    kitchen.stock("film", upto="embeddings", frames=24)
+    for attempt in range(2):
+        with MoodyServer([dislikes(80)]) as server:
+            settings = described_by(server.url)
+            outcome = describe_frames("film", kitchen.library, load_describer(settings), load_reader(settings))
+        assert outcome.reason == PART_DESCRIBED and "19 of 24 frames" in outcome.detail
+        assert outcome.metadata["kept_from_before"] == 5 * attempt

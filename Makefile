@@ -5,6 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 SERVE  ?= 1
 PORT   ?= 3000
+WORKERS ?= 2
 CLIPS  := tests/data/googlework_short.mp4 tests/data/nasa_13013.mp4 tests/data/cockatoo_cc0.mp4
 
 # dagster.yaml stands here; everything Dagster writes goes below .dagster/
@@ -24,9 +25,9 @@ demo: $(VENV)/demo.done models  ## three bundled clips through the whole pipelin
 services: $(VENV)/services.done models  ## the environment for the services profile: with the clients of PostgreSQL, S3, OpenSearch and Redis
 	@echo "Now: . .venv/bin/activate, and docs/how-to/operate.md"
 
-test: $(VENV)/test.done system models  ## everything: lint, import floors, unit, contract, fault, server and browser tests
+test: $(VENV)/test.done system models  ## everything: lint, import floors, unit, contract, fault, server and browser tests (WORKERS=0: in one process)
 	@$(MAKE) --no-print-directory lint
-	$(BIN)/pytest $(PYTEST)
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile $(PYTEST)
 
 dev: $(VENV)/demo.done models  ## the Dagster UI and daemon on http://127.0.0.1:3000, sensors included (PORT=3001: there)
 	@mkdir -p .dagster; exec 9>.dagster/dev.lock; \

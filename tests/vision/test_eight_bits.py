@@ -91,7 +91,7 @@ def test_the_sums_over_pixels_are_those_over_dealt_pixels(models_dir, frames):
 
 @pytest.mark.parametrize(
     ("frame", "shape"),
-    [((720, 1280), (256, 416)), ((1280, 720), (416, 256)), ((480, 640), (320, 416)), ((500, 500), (416, 416)), ((2, 4000), (64, 416))],
+    [((720, 1280), (256, 416)), ((1280, 720), (416, 256)), ((480, 640), (320, 416)), ((500, 500), (416, 416)), ((2, 4000), (192, 416)), ((9, 21), (192, 416))],
 )  # fmt: skip
 def test_the_8_bit_detector_is_spared_the_grey(frame, shape):
     image = np.zeros((*frame, 3), np.uint8)
@@ -101,14 +101,26 @@ def test_the_8_bit_detector_is_spared_the_grey(frame, shape):
     assert (square[shape[0] :] == 114).all() and (square[:, shape[1] :] == 114).all()
 
 
+def test_frames_of_all_shapes_need_few_networks(models_dir):
+    """Each costs a second and tens of megabytes: were there many, a mixed library would fill the memory or make them again and again."""
+    sizes = [(h, w) for h in range(1, 2200, 37) for w in range(1, 4100, 41)]
+    shapes = {size: fitting(np.empty((*size, 3), np.uint8)) for size in sizes}
+    assert len(set(shapes.values())) == 7
+    for (height, width), shape in shapes.items():
+        assert max(shape) == SIDE and all(side % 64 == 0 or side == SIDE for side in shape)
+        assert (
+            round(height * SIDE / max(height, width)) <= shape[0]
+            and round(width * SIDE / max(height, width)) <= shape[1]
+        )
+
+
 def test_frames_of_many_shapes_in_one_call_are_seen_as_one_by_one(models_dir, frames):
-    """Upright, wide and square ones, more shapes than networks are kept."""
+    """Upright, wide and square ones."""
     detector = ObjectDetector(models_dir / "yolox-nano.onnx", precision="int8", threads=1)
-    detector._nets._kept = 2
     wide = frames[::6]
     mixed = [part for f in wide for part in (f, np.ascontiguousarray(f[:, : f.shape[0]]), np.ascontiguousarray(f[:, : f.shape[0] // 2]))]  # fmt: skip
     together = detector(mixed)
-    assert len(detector._nets._nets) == 2
+    assert set(detector._nets._nets) == {(256, 416), (416, 416), (416, 256)}
     assert together == [detector([one])[0] for one in mixed]
     assert any(together)
 

@@ -19,10 +19,11 @@ from khung.api.cursor import Cursor
 from khung.api.headers import RAW
 from khung.api.kept import Kept
 from khung.api.media import etag_matches
-from khung.api.schemas import MAX_DEPTH, SearchIn, SearchOut
+from khung.api.question import Question
+from khung.api.schemas import MAX_DEPTH, SearchOut
 from khung.api.signing import Signer
 from khung.api.written import FrameTexts
-from khung.search.engine import SearchRequest, SearchResult
+from khung.search.engine import SearchResult
 
 _END = b'"}'
 _BESIDE = 1500  # bytes of a quick answer beside all that was sent and asked
@@ -50,10 +51,10 @@ class Answer:
     whole: bool  # no channel was missing: it may be kept
 
     @classmethod
-    def of(cls, request: SearchRequest, result: SearchResult, key: str, frames: FrameTexts) -> "Answer":
+    def of(cls, question: Question, result: SearchResult, key: str, frames: FrameTexts) -> "Answer":
         """`key` names all that the result depends on but what failed and what was not ready yet."""
-        end = request.offset + request.limit
-        more = len(result.hits) == request.limit and end <= MAX_DEPTH
+        end = question.offset + question.limit
+        more = len(result.hits) == question.limit and end <= MAX_DEPTH
         names = (
             khung.__version__,
             key,
@@ -73,10 +74,10 @@ class Answer:
         """Weak, for the cursor is another at every time; and the caller's, for it is of no use to another."""
         return f'W/"{self.digest}.{owner}"'
 
-    def tail(self, signer: Signer, asked: SearchIn, owner: str) -> bytes:
+    def tail(self, signer: Signer, question: Question, owner: str) -> bytes:
         if not self.next_offset:
             return _END
-        return cursor.write(signer, asked, Cursor(self.snapshot_id, self.next_offset), owner).encode() + _END
+        return cursor.write(signer, question, Cursor(self.snapshot_id, self.next_offset), owner).encode() + _END
 
     def pack(self) -> bytes:
         """For a cache that keeps bytes."""
@@ -111,7 +112,7 @@ class Quick:
 
     answer: Answer
     tail: bytes
-    question: str
+    question: Question
     fingerprint: str
     kept_at: float  # time.monotonic()
     etag: str
@@ -119,9 +120,11 @@ class Quick:
     size: int  # bytes of memory, about
 
     @classmethod
-    def of(cls, answer: Answer, tail: bytes, address: bytes, question: str, fingerprint: str, owner: str) -> "Quick":
+    def of(
+        cls, answer: Answer, tail: bytes, address: bytes, question: Question, fingerprint: str, owner: str
+    ) -> "Quick":
         etag = answer.etag(owner)
-        size = len(answer.head) + len(tail) + len(address) + len(question) + _BESIDE
+        size = len(answer.head) + len(tail) + len(address) + len(question.text) + _BESIDE
         headers = (
             (b"content-type", b"application/json"),
             (b"content-length", str(len(answer.head) + len(tail)).encode()),

@@ -4,10 +4,10 @@ A cursor answers from the snapshot it began with for as long as that is kept, so
 new snapshot goes into service.
 """
 
-import hashlib
 import time
 from dataclasses import dataclass
 
+from khung.api.question import Question
 from khung.api.schemas import SearchIn
 from khung.api.signing import Forged, Signer
 from khung.errors import CursorExpired, CursorRefused
@@ -24,30 +24,24 @@ class Cursor:
     offset: int
 
 
-def write(signer: Signer, asked: SearchIn, cursor: Cursor, owner: str) -> str:
+def write(signer: Signer, question: Question, cursor: Cursor, owner: str) -> str:
     """`owner`: the id of the key that asked, empty where none is needed."""
     expires = int(time.time()) + LIFE_S
-    return signer.seal(_PURPOSE, [_VERSION, cursor.snapshot_id, cursor.offset, _question(asked), owner, expires])
+    return signer.seal(_PURPOSE, [_VERSION, cursor.snapshot_id, cursor.offset, question.digest(), owner, expires])
 
 
-def read(signer: Signer, asked: SearchIn, owner: str) -> Cursor:
-    """The cursor that came with the question. Raises CursorRefused, CursorExpired."""
+def read(signer: Signer, asked: SearchIn, question: Question, owner: str) -> Cursor:
+    """The cursor that came with `asked`, which is `question` in short. Raises CursorRefused, CursorExpired."""
     try:
-        version, snapshot_id, offset, question, whose, expires = signer.open(_PURPOSE, asked.cursor)
+        version, snapshot_id, offset, digest, whose, expires = signer.open(_PURPOSE, asked.cursor)
     except (Forged, ValueError) as error:
         raise CursorRefused("This cursor was not made here.", cure="Use `next` of an answer as it is.") from error
     if version != _VERSION or whose != owner:
         raise CursorRefused("This cursor belongs to another key.", cure="Ask the first page again with your own key.")
-    if question != _question(asked) or asked.offset:
+    if digest != question.digest() or asked.offset:
         raise CursorRefused(
             "This cursor belongs to another question.", cure="Send it with the same question, and without offset."
         )
     if expires < time.time():
         raise CursorExpired("This cursor is too old.", cure="Ask the first page again.")
     return Cursor(snapshot_id, offset)
-
-
-def _question(asked: SearchIn) -> str:
-    """A digest of all that was asked but the page."""
-    plain = asked.model_dump_json(exclude={"cursor", "limit", "offset"}, exclude_defaults=True)
-    return hashlib.blake2b(plain.encode(), digest_size=12).hexdigest()

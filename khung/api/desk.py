@@ -6,10 +6,12 @@ What does not live here: what a search is. The desk sees a key and a function.
 
 import asyncio
 import math
+import threading
 import time
 from collections.abc import Callable, Hashable
-from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
+from queue import SimpleQueue
 from typing import Any
 
 from khung.api.kept import Kept
@@ -31,18 +33,24 @@ class Flight:
     keep: Callable[[Any], bool]
     loop: asyncio.AbstractEventLoop
     waiting: "set[asyncio.Future[Any]]" = field(default_factory=set)
-    job: "Future[Any] | None" = None  # in the queue of the threads
-    began: float = 0.0  # time.perf_counter() when it got a thread
+    taken: threading.Lock = field(default_factory=threading.Lock)
+
+    def take(self) -> bool:
+        """True for the one who comes first: a thread that works it out, or the event loop that calls it off."""
+        return self.taken.acquire(blocking=False)
 
 
 class Desk:
-    """One per process, used from one event loop. `cost`: bytes that a kept answer takes."""
+    """One per process, used from one event loop. `cost`: bytes that a kept answer takes.
+
+    Its threads are plain ones. A pool with a future for each search would hand over with two conditions and leave knots to the garbage
+    collector, which stops everybody to untie them: nothing of a search may wait for that.
+    """
 
     def __init__(self, settings: ServeSettings, cost: Callable[[Any], int] = lambda answer: 1000) -> None:
         self._settings = settings
-        self._threads = ThreadPoolExecutor(
-            settings.search_threads, "khung-search"
-        )  # the bound on what runs; what waits stands in its queue
+        self._waiting: SimpleQueue[Flight | None] = SimpleQueue()
+        self._threads: list[threading.Thread] = []  # the bound on what runs
         self._flights: dict[Hashable, Flight] = {}
         self._answers: Kept[Any] = Kept(settings.cache_bytes, cost)
         self._mean_s = 0.05
@@ -68,8 +76,9 @@ class Desk:
         finally:
             timer.cancel()
             flight.waiting.discard(told)
-            if not flight.waiting and flight.job.cancel():  # it has no thread yet
+            if not flight.waiting and flight.take():  # it has no thread yet
                 self._leave(flight)
+            told = None  # an error in it would hold this frame, and the frame the error
 
     @property
     def in_flight(self) -> int:
@@ -91,39 +100,58 @@ class Desk:
 
     def close(self) -> None:
         """Nothing is computed any more; what runs ends by itself, and who waits for the rest is let go."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
-        for told in [told for flight in self._flights.values() if flight.job.cancelled() for told in flight.waiting]:
-            told.cancel()
+        for flight in [flight for flight in self._flights.values() if flight.take()]:
+            self._leave(flight)
+            for told in list(flight.waiting):
+                told.cancel()
+        for _ in self._threads:
+            self._waiting.put(None)
+        self._threads = []
 
     def _take_off(self, key: Hashable, answer: Callable[[], Any], keep: Callable[[Any], bool]) -> Flight:
         """Start the one computation for `key`. It outlives the request that started it: others may wait for it."""
         if self.full:
             raise self.overloaded()
+        if not self._threads:
+            self._threads = [
+                threading.Thread(target=self._work, name=f"khung-search-{n}", daemon=True)
+                for n in range(self._settings.search_threads)
+            ]
+            for thread in self._threads:
+                thread.start()
         flight = self._flights[key] = Flight(key, answer, keep, asyncio.get_running_loop())
-        flight.job = self._threads.submit(self._fly, flight)
-        flight.job.add_done_callback(lambda _: flight.loop.call_soon_threadsafe(self._land, flight))
+        self._waiting.put(flight)
         INFLIGHT.set(self.in_flight)
         return flight
 
-    def _fly(self, flight: Flight) -> Any:
-        """In a thread. One hand-over there and one back: a search has no time for more."""
-        flight.began = time.perf_counter()
-        return flight.answer()
+    def _work(self) -> None:
+        """What a thread does. One hand-over to it and one back: a search has no time for more."""
+        while (flight := self._waiting.get()) is not None:
+            if flight.take():
+                self._fly(flight)
+            flight = None
 
-    def _land(self, flight: Flight) -> None:
+    def _fly(self, flight: Flight) -> None:
+        began, answer, error = time.perf_counter(), None, None
+        try:
+            answer = flight.answer()
+        except BaseException as raised:  # noqa: BLE001 - whoever waits for the answer raises it
+            error = raised
+        with suppress(RuntimeError):  # the event loop is closed, and with it who waited
+            flight.loop.call_soon_threadsafe(self._land, flight, answer, error, time.perf_counter() - began)
+        error = None  # it holds this frame
+
+    def _land(self, flight: Flight, answer: Any, error: BaseException | None, took_s: float) -> None:
         """In the event loop again: keep what came of it, and tell it to all who wait."""
-        if flight.job.cancelled():
-            return
         self._leave(flight)
-        self._mean_s += _SMOOTHING * (time.perf_counter() - flight.began - self._mean_s)
-        error = flight.job.exception()
-        if error is None and flight.keep(flight.job.result()):
-            self._answers.put(flight.key, flight.job.result())
+        self._mean_s += _SMOOTHING * (took_s - self._mean_s)
+        if error is None and flight.keep(answer):
+            self._answers.put(flight.key, answer)
         for told in flight.waiting:
             if told.done():
                 continue
             if error is None:
-                told.set_result(flight.job.result())
+                told.set_result(answer)
             else:
                 told.set_exception(error)
 

@@ -8,11 +8,13 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
 T = TypeVar("T")
+UNWATCHED_S = 0.05
+"""Most searches have ended by then: to watch a client costs as much as to find out what it asked."""
 
 
 async def while_connected(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
     """The result of `work`, which is cancelled when the client goes. Raises ClientDisconnect then, which nobody reads."""
-    task, watch = asyncio.current_task(), asyncio.ensure_future(_gone(receive))
+    task, watch = asyncio.current_task(), None
     working, called_off = True, False
 
     def hung_up(gone: "asyncio.Task[None]") -> None:
@@ -20,7 +22,12 @@ async def while_connected(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
         if working and not gone.cancelled():
             called_off = task.cancel()
 
-    watch.add_done_callback(hung_up)
+    def look() -> None:
+        nonlocal watch
+        watch = asyncio.ensure_future(_gone(receive))
+        watch.add_done_callback(hung_up)
+
+    timer = asyncio.get_running_loop().call_later(UNWATCHED_S, look)
     try:
         return await work
     except asyncio.CancelledError:
@@ -29,7 +36,9 @@ async def while_connected(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
         raise
     finally:
         working = False
-        watch.cancel()
+        timer.cancel()
+        if watch:
+            watch.cancel()
 
 
 async def _gone(receive: Receive) -> None:

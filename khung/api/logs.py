@@ -60,21 +60,20 @@ class Lines(logging.Handler):
     def __init__(self, stream: TextIO | None = None) -> None:
         super().__init__()
         self._stream = stream or sys.stderr
-        self._waiting: deque[str] = deque()
+        self._waiting: deque[str | RequestRecord] = deque()
         self._dropped = 0
         self._something, self._writing = threading.Event(), threading.Lock()
         threading.Thread(target=self._write_for_ever, name="khung-logs", daemon=True).start()
         atexit.register(self.flush)
 
     def emit(self, record: logging.LogRecord) -> None:
-        try:
-            line = self.format(record)
-        except (TypeError, ValueError, KeyError, AttributeError):
-            return self.handleError(record)
         if len(self._waiting) >= _WAITING:
             self._dropped += 1
             return
-        self._waiting.append(line)
+        try:  # of a request nothing can change any more: the thread that writes its line makes it, many together
+            self._waiting.append(record if isinstance(record, RequestRecord) else self.format(record))
+        except (TypeError, ValueError, KeyError, AttributeError):
+            return self.handleError(record)
         if not self._something.is_set():
             self._something.set()
 
@@ -92,7 +91,8 @@ class Lines(logging.Handler):
     def _write(self) -> None:
         lines = []
         while self._waiting:
-            lines.append(self._waiting.popleft())
+            line = self._waiting.popleft()
+            lines.append(line.line() if isinstance(line, RequestRecord) else line)
         if dropped := self._dropped:
             self._dropped -= dropped
             lines.append(f'{{"event": "log_lines_dropped", "level": "warning", "lines": {dropped}}}')

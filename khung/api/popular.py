@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+from khung.api.question import Question
 from khung.api.schemas import SearchIn
 
 _KEPT = 500
@@ -13,12 +14,12 @@ class Popular:
     """Counts of the questions asked lately. Query images are left out: they are forgotten by themselves."""
 
     def __init__(self) -> None:
-        self._counts: Counter[str] = Counter()
+        self._counts: Counter[Question] = Counter()
         self._all = 0
 
-    def again(self, question: str) -> None:
-        """Count a question, by its JSON without what is as ever."""
-        if len(question) > _LONGEST:
+    def again(self, question: Question) -> None:
+        """Count a question."""
+        if len(question.text) > _LONGEST:
             return
         self._counts[question] += 1
         self._all += 1
@@ -30,4 +31,4 @@ class Popular:
 
     def most(self, number: int) -> list[SearchIn]:
         """The most asked first."""
-        return [SearchIn.model_validate_json(question) for question, _ in self._counts.most_common(number)]
+        return [question.asked() for question, _ in self._counts.most_common(number)]

@@ -5,7 +5,7 @@ What lives here: from a checked question to the engine's answer. What does not: 
 
 import logging
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -19,12 +19,12 @@ from khung.api.desk import Desk
 from khung.api.images import QueryImages
 from khung.api.inbox import Inbox
 from khung.api.popular import Popular
+from khung.api.question import Question
 from khung.api.schemas import FACET_FIELDS, SearchIn, WhereIn
 from khung.api.serving import Serving
 from khung.api.signing import Signer
 from khung.errors import KhungError
 from khung.metrics import CACHE, RESULTS
-from khung.search.caching import answer_key
 from khung.search.encoders import QueryEncoders
 from khung.search.engine import SearchRequest
 from khung.search.request import Listener
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("khung.api")
 
+_SOFT = tuple((name, of) for name, of in FACET_FIELDS.items() if name != "object")
 SHARED_S = 24 * 3600.0  # keys name all that an answer depends on; this only lets go of what nobody asks any more
 
 READS = 24
@@ -102,32 +103,41 @@ class Service:
         """Raises StoreError while the pipeline could not take note of a new file."""
         self.ledger.counts()
 
-    async def answer(self, asked: SearchIn, owner: str = "", listener: Listener | None = None) -> tuple[Answer, bytes]:
+    async def answer(
+        self, asked: SearchIn, owner: str = "", listener: Listener | None = None, *, question: Question | None = None
+    ) -> tuple[Answer, bytes]:
         """The answer from the snapshot in service, and what ends its bytes; with a cursor from the snapshot that it names. `listener`
-        hears of it if it is worked out now. Raises QueryError, NotFound, Overloaded, SearchUnavailable, CursorRefused, CursorExpired."""
+        hears of it if it is worked out now; `question` is `asked` in short, for who has it already. Raises QueryError, NotFound, Overloaded,
+        SearchUnavailable, CursorRefused, CursorExpired."""
+        question = question or Question.of(asked)
+        named = ""  # a snapshot
         if asked.cursor:
-            page = cursor.read(self.signer, asked, owner)
-            request = replace(await self._request(asked), offset=page.offset)
-            snapshot_id = page.snapshot_id
-        else:
-            request, snapshot_id = await self._request(asked), self.serving.snapshot_id or ""
-        key = self._key(request, snapshot_id)
+            page = cursor.read(self.signer, asked, question, owner)
+            question, named = question._replace(offset=page.offset), page.snapshot_id
+        pixels = await self._pixels(asked.image) if asked.image else None
+        snapshot_id = named or self.serving.snapshot_id or ""
+        key = self._key(question, snapshot_id)
 
         def work() -> Answer:
-            return self._shared(key) or self._search(request, snapshot_id if asked.cursor else "", key, listener)
+            if (shared := self._shared(key)) is not None:
+                return shared
+            request = request_of(asked, pixels, question.offset)
+            return self._search(question, request, named, key, listener)
 
         def keep(answer: Answer) -> bool:  # the snapshot may have been swapped since the key was made
             return answer.whole and answer.snapshot_id == snapshot_id
 
         answer = await self.desk.ask(key, work, keep=keep)
-        return answer, answer.tail(self.signer, asked, owner)
+        return answer, answer.tail(self.signer, question, owner)
 
-    def _search(self, request: SearchRequest, snapshot_id: str, key: str, listener: Listener | None) -> Answer:
+    def _search(
+        self, question: Question, request: SearchRequest, snapshot_id: str, key: str, listener: Listener | None
+    ) -> Answer:
         with self.serving.borrow(snapshot_id) as resident:
             result = resident.engine.search(request, listener)
-            answer = Answer.of(request, result, key, resident.frame_texts)
+            answer = Answer.of(question, result, key, resident.frame_texts)
         RESULTS.observe(len(result.hits))
-        if self.shared and answer.whole and self._key(request, answer.snapshot_id) == key:
+        if self.shared and answer.whole and self._key(question, answer.snapshot_id) == key:
             self.shared.put(key, answer.pack(), ttl_s=SHARED_S)
         return answer
 
@@ -140,9 +150,9 @@ class Service:
         CACHE.labels("shared", "hit" if answer else "miss").inc()
         return answer
 
-    def _key(self, request: SearchRequest, snapshot_id: str) -> str:
+    def _key(self, question: Question, snapshot_id: str) -> str:
         of = self.serving
-        return answer_key(request, snapshot_id=snapshot_id, fingerprint=of.fingerprint, ranking=of.ranking)
+        return question.key(snapshot_id=snapshot_id, fingerprint=of.fingerprint, ranking=of.ranking)
 
     async def rewarm(self) -> None:
         """Ask the popular questions anew, one after the other, so that a new snapshot does not begin cold."""
@@ -151,11 +161,6 @@ class Service:
                 await self.answer(asked)
             except KhungError as error:
                 log.info("rewarming_failed", extra={"reason": type(error).__name__})
-
-    async def _request(self, asked: SearchIn) -> SearchRequest:
-        if not asked.image:
-            return self.request(asked)
-        return await anyio.to_thread.run_sync(self.request, asked, limiter=self.pictures)
 
     def close(self) -> None:
         """Running requests keep their snapshot."""
@@ -166,22 +171,10 @@ class Service:
 
     def request(self, asked: SearchIn) -> SearchRequest:
         """The question in the engine's words. Raises NotFound when its image is no longer kept."""
-        return SearchRequest(
-            text=asked.q,
-            image=self._pixels(asked.image),
-            like=asked.like,
-            where=where(asked),
-            limit=asked.limit,
-            offset=asked.offset,
-            per_video=asked.per_video,
-            then=tuple(text for text in asked.then if text),
-            more=tuple(asked.more),
-            less=tuple(asked.less),
-            preset=asked.preset,
-        )
+        return request_of(asked, self.images.pixels(asked.image) if asked.image else None, asked.offset)
 
-    def _pixels(self, image_id: str) -> np.ndarray | None:
-        return self.images.pixels(image_id) if image_id else None
+    async def _pixels(self, image_id: str) -> np.ndarray:
+        return await anyio.to_thread.run_sync(self.images.pixels, image_id, limiter=self.pictures)
 
 
 def cost_of(kept: Answer) -> int:
@@ -189,9 +182,26 @@ def cost_of(kept: Answer) -> int:
     return len(kept.head) + 300
 
 
+def request_of(asked: SearchIn, pixels: np.ndarray | None, offset: int) -> SearchRequest:
+    """The question in the engine's words: with the picture that it names, and the page that it or its cursor means."""
+    return SearchRequest(
+        text=asked.q,
+        image=pixels,
+        like=asked.like,
+        where=where(asked),
+        limit=asked.limit,
+        offset=offset,
+        per_video=asked.per_video,
+        then=tuple(text for text in asked.then if text),
+        more=tuple(asked.more),
+        less=tuple(asked.less),
+        preset=asked.preset,
+    )
+
+
 def where(asked: WhereIn) -> FrameFilter:
     """The hard conditions of a question."""
-    facets = {of: tuple(getattr(asked, name)) for name, of in FACET_FIELDS.items() if name != "object"}
+    facets = {of: tuple(values) for name, of in _SOFT if (values := getattr(asked, name))}
     return FrameFilter(
         videos=tuple(asked.video),
         not_videos=tuple(asked.not_video),
@@ -199,7 +209,7 @@ def where(asked: WhereIn) -> FrameFilter:
         to_ms=asked.to_ms,
         objects=tuple(asked.object),
         not_objects=tuple(asked.not_object),
-        facets={field: values for field, values in facets.items() if values},
+        facets=facets,
     )
 
 

@@ -4,7 +4,7 @@ What a page looks like, khung.api.schemas.found says, and a test holds this to i
 text is kept. What does not live here: what an answer is beside its page (answers.py), records on their own (present.py).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 
 from khung.api import present
 from khung.api.schemas import SearchOut
-from khung.records import ChannelScore, FrameRecord, Hit
+from khung.records import FrameRecord, Hit
 from khung.search.engine import SearchResult
 
 KEPT = 64 * 2**20
@@ -39,7 +39,7 @@ class FrameTexts:
         key = (at.video_id, at.frame_index)
         text = self._young.get(key)
         if text is None:
-            text = self._old.get(key) or orjson.dumps(present.frame_values(record))
+            text = self._old.get(key) or present.frame_json(record)
             self._keep(key, text)
         return orjson.Fragment(text)
 
@@ -59,7 +59,7 @@ def page(result: SearchResult, frames: FrameTexts, *, before: Mapping[str, Any] 
     return orjson.dumps(
         {
             **(before or {}),
-            "hits": [_hit(found, frames.of) for found in result.hits],
+            "hits": _hits(result.hits, frames.of),
             "total": result.total,
             "facets": {name: dict(values) for name, values in result.facets.items()},
             "parsed": present.parsed(result.parsed),
@@ -77,15 +77,17 @@ def read(data: bytes) -> SearchOut:
     return _PAGE.validate_json(data)
 
 
-def _hit(found: Hit, text: Callable[[FrameRecord], orjson.Fragment]) -> dict[str, Any]:
-    return {
-        "frame": text(found.record),
-        "score": found.score,
-        "channels": {name: _channel(score) for name, score in found.channels.items()},
-        "more_in_video": found.more_in_video,
-        "chain": [_hit(step, text) for step in found.chain] if found.chain else [],
-    }
-
-
-def _channel(score: ChannelScore) -> dict[str, Any]:
-    return {"raw": score.raw, "normalised": score.normalised, "share": score.share, "why": score.why}
+def _hits(hits: Sequence[Hit], text: Callable[[FrameRecord], orjson.Fragment]) -> list[dict[str, Any]]:
+    return [
+        {
+            "frame": text(one.record),
+            "score": one.score,
+            "channels": {
+                name: {"raw": of.raw, "normalised": of.normalised, "share": of.share, "why": of.why}
+                for name, of in one.channels.items()
+            },
+            "more_in_video": one.more_in_video,
+            "chain": _hits(one.chain, text) if one.chain else (),
+        }
+        for one in hits
+    ]

@@ -1,59 +1,21 @@
-"""What need not be worked out twice: keys of answers, vectors of questions, one worker for many equal questions.
+"""What need not be worked out twice: vectors of questions, one worker for many equal questions.
 
-Keys name everything that an answer depends on, so nothing ever has to be invalidated. Where answers are kept is a
-QueryCache (khung.stores) and the service's to choose.
+Keys of whole answers are the service's, which keeps them.
 """
 
-import hashlib
 import threading
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future
-from dataclasses import fields, is_dataclass
-from functools import cache
 from typing import Generic, TypeVar
 
 import numpy as np
 
-from khung.search.request import SearchRequest
-from khung.text import TEXT_VERSION, clean
+from khung.text import clean
 from khung.vision import Embedder, Image
 
 T = TypeVar("T")
 RANKING_VERSION = "4"
 """Raise it when the same question over the same snapshot may be answered otherwise."""
-_PLAIN = (int, bool, float, type(None))
-
-
-def answer_key(request: SearchRequest, *, snapshot_id: str, fingerprint: str, ranking: str = "") -> str:
-    """Hex digest of the question, the snapshot, the query encoder, the engine's `ranking` and the versions of text and ranking.
-
-    Questions that differ only in Unicode form, in what cannot be seen or in spaces share a key.
-    """
-    parts = (snapshot_id, fingerprint, ranking, TEXT_VERSION, RANKING_VERSION, _plain(request))
-    return hashlib.blake2b(repr(parts).encode("utf-8", "surrogatepass"), digest_size=24).hexdigest()
-
-
-def _plain(value: object) -> object:
-    """Values as nested tuples with a stable repr; text in its normal form, pixels by their hash."""
-    kind = type(value)
-    if kind is str:
-        return " ".join(clean(value).split()) if value else value
-    if kind is tuple:
-        return tuple(map(_plain, value)) if value else value
-    if kind in _PLAIN:
-        return value
-    if is_dataclass(value):
-        return tuple((name, _plain(getattr(value, name))) for name in _names(kind))
-    if isinstance(value, np.ndarray):
-        return (value.shape, str(value.dtype), hashlib.sha256(np.ascontiguousarray(value).data).hexdigest())
-    if isinstance(value, Mapping):
-        return tuple(sorted((name, _plain(one)) for name, one in value.items()))
-    raise TypeError(f"{kind.__name__} has no place in a key.")
-
-
-@cache
-def _names(kind: type) -> tuple[str, ...]:
-    return tuple(field.name for field in fields(kind))
 
 
 class CachedEmbedder:

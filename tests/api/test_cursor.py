@@ -9,6 +9,7 @@ from fastapi.testclient import TestClient
 from khung.api import cursor
 from khung.api.app import create_app
 from khung.api.kept import Kept
+from khung.api.question import Question
 from khung.api.schemas import SearchIn
 from khung.api.service import cost_of
 from khung.api.signing import Forged, Signer, kept_secret
@@ -70,7 +71,7 @@ def test_a_cursor_belongs_to_its_question(client, other):
 
 def test_an_old_cursor_has_expired(client, monkeypatch):
     service = client.app.state.service
-    asked = SearchIn(**QUESTION)
+    asked = Question.of(SearchIn(**QUESTION))
     now = time.time()
     monkeypatch.setattr(cursor.time, "time", lambda: now - cursor.LIFE_S - 1)
     token = cursor.write(service.signer, asked, cursor.Cursor(service.serving.snapshot_id, 5), "")

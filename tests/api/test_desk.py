@@ -1,7 +1,9 @@
 """The desk: one computation for equal questions, a bounded queue, kept answers, failures told to everyone who waits."""
 
 import asyncio
+import gc
 import threading
+from contextlib import suppress
 
 import pytest
 
@@ -110,5 +112,47 @@ def test_what_must_not_be_kept_is_asked_again():
         for _ in range(2):
             await desk.ask("q", work, keep=lambda result: False)
         assert work.calls == 2
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("result", ["answer", QueryError("no")])
+def test_a_search_leaves_nothing_to_the_garbage_collector(result):
+    """It stops every thread for as long as it looks; what holds itself in a circle would also keep answers in memory until then."""
+
+    async def story():
+        desk, work = Desk(ServeSettings()), Work(result)
+        work.gate.set()
+
+        async def ask(key):
+            with suppress(QueryError):
+                await desk.ask(key, work, keep=lambda result: False)
+
+        await ask("first")
+        gc.collect()
+        gc.disable()
+        try:
+            for n in range(50):
+                await ask(n)
+            assert gc.collect() < 50
+        finally:
+            gc.enable()
+
+    asyncio.run(story())
+
+
+def test_who_waits_when_the_desk_closes_is_let_go():
+    async def story():
+        desk, work = Desk(ServeSettings(search_threads=1, queue_depth=5)), Work()
+        asked = [asyncio.create_task(desk.ask(n, work, keep=ALWAYS)) for n in range(3)]
+        await asyncio.sleep(0)
+        while not work.calls:
+            await asyncio.sleep(0.001)
+        desk.close()
+        told = await asyncio.gather(*asked[1:], return_exceptions=True)
+        assert all(isinstance(one, asyncio.CancelledError) for one in told)
+        work.gate.set()
+        assert await asked[0] == "answer"  # it had a thread
+        assert (work.calls, desk.in_flight) == (1, 0)
 
     asyncio.run(story())

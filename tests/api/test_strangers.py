@@ -8,6 +8,7 @@ import os
 import socket
 import time
 import weakref
+from urllib.parse import parse_qsl
 
 import httpx
 import pytest
@@ -19,7 +20,7 @@ from hypothesis import strategies as st
 
 from khung.api.access import peer, rule_of
 from khung.api.app import create_app
-from khung.api.asking import question_of
+from khung.api.asking import pairs_of, question_of
 from khung.api.collector import Collector
 from khung.api.guard import HEALTHY, MOST_PARAMETERS
 from khung.api.inbox import Inbox
@@ -229,6 +230,16 @@ PAIRS = st.lists(
     ),
     max_size=6,
 )  # fmt: skip
+
+
+@given(
+    st.lists(st.sampled_from([*"=&+%;a?#\xe9", "%C3", "%E1%BB%9D", "%zz", "%26", "q=", "%00", "&&"]), max_size=12).map(
+        "".join
+    )
+)
+def test_pairs_of_an_address_are_taken_apart_as_starlette_does_it(address):
+    query = address.encode("latin-1")
+    assert list(pairs_of(query)) == parse_qsl(query.decode("latin-1"), keep_blank_values=True)
 
 
 def test_an_address_is_read_as_the_route_reads_it():

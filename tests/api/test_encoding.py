@@ -2,7 +2,6 @@
 
 import base64
 import json
-import time
 
 import httpx
 import numpy as np
@@ -181,11 +180,9 @@ def test_questions_that_were_asked_before_need_no_server(address):
         asking = Settings(_env_file=None, encoder=held(f"{mine}/v1", timeout_s=1.0))
         encoder = QueryEncoders(asking).of(Large.fingerprint)
         before = encoder.embed_texts(["Màu  ĐỎ"])
-    began = time.monotonic()
     np.testing.assert_array_equal(encoder.embed_texts(["Màu ĐỎ "]), before)
     with pytest.raises(ModelError):
         encoder.embed_texts(["màu khác"])
-    assert time.monotonic() - began < 60
 
 
 def test_of_many_models_only_the_last_are_held():

@@ -60,8 +60,12 @@ def test_rows_31_and_57_a_killed_worker_is_replaced_and_a_revoked_key_is_refused
     victim = min(workers_of(process))
     os.kill(victim, signal.SIGKILL)
     until(lambda: len(workers_of(process) - {victim}) == 2)
-    until(lambda: answers(address, "/ready") == 200)
+    until(lambda: answers(address, "/ready") == 200 and takes_by_all(process, port))
     bearer = {"authorization": f"Bearer {whole}"}
+    for worker in workers_of(process):  # the new one, too, has the snapshot
+        with only(worker, workers_of(process)):
+            assert answers(address, "/ready") == 200
+            assert answers(address, "/v1/search?q=ph", **bearer) == 200
     assert answers(address, "/v1/search?q=ph", **bearer) == 200
     told = httpx.get(f"{address}/metrics", headers=bearer, timeout=30).text
     assert "http_server_request_duration_seconds_count" in told and "khung_snapshot_info" in told

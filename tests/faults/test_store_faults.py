@@ -369,7 +369,7 @@ def opensearch_port() -> int:
     return urlsplit(servers.shared("opensearch")).port or 9200
 
 
-@pytest.mark.parametrize("what", ["500", "503", "garbage"])
+@pytest.mark.parametrize("what", ["500", "503", "429", "partial", "garbage", "cut"])
 def test_an_opensearch_that_answers_nonsense_is_an_error_not_an_empty_result(index_name: str, what: str) -> None:
     write_index(connect(servers.shared("opensearch"), timeout_s=60), index_name, DOCUMENTS)
     spoil = [""]

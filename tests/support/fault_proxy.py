@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 Spoil = Callable[[random.Random, str], str]
 """`(random numbers, request line) → what to do`: `` (nothing), `503`, `500`, `cut` (breaks off), `short` (a shorter body with a
 matching length), `flip` (one bit), `garbage` (something that is no JSON), `slow` (two seconds late), `lost`
-(done, but answered with 503)."""
+(done, but answered with 503), `partial` (an answer of OpenSearch in which one of its shards is said to have failed)."""
 
 
 @contextmanager
@@ -35,7 +35,8 @@ def fault_proxy(port: int, spoil: Spoil, seed: int = 0) -> Iterator[int]:
             connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
             connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
             for name, value in self.headers.items():
-                connection.putheader(name, value)
+                if (what, name.lower()) != ("partial", "accept-encoding"):  # what is to be changed must be readable
+                    connection.putheader(name, value)
             connection.endheaders(body)
             response = connection.getresponse()
             data = response.read()
@@ -53,6 +54,8 @@ def fault_proxy(port: int, spoil: Spoil, seed: int = 0) -> Iterator[int]:
                 return self.answer(503, b"", {})
             if what == "flip" and data:
                 data = data[:-1] + bytes([data[-1] ^ 1])
+            if what == "partial":
+                data = data.replace(b'"failed":0', b'"failed":1')
             if what == "short":
                 data = data[: len(data) // 2]
             if what == "cut" and data:

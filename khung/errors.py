@@ -92,6 +92,12 @@ class Outage(StoreError):
     said = "A store does not answer."
 
 
+class SourceUnreadable(StoreError):
+    """A file that was to be put into a store cannot be read; the store itself is well."""
+
+    said = "A file could not be read."
+
+
 class NotFound(StoreError):
     """What was asked for is not in the store."""
 

@@ -17,8 +17,14 @@ from khung.records import FrameRecord, Shot, Video
 class Archive(Protocol):
     """Media and per-video intermediates under slash-separated keys. A key is either wholly there or not at all."""
 
-    def put_bytes(self, key: str, data: bytes, *, content_type: str = "application/octet-stream") -> None: ...
-    def put_file(self, key: str, path: Path, *, content_type: str = "application/octet-stream") -> None: ...
+    def put_bytes(self, key: str, data: bytes, *, content_type: str = "application/octet-stream") -> None:
+        """Raises StoreError when the archive cannot be written to."""
+        ...
+
+    def put_file(self, key: str, path: Path, *, content_type: str = "application/octet-stream") -> None:
+        """A copy. Raises SourceUnreadable when the file cannot be read, another StoreError when the archive cannot be written to."""
+        ...
+
     def get_bytes(self, key: str) -> bytes:
         """Raises NotFound."""
         ...

@@ -14,6 +14,7 @@ from typing import BinaryIO
 
 from khung.errors import NotFound, Outage
 from khung.stores.durable import remove_old, sync_folder
+from khung.stores.incoming import incoming
 
 _PART = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,199}")
 ASIDE = ".aside"  # where files are written before they get their name; no key can name it
@@ -39,7 +40,7 @@ class LocalArchive:
 
     def put_file(self, key: str, path: Path, *, content_type: str = "application/octet-stream") -> None:
         """A copy, never a link: the source may change afterwards."""
-        with open(path, "rb") as source:
+        with incoming(path) as source:
             self._put(key, lambda out: shutil.copyfileobj(source, out, 1 << 20))
 
     def get_bytes(self, key: str) -> bytes:
@@ -87,21 +88,24 @@ class LocalArchive:
 
     def _put(self, key: str, write: Callable[[BinaryIO], object]) -> None:
         path = self._path(key)
-        handle, aside = tempfile.mkstemp(dir=self._aside)
         try:
-            with os.fdopen(handle, "wb") as out:
-                write(out)
-                out.flush()
-                os.fsync(out.fileno())
-            os.chmod(aside, 0o644)  # mkstemp makes files that only the owner may read
-            self._move(aside, path)
+            handle, aside = tempfile.mkstemp(dir=self._aside)
+            try:
+                with os.fdopen(handle, "wb") as out:
+                    write(out)
+                    out.flush()
+                    os.fsync(out.fileno())
+                os.chmod(aside, 0o644)  # mkstemp makes files that only the owner may read
+                self._move(aside, path)
+            except BaseException:
+                Path(aside).unlink(missing_ok=True)
+                raise
         except OSError as error:
-            Path(aside).unlink(missing_ok=True)
-            said = "The archive could not be written to."
-            raise Outage(f"The archive could not write {key}: {error}.", cure="Is the disk full?", said=said) from error
-        except BaseException:
-            Path(aside).unlink(missing_ok=True)
-            raise
+            raise Outage(
+                f"The archive could not write {key}: {error}.",
+                cure=f"Is the disk full? Is {self.root} there, and may khung write to it?",
+                said="The archive could not be written to.",
+            ) from error
 
     def _move(self, aside: str, path: Path) -> None:
         """Into its folder, however often a delete beside us removes that folder while it is still empty."""

@@ -17,13 +17,21 @@ from urllib.parse import unquote, urlsplit
 from khung.errors import ConfigError, CorruptError, NotFound, Outage, StoreError
 from khung.stores.archive_local import check_key
 from khung.stores.durable import remove_old
+from khung.stores.incoming import incoming
 
 if TYPE_CHECKING:
     from minio import Minio
 
 _SHA256 = "x-amz-meta-sha256"
-_FAILING = {"SlowDown", "InternalError", "ServiceUnavailable", "XMinioServerNotInitialized", "XMinioStorageFull"}
-_MISSING = {"NoSuchKey", "NoSuchBucket", "NoSuchObject"}
+_FAILING = {
+    "InternalError",
+    "NoSuchBucket",
+    "ServiceUnavailable",
+    "SlowDown",
+    "XMinioServerNotInitialized",
+    "XMinioStorageFull",
+}
+_MISSING = {"NoSuchKey", "NoSuchObject"}
 _PIECE = 1 << 20
 _ASIDE = ".aside-"  # how a copy is called while it comes
 
@@ -78,10 +86,15 @@ class S3Archive:
 
     def put_file(self, key: str, path: Path, *, content_type: str = "application/octet-stream") -> None:
         check_key(key)
-        with open(path, "rb") as data:
-            checksum = hashlib.file_digest(data, "sha256").hexdigest()
-        with told(f"write {key}"):
-            self._s3.fput_object(self._bucket, key, str(path), content_type=content_type, metadata={_SHA256: checksum})
+        with incoming(path) as source:
+            state, size = hashlib.sha256(), 0
+            while piece := source.read(_PIECE):
+                state.update(piece)
+                size += len(piece)
+            source.rewind()
+            metadata = {_SHA256: state.hexdigest()}
+            with told(f"write {key}"):
+                self._s3.put_object(self._bucket, key, source, size, content_type=content_type, metadata=metadata)
 
     def get_bytes(self, key: str) -> bytes:
         out = io.BytesIO()
@@ -237,7 +250,10 @@ def told(what: str) -> Iterator[None]:
         if error.code in _MISSING:
             raise NotFound(f"The archive has no such key: could not {what}.") from error
         kind = Outage if error.code in _FAILING else StoreError
-        raise kind(f"The archive could not {what}: {error.code}.", cure="Is the S3 server well?") from error
+        raise kind(
+            f"The archive could not {what}: {error.code}.",
+            cure="Is the S3 server well, the bucket there, the key good?",
+        ) from error
     except (MinioException, urllib3.exceptions.HTTPError) as error:
         said = "The archive does not answer."
         raise Outage(f"The archive could not {what}: {error}.", cure="Is the S3 server up?", said=said) from error

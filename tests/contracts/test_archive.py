@@ -2,7 +2,9 @@
 
 import functools
 import os
+import re
 import secrets
+import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -10,10 +12,10 @@ from pathlib import Path
 import pytest
 import servers
 
-from khung.errors import NotFound, StoreError
+from khung.errors import NotFound, SourceUnreadable, StoreError
 from khung.stores import Archive
 from khung.stores.archive_local import LocalArchive
-from khung.stores.archive_s3 import S3Archive
+from khung.stores.archive_s3 import S3Archive, client_of
 
 
 def on_server(name: str, folder: Path) -> Archive:
@@ -97,11 +99,37 @@ def check_refused(archive: Archive, key: str) -> None:
         archive.get_bytes(key)
 
 
-def test_a_failed_copy_leaves_nothing(archive: Archive, tmp_path: Path) -> None:
-    with pytest.raises(OSError):
-        archive.put_file("media/v.mp4", tmp_path / "missing.mp4")
-    assert archive.size("media/v.mp4") is None
-    assert list(archive.keys("")) == []
+@pytest.mark.parametrize("kind", ["missing", "folder", "damaged"])
+def test_a_source_that_cannot_be_read_is_named_and_the_archive_not_blamed(
+    archive: Archive, tmp_path: Path, kind: str
+) -> None:
+    (tmp_path / "folder").mkdir()
+    damaged = Path(
+        "/proc/self/mem"
+    )  # opens well; its first byte belongs to nobody, so the kernel answers with an I/O error
+    source = {"missing": tmp_path / "missing.mp4", "folder": tmp_path / "folder", "damaged": damaged}[kind]
+    archive.put_bytes("media/v.mp4", b"old")
+    with pytest.raises(SourceUnreadable, match=re.escape(str(source))) as caught:
+        archive.put_file("media/v.mp4", source)
+    assert "archive" not in caught.value.message and "Is the file still there" in caught.value.cure
+    assert archive.get_bytes("media/v.mp4") == b"old"
+    assert list(archive.keys("")) == ["media/v.mp4"]
+
+
+def test_an_archive_that_cannot_be_written_to_is_named_and_the_source_not_blamed(
+    archive: Archive, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    source = tmp_path / "clip.mp4"
+    source.write_bytes(b"film")
+    if isinstance(archive, LocalArchive):
+        shutil.rmtree(archive.root)
+    else:  # its key is no longer good
+        url = servers.shared({"minio": "s3"}.get(name := request.node.callspec.params["archive"], name))
+        archive._s3, _ = client_of(url.replace("khung-test-secret", "another-secret"))
+    for put in (lambda: archive.put_file("media/v.mp4", source), lambda: archive.put_bytes("media/v.mp4", b"film")):
+        with pytest.raises(StoreError, match=r"The archive could not write media/v\.mp4") as caught:
+            put()
+        assert caught.value.cure and str(source) not in caught.value.message
 
 
 def test_readers_never_see_half_a_value(archive: Archive) -> None:

@@ -201,7 +201,8 @@ def test_the_container_changes_nothing_but_the_clock(make_video, extracted, tmp_
 
 
 @pytest.mark.parametrize(
-    ("name", "codec"), [("a.mp4", "libx264"), ("a.avi", "mpeg4"), ("a.webm", "libvpx-vp9"), ("a.mkv", "ffv1")]
+    ("name", "codec"),
+    [("a.mp4", "libx264"), ("a.avi", "mpeg4"), ("a.webm", "libvpx-vp9"), ("a.mkv", "ffv1"), ("b.mkv", "libsvtav1")],
 )
 def test_the_gpu_is_wished_for_and_the_cpu_steps_in(make_video, extracted, monkeypatch, name, codec):
     """The child is sent to look for a GPU even where there is none; on a machine with one this compares the two decoders,
@@ -213,6 +214,18 @@ def test_the_gpu_is_wished_for_and_the_cpu_steps_in(make_video, extracted, monke
     assert plain.decoder == "cpu"
     assert wished.pts_ms.tolist() == plain.pts_ms.tolist()
     assert np.abs(wished.small.astype(int) - plain.small).max() <= (0 if wished.decoder == "cpu" else 3)
+
+
+@pytest.mark.parametrize(
+    ("codec", "knows"),
+    [("h264", True), ("hevc", True), ("vp9", True), ("mpeg2video", True), ("ffv1", False), ("libdav1d", False)],
+)
+def test_the_decoders_say_which_codecs_the_gpu_takes(codec, knows):
+    """What FFmpeg chooses by, stream by stream, wherever it runs: docs/keyframes.md names the same."""
+    import av
+
+    kinds = {config.device_type.name for config in av.Codec(codec, "r").hardware_configs or ()}
+    assert ("cuda" in kinds) is knows
 
 
 def test_without_a_gpu_memory_stays_limited(make_video, tmp_path, monkeypatch):

@@ -9,13 +9,12 @@ from pydantic import TypeAdapter
 from khung.api import schemas as s
 from khung.errors import NotFound
 from khung.records import FrameRecord, Video
-from khung.search.parsed import ParsedQuery
 from khung.timecode import format_ms
 
 if TYPE_CHECKING:
     from khung.api.resident import Gist
 
-_PARSED, _FRAME = TypeAdapter(ParsedQuery), TypeAdapter(s.FrameOut)
+_FRAME = TypeAdapter(s.FrameOut)
 _ALL_BITS = 2**64 - 1
 
 CONTENT_TYPES = {
@@ -89,10 +88,6 @@ _END = (
 def frame(record: FrameRecord) -> s.FrameOut:
     """The same as FrameOut."""
     return _FRAME.validate_json(frame_json(record))
-
-
-def parsed(question: ParsedQuery) -> dict[str, object]:
-    return _PARSED.dump_python(question, mode="json")
 
 
 def video(of: Video, gist: "Gist", copied: Collection[str] = ()) -> s.VideoOut:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import orjson
 from fastapi.sse import ServerSentEvent
 
-from khung.api import present, written
+from khung.api import written
 from khung.api.problems import problem_of
 from khung.api.schemas import SearchIn
 from khung.api.service import Service
@@ -59,7 +59,7 @@ class Stream:
     # -- heard in the searching thread
 
     def parsed(self, parsed: ParsedQuery) -> None:
-        self._tell(_event("parsed", orjson.dumps(present.parsed(parsed))))
+        self._tell(_event("parsed", orjson.dumps(parsed)))
 
     def partial(self, channels: Sequence[str], result: SearchResult) -> None:
         page = written.page(result, self.frames, before={"channels": list(channels)})

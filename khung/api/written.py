@@ -62,7 +62,7 @@ def page(result: SearchResult, frames: FrameTexts, *, before: Mapping[str, Any] 
             "hits": _hits(result.hits, frames.of),
             "total": result.total,
             "facets": {name: dict(values) for name, values in result.facets.items()},
-            "parsed": present.parsed(result.parsed),
+            "parsed": result.parsed,
             "degraded": [{"channel": one.channel, "reason": one.reason} for one in result.degraded],
             "snapshot": result.snapshot_id,
             "took_ms": result.took_ms,

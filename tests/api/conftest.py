@@ -12,10 +12,14 @@ from fastapi.testclient import TestClient
 
 from khung.api.app import create_app
 from khung.settings import Settings
+from khung.shards.snapshot import rollback
+from khung.stores.archive_local import LocalArchive
+from khung.stores.ledger_sqlite import SqliteLedger
+from khung.stores.library import Library
 from tests.support.patience import until
 from tests.support.processes import answers
 from tests.support.served import free_port
-from tests.support.small_home import ColourEmbedder, build
+from tests.support.small_home import ColourEmbedder, add, build, make_old_clip, put_in_service, settings_for
 
 
 @pytest.fixture(scope="session")
@@ -27,6 +31,19 @@ def settings(tmp_path_factory: pytest.TempPathFactory, clips: Path) -> Settings:
 def client(settings: Settings) -> Iterator[TestClient]:
     with TestClient(create_app(settings, embedder=ColourEmbedder()), raise_server_exceptions=False) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def two_snapshots(tmp_path_factory: pytest.TempPathFactory, clips: Path) -> tuple[Path, str, str]:
+    """`(home, older, newer)`, to be copied: the older snapshot is in service, the newer has another video before everything."""
+    home = tmp_path_factory.mktemp("two-snapshots")
+    settings = settings_for(home)
+    library, ledger = Library(LocalArchive(settings.archive_dir)), SqliteLedger(settings.ledger_path)
+    first = add(library, ledger, clips / "googlework_short.mp4")
+    older = put_in_service(settings, [first])
+    newer = put_in_service(settings, [first, add(library, ledger, make_old_clip(home / "old_clip.avi"))])
+    rollback(settings.shelf_dir, older)
+    return home, older, newer
 
 
 @pytest.fixture

@@ -16,10 +16,7 @@ from khung.api.signing import Forged, Signer, kept_secret
 from khung.errors import ConfigError, CursorExpired
 from khung.shards.garbage import collect
 from khung.shards.snapshot import rollback
-from khung.stores.archive_local import LocalArchive
-from khung.stores.ledger_sqlite import SqliteLedger
-from khung.stores.library import Library
-from tests.support.small_home import ColourEmbedder, add, make_old_clip, put_in_service, settings_for
+from tests.support.small_home import ColourEmbedder, copied
 
 QUESTION = {"q": "người", "limit": 5}
 
@@ -99,15 +96,9 @@ def test_the_secret_is_made_once_and_is_ours_alone(tmp_path):
 
 
 @pytest.fixture
-def home(tmp_path, clips):
-    """A home whose older snapshot is in service; the newer has another video before everything."""
-    settings = settings_for(tmp_path)
-    library, ledger = Library(LocalArchive(settings.archive_dir)), SqliteLedger(settings.ledger_path)
-    first = add(library, ledger, clips / "googlework_short.mp4")
-    older = put_in_service(settings, [first])
-    newer = put_in_service(settings, [first, add(library, ledger, make_old_clip(tmp_path / "old_clip.avi"))])
-    rollback(settings.shelf_dir, older)
-    return settings, older, newer
+def home(tmp_path, two_snapshots):
+    filled, older, newer = two_snapshots
+    return copied(filled, tmp_path), older, newer
 
 
 def forget(client):

@@ -15,7 +15,7 @@ from khung.shards.snapshot import rollback
 from khung.stores.archive_local import LocalArchive
 from khung.stores.ledger_sqlite import SqliteLedger
 from khung.stores.library import Library
-from tests.support.small_home import ColourEmbedder, add, put_in_service, settings_for
+from tests.support.small_home import ColourEmbedder, add, copied, put_in_service, settings_for
 
 
 class Recoloured(ColourEmbedder):
@@ -27,16 +27,22 @@ class Recoloured(ColourEmbedder):
 PICTURE = SearchRequest(image=np.full((4, 4, 3), 200, np.uint8))
 
 
-@pytest.fixture
-def home(tmp_path, clips):
-    """One video, published by two models; the first one is in service."""
-    settings = settings_for(tmp_path)
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory, clips):
+    """`(home, second)`: one video, published by two models; the first one is in service."""
+    home = tmp_path_factory.mktemp("encoders")
+    settings = settings_for(home)
     library, ledger = Library(LocalArchive(settings.archive_dir)), SqliteLedger(settings.ledger_path)
     video = add(library, ledger, clips / "nasa_13013.mp4")
     first = put_in_service(settings, [video])
     second = put_in_service(settings, [video], Recoloured.fingerprint)
     rollback(settings.shelf_dir, first)
-    return settings, second
+    return home, second
+
+
+@pytest.fixture
+def home(tmp_path, filled):
+    return copied(filled[0], tmp_path / "home"), filled[1]
 
 
 def test_a_hot_swap_to_another_model_brings_its_encoder(home):

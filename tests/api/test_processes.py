@@ -11,12 +11,9 @@ import pytest
 
 from khung.api import keys
 from khung.shards.snapshot import rollback
-from khung.stores.archive_local import LocalArchive
-from khung.stores.ledger_sqlite import SqliteLedger
-from khung.stores.library import Library
 from tests.support.patience import until
 from tests.support.processes import answers, connections_of, opened, takes_by_all, workers_of
-from tests.support.small_home import add, make_old_clip, put_in_service, settings_for
+from tests.support.small_home import copied
 
 
 def begun_upload(port, name):
@@ -94,16 +91,11 @@ def test_connections_lie_evenly_in_the_workers_and_a_killed_one_holds_up_nobody(
         client.close()
 
 
-@pytest.fixture(scope="module")
-def moving(tmp_path_factory, clips):
+@pytest.fixture
+def moving(tmp_path, two_snapshots):
     """A home of its own with two snapshots, the older in service: `(settings, older, newer)`."""
-    mine = settings_for(tmp_path_factory.mktemp("moving"))
-    library, ledger = Library(LocalArchive(mine.archive_dir)), SqliteLedger(mine.ledger_path)
-    first = add(library, ledger, clips / "googlework_short.mp4")
-    older = put_in_service(mine, [first])
-    newer = put_in_service(mine, [first, add(library, ledger, make_old_clip(mine.home / "old_clip.avi"))])
-    rollback(mine.shelf_dir, older)
-    return mine, older, newer
+    filled, older, newer = two_snapshots
+    return copied(filled, tmp_path / "home"), older, newer
 
 
 @contextlib.contextmanager

@@ -15,19 +15,25 @@ from khung.stores.archive_local import LocalArchive
 from khung.stores.ledger_sqlite import SqliteLedger
 from khung.stores.library import Library
 from tests.support.patience import until
-from tests.support.small_home import ColourEmbedder, add, make_old_clip, put_in_service, settings_for
+from tests.support.small_home import ColourEmbedder, add, copied, make_old_clip, put_in_service, settings_for
 
 
-@pytest.fixture
-def home(tmp_path, clips):
-    """A home with two snapshots: the older has one video, the newer two."""
-    settings = settings_for(tmp_path)
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory, clips):
+    """`(home, older, newer)`: the older snapshot has one video, the newer two."""
+    home = tmp_path_factory.mktemp("swap")
+    settings = settings_for(home)
     library, ledger = Library(LocalArchive(settings.archive_dir)), SqliteLedger(settings.ledger_path)
-    first = add(library, ledger, make_old_clip(tmp_path / "old_clip.avi"))
+    first = add(library, ledger, make_old_clip(home / "old_clip.avi"))
     older = put_in_service(settings, [first])
     newer = put_in_service(settings, [first, add(library, ledger, clips / "nasa_13013.mp4")])
     rollback(settings.shelf_dir, older)
-    return settings, older, newer
+    return home, older, newer
+
+
+@pytest.fixture
+def home(tmp_path, filled):
+    return copied(filled[0], tmp_path), *filled[1:]
 
 
 def test_a_published_snapshot_is_picked_up_under_load(home):

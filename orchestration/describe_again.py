@@ -7,14 +7,13 @@ left to the stage itself.
 import dagster as dg
 from pydantic import Field
 
-from assets.batch import POOLS, Batch, Outcome
-from assets.failures import raise_failures
+from assets.batch import POOLS
 from assets.notes import describe_frames, part_described
-from assets.recipe import code_versions
 from khung.settings import Settings
 from khung.stores import Ledger
 from khung.stores.library import Library
 from khung.vision import Describer, TextReader
+from orchestration.frame_queues import work_off
 
 STAGE = "descriptions"
 
@@ -36,18 +35,15 @@ def describe_frames_again(
     settings: dg.ResourceParam[Settings],
 ) -> None:
     """Ask the describer and the reader again for the frames that they failed on: one model load for all of them."""
-    version = code_versions(settings)[STAGE]
-    entries = ledger.find(stage=STAGE, state="done")
-    stale = {entry.video_id for entry in entries if entry.code_version != version}
-    wanted = [v for v in part_described(entries) if not config.videos or v in config.videos]
-    for video_id in (v for v in wanted if v in stale):
-        context.log.info(f"{video_id}: its descriptions are of another recipe; materialise {STAGE} for it.")
-
-    def work(video_id: str) -> Outcome:
-        return describe_frames(video_id, library, describer, reader)
-
-    todo = [v for v in wanted if v not in stale]
-    raise_failures(STAGE, Batch(context, ledger, STAGE, version).run(todo, work))
+    work_off(
+        context,
+        STAGE,
+        ledger,
+        settings,
+        part_described,
+        config.videos,
+        lambda video_id: describe_frames(video_id, library, describer, reader),
+    )
 
 
 @dg.job(description="Ask again for the frames that the describer or the reader of text failed on.")

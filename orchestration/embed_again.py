@@ -7,14 +7,13 @@ again keeps the vector that it has. A video whose vectors are of another recipe 
 import dagster as dg
 from pydantic import Field
 
-from assets.batch import POOLS, Batch, Outcome
-from assets.failures import raise_failures
-from assets.recipe import code_versions
+from assets.batch import POOLS
 from assets.vectors import embed_again, queued
 from khung.settings import Settings
 from khung.stores import Ledger
 from khung.stores.library import Library
 from khung.vision import Embedder
+from orchestration.frame_queues import work_off
 
 STAGE = "embeddings"
 
@@ -35,18 +34,15 @@ def embed_queued_frames(
     settings: dg.ResourceParam[Settings],
 ) -> None:
     """Try the embedder again on the frames that are in the fallback's space: one model load for all of them."""
-    version = code_versions(settings)[STAGE]
-    entries = ledger.find(stage=STAGE, state="done")
-    stale = {entry.video_id for entry in entries if entry.code_version != version}
-    wanted = [v for v in queued(entries) if not config.videos or v in config.videos]
-    for video_id in (v for v in wanted if v in stale):
-        context.log.info(f"{video_id}: its vectors are of another recipe; materialise {STAGE} for it.")
-
-    def work(video_id: str) -> Outcome:
-        return embed_again(video_id, library, embedder)
-
-    todo = [v for v in wanted if v not in stale]
-    raise_failures(STAGE, Batch(context, ledger, STAGE, version).run(todo, work))
+    work_off(
+        context,
+        STAGE,
+        ledger,
+        settings,
+        queued,
+        config.videos,
+        lambda video_id: embed_again(video_id, library, embedder),
+    )
 
 
 @dg.job(description="Embed the frames again that had to fall back to another model's vector space.")

@@ -11,7 +11,7 @@ from fastapi.openapi.utils import get_openapi
 
 import khung
 from khung import metrics
-from khung.api import logs, problems
+from khung.api import logs, problems, routes
 from khung.api.access import Access, describe_access
 from khung.api.collector import Collector
 from khung.api.contest import Booth
@@ -79,6 +79,7 @@ def create_app(
     app.add_middleware(Guard)
     app.state.error_page, app.state.collector = pages.problem_page, collector
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    routes.build(app)
     return app
 
 

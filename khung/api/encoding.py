@@ -6,7 +6,6 @@ fingerprint of the vectors that are to be searched.
 
 import base64
 import hmac
-import io
 from typing import Annotated
 
 import numpy as np
@@ -14,9 +13,9 @@ from fastapi import APIRouter, Depends, FastAPI, Header, HTTPException, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 import khung
-from khung.api import problems
+from khung.api import problems, routes
 from khung.api.desk import Desk
-from khung.api.images import FORMATS
+from khung.api.images import decoded
 from khung.api.routes import system
 from khung.errors import ConfigError, ModelFileMissing, QueryError, VectorSpaceMismatch
 from khung.search.encoders import QueryEncoders
@@ -77,16 +76,12 @@ async def vectors(request: Request, asked: EncodeIn) -> EncodeOut:
 
 
 def _pixels(picture: str, settings: Settings) -> np.ndarray:
-    """Raises QueryError for what is no picture, or too large a one."""
-    from PIL import Image, UnidentifiedImageError
-
+    """Raises QueryError for what is not base64, MediaError for what is no picture, or too large a one."""
     try:
-        with Image.open(io.BytesIO(base64.b64decode(picture, validate=True)), formats=FORMATS) as opened:
-            if opened.width * opened.height > settings.serve.max_image_pixels:
-                raise QueryError(f"A picture of {opened.width}×{opened.height} is too large.")
-            return np.asarray(opened.convert("RGB"))
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, ValueError) as error:
+        data = base64.b64decode(picture, validate=True)
+    except ValueError as error:
         raise QueryError("That is no picture.", cure="Send PNG, JPEG or WebP in base64.") from error
+    return np.asarray(decoded(data, settings.serve.max_image_pixels))
 
 
 def create_encoder(settings: Settings, encoders: QueryEncoders | None = None) -> FastAPI:
@@ -100,4 +95,5 @@ def create_encoder(settings: Settings, encoders: QueryEncoders | None = None) ->
     app.include_router(router, max_body_size=BODY)
     app.add_api_route("/health", system.health)
     app.add_api_route("/metrics", system.metrics)
+    routes.build(app)
     return app

@@ -7,7 +7,6 @@ added to the library.
 import hashlib
 import io
 import os
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,7 +33,7 @@ class QueryImages:
 
     def put(self, data: bytes) -> tuple[str, int, int]:
         """`(id, width, height)` of the kept image. Raises MediaError for what is not a picture of a decent size."""
-        image = self._open(data)
+        image = decoded(data, self._settings.max_image_pixels)
         image.thumbnail((LONG_SIDE, LONG_SIDE))
         out = io.BytesIO()
         image.save(out, "JPEG", quality=92)
@@ -64,23 +63,29 @@ class QueryImages:
     def _path(self, image_id: str) -> Path:
         return self._folder / f"{image_id}.jpg"
 
-    def _open(self, data: bytes) -> "Image":
-        """Decoded, upright, RGB. The header's size is judged before a pixel is decoded."""
-        from PIL import Image, ImageOps
-
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit is below
-                image = Image.open(io.BytesIO(data), formats=FORMATS)
-                if image.width * image.height > self._settings.max_image_pixels:
-                    raise MediaError("too_many_pixels", "The image is too large.", cure="Send a smaller one.")
-                image.draft("RGB", (LONG_SIDE, LONG_SIDE))
-                return ImageOps.exif_transpose(image).convert("RGB")
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            cure = "Send a JPEG, PNG or WebP file."
-            raise MediaError("not_an_image", "This is not an image that khung reads.", cure=cure) from error
-
     def _forget_oldest(self) -> None:
         kept = sorted(self._folder.glob("*.jpg"), key=lambda path: path.stat().st_mtime)
         for path in kept[:-KEPT]:
             path.unlink(missing_ok=True)
+
+
+def decoded(data: bytes, max_pixels: int) -> "Image":
+    """Upright, RGB, at least LONG_SIDE on its long side where it was that large. The header's size is judged before a pixel is decoded.
+    Raises MediaError for what is no picture, or one of more than `max_pixels`."""
+    from PIL import Image, ImageOps
+
+    try:
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+        if image.width * image.height > max_pixels:
+            raise _too_large()
+        image.draft("RGB", (LONG_SIDE, LONG_SIDE))
+        return ImageOps.exif_transpose(image).convert("RGB")
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:  # a warning where those are errors
+        raise _too_large() from error
+    except (OSError, SyntaxError, ValueError) as error:
+        cure = "Send a JPEG, PNG or WebP file."
+        raise MediaError("not_an_image", "This is not an image that khung reads.", cure=cure) from error
+
+
+def _too_large() -> MediaError:
+    return MediaError("too_many_pixels", "The image is too large.", cure="Send a smaller one.")

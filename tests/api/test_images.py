@@ -45,24 +45,30 @@ def test_the_camera_s_rotation_is_followed(images):
     assert images.put(out.getvalue())[1:] == (40, 80)
 
 
-def header_bomb():
-    """A PNG of 60 000 × 60 000 pixels in a hundred bytes."""
+def header_bomb(side=60_000):
+    """A PNG of `side` × `side` pixels in a hundred bytes."""
 
     def chunk(kind, data):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
-    header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
     return (
         b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 100)) + chunk(b"IEND", b"")
     )
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"hello", b"<svg xmlns='http://www.w3.org/2000/svg'/>", encoded()[:60], encoded("GIF"), header_bomb()]
+    "data", [b"", b"hello", b"<svg xmlns='http://www.w3.org/2000/svg'/>", encoded()[:60], encoded("GIF")]
 )
 def test_what_is_no_decent_picture_is_refused(images, data):
-    with pytest.raises(MediaError):
+    with pytest.raises(MediaError, match="not an image"):
         images.put(data)
+
+
+@pytest.mark.parametrize("side", [8_000, 10_000, 60_000])  # over our limit; where Pillow warns; where Pillow refuses
+def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(images, side):
+    with pytest.raises(MediaError, match="too large"):
+        images.put(header_bomb(side))
 
 
 def test_only_so_many_are_kept(images, tmp_path):

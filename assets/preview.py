@@ -13,7 +13,6 @@ from assets.batch import Outcome, each_video, per_video
 from assets.checks import vectors_fit
 from assets.frames import masters_of
 from assets.versions import digest
-from khung.errors import NotFound
 from khung.records import Keyframe
 from khung.settings import Settings
 from khung.stores import Ledger
@@ -60,18 +59,6 @@ def spread(keyframes: Sequence[Keyframe]) -> list[Keyframe]:
     """One keyframe of each ten by time, at least one; the most important of its ten."""
     tens = (keyframes[start : start + SHARE] for start in range(0, len(keyframes), SHARE))
     return [max(ten, key=lambda frame: frame.importance) for ten in tens]
-
-
-def previewed_vectors(
-    video_id: str, frames: Sequence[Keyframe], fingerprint: str, library: Library
-) -> dict[int, np.ndarray]:
-    """Frame index → vector, of those frames that the preview has embedded already; empty without one."""
-    wanted = {frame.frame_index for frame in frames}
-    try:
-        indices, vectors = library.preview(video_id, fingerprint)
-    except NotFound:
-        return {}
-    return {index: vector for index, vector in zip(indices.tolist(), vectors, strict=True) if index in wanted}
 
 
 def wants_preview(keyframes: int, settings: Settings) -> bool:

@@ -23,7 +23,7 @@ from khung.shards.manifest import SealedInput, ShardManifest
 from khung.shards.shelf import Shelf
 from khung.shards.writer import open_manifest, reseal, seal
 from khung.stores import Ledger, LedgerEntry
-from khung.stores.library import Library
+from khung.stores.library import PREVIEW, Library
 from khung.stores.waiting import put_back
 from khung.timecode import utc_now
 from khung.vision.load import fingerprints
@@ -117,7 +117,7 @@ class Sealing:
         self._put(members, state="done", fingerprint=sealed.shard_id)
         self._put([v for v in members if before[v] != after[v]], state="waiting", fingerprint=sealed.shard_id)
         for video_id in self._whole_now(index, members):
-            self.library.delete_preview(video_id, self.models["embedder"])
+            self.library.delete_embeddings(video_id, self.models["embedder"], PREVIEW)
         yield sealed
 
     def _whole_now(self, index: int, members: Sequence[str]) -> set[str]:

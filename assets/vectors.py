@@ -1,10 +1,13 @@
 """The vectors of one video: made, or made again for the frames that had to fall back.
 
 Each frame has one vector, in the embedder's space or, where it failed, in the fallback's own; the two are kept apart under their
-fingerprints. The frames in the second wait: the ledger says so, and `embed_again` tries the embedder on exactly these.
+fingerprints. The frames in the second wait: the ledger says so, and `embed_again` tries the embedder on exactly these. What a run has made is
+kept every minute and when it breaks off, and the next one goes on from there.
 """
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,36 +15,96 @@ import numpy as np
 from assets.batch import Outcome
 from assets.checks import vectors_fit
 from assets.frames import borrowed, masters_of
-from assets.preview import previewed_vectors
 from assets.strain import strain_of, told_of
 from assets.versions import digest
-from khung.errors import ModelError
+from khung.errors import CorruptError, ModelError, NotFound
 from khung.records import Keyframe
 from khung.stores import LedgerEntry
-from khung.stores.library import Library, StandIns
+from khung.stores.library import EMBEDDINGS_BEGUN, PREVIEW, Library, StandIns
 from khung.vision import Embedder
-from khung.vision.fallback import Embedded, embed_each, embed_or_fall_back
+from khung.vision.fallback import Embedded, SpaceVectors, embed_each, embed_or_fall_back
 
 STOOD_IN = "stood_in"
 """The ledger's reason for a video that is done but has frames in the fallback's space."""
+
+KEPT_EVERY_S = 60.0
+"""A large embedder needs ten minutes for a video of an hour."""
 
 
 def embed_frames(video_id: str, library: Library, embedder: Embedder, fallback: Embedder | None) -> Outcome:
     """All keyframes, but for what a copy borrows. Raises ModelError when a frame finds a place in neither space."""
     frames, fingerprint = library.keyframes(video_id), embedder.fingerprint
     known = borrowed(video_id, frames, library, lambda v: dict(zip(*library.embeddings(v, fingerprint), strict=True)))
-    early = known | previewed_vectors(video_id, frames, fingerprint, library)
+    begun = _made_before(video_id, frames, fingerprint, library, EMBEDDINGS_BEGUN)
+    early = known | _made_before(video_id, frames, fingerprint, library, PREVIEW) | begun
     fresh = [frame for frame in frames if frame.frame_index not in early]
     made, strained = Made(fingerprint, embedder.dim, early), strain_of(embedder)
-    found = embed_or_fall_back(masters_of(library, fresh), embedder, fallback)
-    if found.lost:
-        raise ModelError(
-            f"Frame {fresh[found.lost[0]].frame_index}: {found.reasons[found.lost[0]]}",
-            cure=found.cure or "Set KHUNG_FALLBACK_NAME to a model that stands in for such frames.",
+    draft = _Draft(video_id, library, embedder, [frame.frame_index for frame in fresh], begun)
+    with draft.kept_if_broken_off():
+        found = embed_or_fall_back(masters_of(library, fresh), embedder, fallback, draft.keep_now_and_then)
+        if found.lost:
+            raise ModelError(
+                f"Frame {fresh[found.lost[0]].frame_index}: {found.reasons[found.lost[0]]}",
+                cure=found.cure or "Set KHUNG_FALLBACK_NAME to a model that stands in for such frames.",
+            )
+    made.take(draft.indices, found)
+    told = {"borrowed": len(known), "kept_from_before": len(begun), **told_of(strain_of(embedder) - strained)}
+    outcome = made.keep(video_id, frames, library, told)
+    draft.forget()
+    return outcome
+
+
+def _made_before(
+    video_id: str, frames: Sequence[Keyframe], fingerprint: str, library: Library, stem: str
+) -> dict[int, np.ndarray]:
+    """Frame index → vector, of those frames that the preview, or a run that broke off, has embedded; empty without one."""
+    wanted = {frame.frame_index for frame in frames}
+    try:
+        indices, vectors = library.embeddings(video_id, fingerprint, stem)
+    except (NotFound, CorruptError):  # it is made again, and nothing depends on it
+        return {}
+    return {index: vector for index, vector in zip(indices.tolist(), vectors, strict=True) if index in wanted}
+
+
+@dataclass
+class _Draft:
+    """The vectors of a video so far, in the library. Who makes all of a video within a minute leaves none."""
+
+    video_id: str
+    library: Library
+    embedder: Embedder
+    indices: Sequence[int]  # of the frames that are being embedded
+    begun: Mapping[int, np.ndarray]  # by the runs before
+    first: SpaceVectors | None = None
+    written: int = 0
+    kept_at: float = field(default_factory=time.monotonic)
+
+    def keep_now_and_then(self, first: SpaceVectors) -> None:
+        self.first = first
+        if time.monotonic() - self.kept_at >= KEPT_EVERY_S:
+            self._keep()
+
+    @contextmanager
+    def kept_if_broken_off(self) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            self._keep()
+            raise
+
+    def forget(self) -> None:
+        if self.begun or self.written:
+            self.library.delete_embeddings(self.video_id, self.embedder.fingerprint, EMBEDDINGS_BEGUN)
+
+    def _keep(self) -> None:
+        if self.first is None or len(self.first.positions) == self.written:
+            return
+        fresh = {self.indices[p]: v for p, v in zip(self.first.positions, self.first.vectors, strict=True)}
+        vectors = self.begun | fresh
+        self.library.put_embeddings(
+            self.video_id, self.embedder.fingerprint, list(vectors), np.array(list(vectors.values())), EMBEDDINGS_BEGUN
         )
-    made.take([frame.frame_index for frame in fresh], found)
-    told = {"borrowed": len(known), **told_of(strain_of(embedder) - strained)}
-    return made.keep(video_id, frames, library, told)
+        self.written, self.kept_at = len(fresh), time.monotonic()
 
 
 def embed_again(video_id: str, library: Library, embedder: Embedder) -> Outcome:

@@ -29,8 +29,8 @@ IMAGE_TYPES = {
 }
 """The pictures of a keyframe and their media types."""
 
-EMBEDDINGS, PREVIEW = "embeddings", "preview"  # stems of the files with vectors
-BEGUN = "notes-begun"
+EMBEDDINGS, PREVIEW, EMBEDDINGS_BEGUN = "embeddings", "preview", "embeddings-begun"  # stems of the files with vectors
+NOTES_BEGUN = "notes-begun"
 _EXTENSION = re.compile(r"\.[a-z0-9]{1,8}")
 
 
@@ -203,8 +203,8 @@ class Library:
     def preview(self, video_id: str, fingerprint: str) -> tuple[np.ndarray, np.ndarray]:
         return self.embeddings(video_id, fingerprint, stem=PREVIEW)
 
-    def delete_preview(self, video_id: str, fingerprint: str) -> None:
-        name = _by_model(PREVIEW, fingerprint, "npz")
+    def delete_embeddings(self, video_id: str, fingerprint: str, stem: str) -> None:
+        name = _by_model(stem, fingerprint, "npz")
         self.archive.delete(f"videos/{check_video_id(video_id)}/{name}")
 
     def put_notes(self, video_id: str, fingerprint: str, notes: Sequence[FrameNotes]) -> None:
@@ -216,18 +216,20 @@ class Library:
     def put_begun(self, video_id: str, fingerprint: str, frames: str, notes: Sequence[FrameNotes]) -> None:
         """The notes that are whole, of a video whose others are still to be made or made again. `frames` names its keyframes."""
         held = np.frombuffer(tables.to_parquet(notes, FrameNotes), np.uint8)
-        self._put_arrays(video_id, _by_model(BEGUN, fingerprint, "npz"), {"frames": np.array(frames), "notes": held})
+        self._put_arrays(
+            video_id, _by_model(NOTES_BEGUN, fingerprint, "npz"), {"frames": np.array(frames), "notes": held}
+        )
 
     def begun(self, video_id: str, fingerprint: str, frames: str) -> list[FrameNotes] | None:
         """None when nothing was begun, or over other keyframes."""
         try:
-            held = self._arrays(video_id, _by_model(BEGUN, fingerprint, "npz"))
+            held = self._arrays(video_id, _by_model(NOTES_BEGUN, fingerprint, "npz"))
         except NotFound:
             return None
         return tables.from_parquet(held["notes"].tobytes(), FrameNotes) if str(held["frames"]) == frames else None
 
     def delete_begun(self, video_id: str, fingerprint: str) -> None:
-        self.archive.delete(f"videos/{check_video_id(video_id)}/{_by_model(BEGUN, fingerprint, 'npz')}")
+        self.archive.delete(f"videos/{check_video_id(video_id)}/{_by_model(NOTES_BEGUN, fingerprint, 'npz')}")
 
     # -- bytes
 

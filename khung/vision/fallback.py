@@ -65,9 +65,14 @@ class Deferred:
         return self._embedder.embed_texts(texts)
 
 
-def embed_or_fall_back(images: Iterable[Image | Encoded], embedder: Embedder, fallback: Embedder | None) -> Embedded:
+def embed_or_fall_back(
+    images: Iterable[Image | Encoded],
+    embedder: Embedder,
+    fallback: Embedder | None,
+    after_each: Callable[[SpaceVectors], None] = lambda first: None,
+) -> Embedded:
     """Embed all images; those that the embedder fails on go to `fallback`. No more are looked at when some are lost: what is wanted
-    is all of them.
+    is all of them. `after_each` is shown the embedder's vectors so far, after each one.
 
     Raises DeviceLost (the process must end), ModelFileMissing of the embedder, and its first failure when no image could be
     embedded at all.
@@ -79,6 +84,7 @@ def embed_or_fall_back(images: Iterable[Image | Encoded], embedder: Embedder, fa
             work.failed(position, image, found)
         else:
             work.first.add(position, found)
+            after_each(work.first)
         if work.lost:
             break
     work.fall_back()

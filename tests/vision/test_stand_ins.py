@@ -4,6 +4,7 @@ Real (tiny) models in the real kitchen. The frame is one row of pixels high: GME
 """
 
 import io
+from contextlib import nullcontext
 from functools import cached_property
 
 import dagster as dg
@@ -12,6 +13,7 @@ import pytest
 from kitchen import Kitchen, swept
 
 from assets.vectors import STOOD_IN
+from khung.errors import NotFound
 from khung.search.encoders import QueryEncoders
 from khung.search.engine import Engine, SearchRequest
 from khung.settings import EmbedderSettings, Settings
@@ -201,6 +203,54 @@ def test_a_frame_that_fits_only_with_fewer_tokens_is_recorded(kitchen, tiny):
     assert outcome.metadata["frames_with_fewer_tokens"] == 1
     assert outcome.metadata["batches_halved"] >= 1
     assert outcome.reason == ""
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("kept_every_s", [0.0, 60.0], ids=["killed without a word", "told of it"])
+def test_a_run_that_broke_off_is_gone_on_with(kitchen, tiny, monkeypatch, kept_every_s):
+    """The device is lost at the fourth frame: the vectors of those before are there already, and are not made again."""
+    import torch
+
+    from assets import vectors
+    from assets.vectors import embed_frames
+    from khung.errors import DeviceLost
+    from khung.stores.library import EMBEDDINGS_BEGUN
+    from khung.vision.batches import BatchLimits
+    from khung.vision.gme import GmeTower
+    from khung.vision.towers import TowerEmbedder
+    from tests.support.tiny_models import checkpoint, picture
+
+    class Mortal(GmeTower):
+        left = FRAMES
+
+        def forward(self, batch):
+            if self.left == 0:
+                raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered", 700)
+            self.left -= len(batch)
+            return super().forward(batch)
+
+    monkeypatch.setattr(vectors, "KEPT_EVERY_S", kept_every_s)
+    kitchen.picture("film", FALLEN, picture(FALLEN))
+    tower = Mortal(checkpoint(tiny("gme")), most_tokens=256)
+    embedder = TowerEmbedder(tower, BatchLimits(items=1))
+    tower.left = 3
+    if kept_every_s == 0:  # nothing is done at the end
+        monkeypatch.setattr(vectors._Draft, "kept_if_broken_off", lambda self: nullcontext())
+    with pytest.raises(DeviceLost):
+        embed_frames("film", kitchen.library, embedder, None)
+    frames = [frame.frame_index for frame in kitchen.library.keyframes("film")]
+    indices, begun = kitchen.library.embeddings("film", embedder.fingerprint, EMBEDDINGS_BEGUN)
+    assert indices.tolist() == frames[:3]
+
+    tower.left = FRAMES
+    outcome = embed_frames("film", kitchen.library, embedder, None)
+    assert tower.left == 3, "three of six are made again"
+    assert (outcome.reason, outcome.metadata["kept_from_before"]) == ("", 3)
+    indices, whole = kitchen.library.embeddings("film", embedder.fingerprint)
+    assert indices.tolist() == frames
+    assert np.array_equal(whole[:3], begun)
+    with pytest.raises(NotFound):
+        kitchen.library.embeddings("film", embedder.fingerprint, EMBEDDINGS_BEGUN)
 
 
 @pytest.mark.torch

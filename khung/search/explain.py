@@ -29,7 +29,7 @@ def hits_of(
             score,
             told[0][n] if told else {},
             more_in_video=left,
-            chain=tuple(Hit(r, of_step[s][n], told[s][n]) for s, r in enumerate(chain) if s),
+            chain=tuple(Hit(r, of_step[s][n], told[s][n]) for s, r in enumerate(chain) if s) if len(chain) > 1 else (),
         )
         for n, (chain, score, left) in enumerate(zip(records, scores, more, strict=True))
     ]

@@ -1,6 +1,6 @@
 """Loops over a few hundred frames for which NumPy would need a dozen calls each, to be compiled.
 
-What they mean stands where they are called: `fusion.py`, `ranking.py`, `collapse.py`. Numbers that index are unsigned: else each index is
+What they mean stands where they are called: `frames.py`, `fusion.py`, `ranking.py`, `collapse.py`. Numbers that index are unsigned: else each index is
 tested for counting from the end.
 """
 
@@ -33,6 +33,20 @@ def together(ids, order, values, ends):
         for i in range(count):
             sums[i] += shares[of, i]
     return distinct, sums, shares, places
+
+
+def places(wanted, ids, starts, shift):
+    """Where each of `wanted` stands in `ids`, which ascend, −1 where it does not. Those whose bits above `shift` are b lie from `starts[b]` to
+    `starts[b + 1]`."""
+    at = np.empty(len(wanted), np.int64)
+    for i in range(len(wanted)):
+        number = wanted[i]
+        bucket = number >> shift
+        place, end = starts[bucket], starts[bucket + 1]
+        while place < end and ids[place] < number:
+            place += 1
+        at[i] = place if place < end and ids[place] == number else -1
+    return at
 
 
 def first_of_each(positions, size):

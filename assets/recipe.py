@@ -16,7 +16,7 @@ from khung.vision.load import EMBEDDED_DESCRIBER, EMBEDDED_EMBEDDER, READ_BY_DES
 
 CODE_VERSIONS = {
     "videos": "2",  # 2: says whether browsers play the file
-    "shots": "4",  # 2: entropy of every second row, 48×27 halved twice; 3: TransNetV2 in long windows; 4: pictures of 96×54
+    "shots": "5",  # 2: entropy of every second row, 48×27 halved twice; 3: TransNetV2 in long windows; 4: pictures of 96×54; 5: still ones kept less often
     "keyframes": "2",  # 2: WebP by a faster method
     "preview": "1",
     "embeddings": "1",

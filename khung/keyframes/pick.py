@@ -1,6 +1,6 @@
 """The keyframes of a video: chosen from the candidates, shot by shot, with their scores. The one door of this room.
 
-Formulas, version 1 (docs/keyframes.md), all in [0, 1]:
+Formulas, version 2 (docs/keyframes.md), all in [0, 1]:
 sharpness = the signal over its 95th percentile in this video;
 scene_change = Hamming distance to the keyframe before over 32 bits (1 for the first);
 importance = 0.35 presence + 0.25 scene_change + 0.20 motion + 0.20 quality, with presence = 1 - exp(-seconds stood for / 4) and
@@ -25,7 +25,7 @@ from khung.video.phash import distance
 if TYPE_CHECKING:
     from khung.settings import ExtractionSettings
 
-SCORES_VERSION = 1
+SCORES_VERSION = 2
 BLANK_ENTROPY = 0.25  # of 1: a black, white or one-coloured picture is below; fog and night are above
 PRESENCE_S = 4.0
 UNRELATED_BITS = 32
@@ -83,7 +83,8 @@ def _of_shot(
     inside = candidates[first:last]
     if not inside:
         return []
-    fps = rate_for(complexity(looks.signals, inside, start, end), settings.min_fps, settings.max_fps)
+    busy = complexity(looks.signals, inside, start, end, settings.max_fps)
+    fps = rate_for(busy, settings.min_fps, settings.max_fps)
     moments = wanted_moments(start, end, fps)
     worth = [looks.worth(each) for each in inside]
     positions = nearest_clear(inside, worth, moments, (end - start) / len(moments) / 2)

@@ -126,8 +126,15 @@ def test_four_hours_in_one_shot_are_picked():
 def test_motion_and_complexity_are_within_bounds():
     assert motion_at(signals(flow=0.2), 0, 4000) == pytest.approx(1 - np.exp(-1))
     assert motion_at(signals(), 90_000, 91_000) == 0
-    assert complexity(signals(), [], 0, 4000) == 0
-    assert complexity(signals(flow=50.0), [candidate(0), candidate(500, 2**64 - 1)], 0, 4000) == pytest.approx(1)
+    assert complexity(signals(), [], 0, 4000, 2.0) == 0
+    assert complexity(signals(flow=50.0), [candidate(0), candidate(500, 2**64 - 1)], 0, 4000, 2.0) == pytest.approx(1)
+
+
+def test_a_still_picture_is_as_simple_with_few_candidates_as_with_many():
+    every_window = [candidate(ms, 0 if ms < 3000 else 2**12 - 1) for ms in range(0, 4000, 500)]
+    without_still_ones = [each for each in every_window if each.pts_ms in (0, 2000, 3000, 3500)]
+    few, many = (complexity(signals(), some, 0, 4000, 2.0) for some in (without_still_ones, every_window))
+    assert few == many == pytest.approx(12 / 7 / 24 / 2)
 
 
 @given(st.integers(0, 2**32 - 1), st.floats(0, 10), st.integers(1, 6))

@@ -1,7 +1,8 @@
 """Keeps the frames that may become keyframes, as JPEG masters: the sharpest of each window of `1 / max_fps` seconds.
 
-A window also ends where the picture jumps, so that a short shot between two hard cuts has a frame of its own. Of a window
-only the best frame so far is held, whatever its length.
+A window also ends where the picture jumps, so that a short shot between two hard cuts has a frame of its own. While the picture stands
+still a frame every two seconds is enough: masters are what costs most beside decoding. Of a window only the best frame so far is held,
+whatever its length.
 """
 
 from dataclasses import dataclass
@@ -16,6 +17,11 @@ from khung.video.views import Picture
 
 MASTER_SIDE = 1920  # pixels of a master's longer side at most
 MASTER_QUALITY = 95  # JPEG
+STILL_MS = 2000  # from one frame of a still picture to the next: that of a shot's slowest rate, half a frame a second
+SAME = (
+    16  # of 255: no pixel of two 96×54 pictures differs by more, so not even a small thing has come or a word changed
+)
+SHARPER = 1.05  # times as sharp as the last one is worth keeping, though it shows the same
 TOGETHER = 16  # are hashed at once, for a third of what each alone would cost
 
 
@@ -33,6 +39,9 @@ class CandidateTap:
         self.window_ms = 1000 / max_fps
         self.writer = MasterWriter(folder)
         self._best: _Seen | None = None
+        self._last: tuple[int, np.ndarray, float] | None = (
+            None  # pts_ms, grey picture and sharpness of the frame last written
+        )
         self._window = 0
 
     @property
@@ -56,9 +65,22 @@ class CandidateTap:
         self.writer.close()
 
     def _write_best(self) -> None:
-        if best := self._best:
-            self.writer.write(best.picture, best.grey, best.sharpness)
-            self._best = None
+        best, self._best = self._best, None
+        if best and not self._stands_still(best):
+            grey = best.grey.copy()  # not the whole chunk's
+            self.writer.write(best.picture, grey, best.sharpness)
+            self._last = best.picture.pts_ms, grey, best.sharpness
+
+    def _stands_still(self, best: _Seen) -> bool:
+        """It shows what the frame last written shows, no better and not long after."""
+        import cv2
+
+        if self._last is None:
+            return False
+        pts_ms, grey, sharpness = self._last
+        if best.picture.pts_ms >= pts_ms + STILL_MS or best.sharpness > SHARPER * sharpness:
+            return False
+        return cv2.norm(grey, best.grey, cv2.NORM_INF) <= SAME
 
 
 class MasterWriter:
@@ -73,14 +95,14 @@ class MasterWriter:
         self._reformatter = VideoReformatter()
 
     def write(self, picture: Picture, grey: np.ndarray, sharpness: float) -> None:
-        """The frame's master; `grey` is its 96×54 picture."""
+        """The frame's master; `grey` is its 96×54 picture, which is kept."""
         import cv2
 
         name = f"{picture.index:08d}.jpg"
         master = picture.master(MASTER_SIDE, self._reformatter)
         _, data = cv2.imencode(".jpg", master, [cv2.IMWRITE_JPEG_QUALITY, MASTER_QUALITY])
         (self.folder / name).write_bytes(data)
-        self._waiting.append((grey.copy(), picture.index, picture.pts_ms, sharpness, name))  # not the whole chunk's
+        self._waiting.append((grey, picture.index, picture.pts_ms, sharpness, name))
         if len(self._waiting) == TOGETHER:
             self.close()
 

@@ -45,7 +45,7 @@ from khung.video.taps.sequence import SequenceTap
 from khung.video.taps.small import SmallTap
 
 ROUNDS = 3
-FEWEST_ROUNDS, MOST_ROUNDS, ENOUGH_S = 3, 25, 120.0  # of R: until so many CPU seconds are gone
+FEWEST_ROUNDS, MOST_ROUNDS, ENOUGH_S = 6, 25, 120.0  # of R: until so many CPU seconds are gone
 GFLOP_A_WINDOW = 83
 LIMITS, SETTINGS = MediaLimits(), ExtractionSettings()
 

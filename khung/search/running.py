@@ -51,27 +51,29 @@ class Runner:
         """Every job's answer by name, and who failed. `heard` gets the answers so far whenever one comes in before the last.
 
         Raises QueryError and NotFound (the searcher's to mend) and, when all fail, SearchUnavailable."""
-        began, work = time.monotonic(), _Work(jobs)
-        self._begin(work, 0.0 if heard else QUICK_S)
-        if heard:
-            self._listen(work, began, heard)
-        answers, degraded = {}, []
-        for job in work.jobs:
-            error = self._error(work, job, began)
-            if error is None:
-                answers[job.name] = job.answer
-            else:
-                degraded.append(_told(job.name, error))
-        if jobs and not answers:
-            raise _outage(degraded, [job.error for job in work.jobs if job.done])
-        return answers, degraded
+        with _Work(jobs) as work:
+            began = time.monotonic()
+            self._begin(work, 0.0 if heard else QUICK_S)
+            if heard:
+                self._listen(work, began, heard)
+            answers, degraded = {}, []
+            for job in work.jobs:
+                error = self._error(work, job, began)
+                if error is None:
+                    answers[job.name] = job.answer
+                else:
+                    degraded.append(_told(job.name, error))
+            if jobs and not answers:
+                raise _outage(degraded, [job.error for job in work.jobs if job.done])
+            return answers, degraded
 
     def attempt(self, name: str, job: Callable[[], Any]) -> "Any | Degraded":
         """The answer of what may be done without, or who failed."""
-        began, work = time.monotonic(), _Work({name: job})
-        self._pool.submit(work.do)
-        error = self._error(work, work.jobs[0], began)
-        return work.jobs[0].answer if error is None else _told(name, error)
+        with _Work({name: job}) as work:
+            began = time.monotonic()
+            self._pool.submit(work.do)
+            error = self._error(work, work.jobs[0], began)
+            return work.jobs[0].answer if error is None else _told(name, error)
 
     def _begin(self, work: "_Work", patience_s: float) -> None:
         """All jobs under way: one thread takes one after another, and one more joins it whenever `patience_s` go by."""
@@ -116,12 +118,20 @@ class _Job:
 
 
 class _Work:
-    """The jobs of one search. Lighter than a future each: most are done before anybody waits for one."""
+    """The jobs of one search, within which they may be asked about. Lighter than a future each: most are done before anybody waits for one."""
 
     def __init__(self, jobs: Mapping[str, Callable[[], Any]]) -> None:
         self.jobs = [_Job(name, look) for name, look in jobs.items()]
         self.waiting = deque(self.jobs)
         self._changed = threading.Condition(threading.Lock())
+
+    def __enter__(self) -> "_Work":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Let errors go: each holds the frames it came through, these hold the jobs, and with them whatever large thing failed."""
+        for job in self.jobs:
+            job.given_up, job.error = True, None
 
     def do(self) -> None:
         """Do what waits, until nothing does; other threads may be at it, too."""
@@ -135,7 +145,7 @@ class _Work:
             try:
                 job.answer = _timed(job.name, job.look)
             except BaseException as error:  # noqa: BLE001 - whoever waits for the answer raises it
-                job.error = error
+                job.error = None if job.given_up else error
             with self._changed:
                 job.done = True
                 self._changed.notify_all()

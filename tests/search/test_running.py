@@ -1,11 +1,14 @@
 """Quick channels follow one another in one thread; one that is not quick holds nobody up."""
 
+import contextlib
+import gc
 import threading
+import weakref
 
 import pytest
 
 from khung.errors import QueryError, SearchUnavailable
-from khung.search.running import Runner
+from khung.search.running import Runner, log
 
 
 def test_one_that_waits_holds_nobody_up():
@@ -47,3 +50,23 @@ def test_a_full_pool_is_a_timeout_and_no_deadlock():
         runner.run(dict.fromkeys(("vector", "text"), lambda: ended.append(gate.wait(60))))
     assert not ended  # it was not waited for
     gate.set()
+
+
+@pytest.mark.parametrize("error", [OSError, QueryError])
+def test_what_a_failed_channel_held_is_let_go_at_once(monkeypatch, error):
+    """Large arrays, perhaps, and the collector of cycles is kept short."""
+    held = []
+
+    def fails():
+        large = threading.Event()
+        held.append(weakref.ref(large))
+        raise error("no")
+
+    monkeypatch.setattr(log, "disabled", True)  # pytest keeps what was logged
+    gc.disable()
+    try:
+        with contextlib.suppress(QueryError):
+            Runner().run({"text": fails, "facets": lambda: 1})
+        assert held[0]() is None
+    finally:
+        gc.enable()

@@ -4,10 +4,11 @@ import os
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from bench.video_common import CLIPS, busy_s, by_size, cpu_s, extracted, keep, transnet
+from bench.video_common import CLIPS, busy_s, by_size, cpu_s, extracted, ffmpeg_cpu_s, keep, transnet
 from khung.keyframes.images import render
 from khung.keyframes.pick import pick
 from khung.settings import ExtractionSettings, MediaLimits
@@ -75,22 +76,30 @@ def repeated(clip: Path, folder: Path) -> Path:
 
 
 def workers() -> list[str]:
-    """Wall time of eight extractions by one worker and by two, in turn, and what others had of the machine meanwhile."""
+    """How much more two workers extract than one, how much more two FFmpegs decode, and what others had of the machine meanwhile."""
     clip, cores = CLIPS / "cockatoo_cc0.mp4", len(os.sched_getaffinity(0))
-    used = {1: 0.0, 2: 0.0}
+    works = {
+        "workers extract": lambda folder: extract(clip, folder, LIMITS, SETTINGS, duration_s=14),
+        "FFmpegs decode": lambda folder: ffmpeg_cpu_s(clip),
+    }
+    walls: dict[tuple[str, int], list[float]] = {(name, count): [] for name in works for count in (1, 2)}
+    others = 0.0
+    for _ in range(3):
+        for (name, count), all_of in walls.items():
+            start, busy, own = time.perf_counter(), busy_s(), sum(os.times()[:4])
+            _eight(works[name], count)
+            all_of.append(time.perf_counter() - start)
+            others = max(others, (busy_s() - busy - (sum(os.times()[:4]) - own)) / all_of[-1] / cores)
+    ours, theirs = (f"{min(walls[name, 1]) / min(walls[name, 2]):.2f}" for name in works)
+    return [
+        f"Two workers extract {ours} times as much as one in the same wall time, two FFmpegs decode {theirs} times as much as one; other programs used up "
+        f"to {100 * others:.0f} % of the {cores} cores meanwhile."
+    ]
 
-    def eight(count: int) -> float:
-        start, busy, own = time.perf_counter(), busy_s(), sum(os.times()[:4])
-        with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(count) as pool:
-            folders = [Path(scratch) / str(i) for i in range(8)]
-            list(pool.map(lambda folder: extract(clip, folder, LIMITS, SETTINGS, duration_s=14), folders))
-        wall = time.perf_counter() - start
-        used[count] = max(used[count], (busy_s() - busy - (sum(os.times()[:4]) - own)) / wall / cores)
-        return wall
 
-    one, two = (min(eight(count) for _ in range(3)) for count in (1, 2))
-    others = f"other programs used up to {100 * max(used.values()):.0f} % of the {cores} cores meanwhile"
-    return [f"Two workers extract {one / two:.2f} times as much as one in the same wall time; {others}."]
+def _eight(work: Callable[[Path], object], workers: int) -> None:
+    with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(workers) as pool:
+        list(pool.map(work, [Path(scratch) / str(i) for i in range(8)]))
 
 
 if __name__ == "__main__":

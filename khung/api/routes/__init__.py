@@ -5,7 +5,6 @@ from fastapi.routing import iter_route_contexts
 
 
 def build(app: FastAPI) -> None:
-    """Make now what FastAPI makes of included routes in the first request that comes: nobody waits for it, and it does so under
-    `warnings.catch_warnings`, which is no place for several threads."""
+    """Make now what FastAPI makes of included routes in the first request that comes, so that nobody waits for it."""
     for _ in iter_route_contexts(app.routes):
         pass

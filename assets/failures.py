@@ -1,9 +1,16 @@
-"""How failures are told in Dagster: by a run's message, in a table, in the metadata of a check. What the ledger keeps of them is batch.py."""
+"""How failures are told in Dagster: by a run's message, in a table, in the metadata of a check; and that a second one never hides the first.
+What the ledger keeps of them is batch.py."""
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import dagster as dg
+
+from khung.errors import KhungError
+
+log = logging.getLogger(__name__)
 
 NAMED = 5
 """So many failures are told in a run's message; all of them stand in its table."""
@@ -39,3 +46,17 @@ def reason_of(error: BaseException) -> str:
 def in_a_row(text: str) -> str:
     """As a cell of a markdown table."""
     return text.replace("|", "\\|").replace("\n", " ")
+
+
+@contextmanager
+def kept_if_broken_off(keep: Callable[[], None]) -> Iterator[None]:
+    """What was made so far is kept when the work inside breaks off, by whatever: also a run that is stopped. That it cannot be kept is only
+    logged: why the work broke off decides what happens next, and a lost device must end the process."""
+    try:
+        yield
+    except BaseException:
+        try:
+            keep()
+        except (KhungError, OSError) as error:
+            log.warning("What was made before the failure could not be kept: %s", error)
+        raise

@@ -13,7 +13,7 @@ import dagster as dg
 
 from assets.batch import Outcome
 from assets.checks import notes_fit
-from assets.failures import in_a_row
+from assets.failures import in_a_row, kept_if_broken_off
 from assets.frames import borrowed, images_of
 from assets.recipe import notes_fingerprint
 from assets.strain import strain_of, told_of
@@ -44,10 +44,9 @@ def describe_frames(video_id: str, library: Library, describer: Describer, reade
     made.notes |= begun | {index: replace(note, frame_index=index) for index, note in known.items()}
     todo = [frame for frame in frames if frame.frame_index not in made.notes]
     draft = _Draft(video_id, library, fingerprint, frames, made, kept=len(begun))
-    try:
+    with kept_if_broken_off(draft.keep):
         made.look_at(todo, library, describer, reader, draft.keep_now_and_then)
-    finally:
-        draft.keep()
+    draft.keep()
     notes = [made.notes[frame.frame_index] for frame in frames]
     notes_fit(frames, [note.frame_index for note in notes])
     library.put_notes(video_id, fingerprint, notes)

@@ -6,14 +6,14 @@ kept every minute and when it breaks off, and the next one goes on from there.
 """
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from assets.batch import Outcome
 from assets.checks import vectors_fit
+from assets.failures import kept_if_broken_off
 from assets.frames import borrowed, masters_of
 from assets.strain import strain_of, told_of
 from assets.versions import digest
@@ -35,12 +35,13 @@ def embed_frames(video_id: str, library: Library, embedder: Embedder, fallback: 
     """All keyframes, but for what a copy borrows. Raises ModelError when a frame finds a place in neither space."""
     frames, fingerprint = library.keyframes(video_id), embedder.fingerprint
     known = borrowed(video_id, frames, library, lambda v: dict(zip(*library.embeddings(v, fingerprint), strict=True)))
-    begun = _made_before(video_id, frames, fingerprint, library, EMBEDDINGS_BEGUN)
+    name = f"{fingerprint} {digest(frames)}"  # of the draft: what was begun over other keyframes is not used
+    begun = _made_before(video_id, frames, name, library, EMBEDDINGS_BEGUN)
     early = known | _made_before(video_id, frames, fingerprint, library, PREVIEW) | begun
     fresh = [frame for frame in frames if frame.frame_index not in early]
     made, strained = Made(fingerprint, embedder.dim, early), strain_of(embedder)
-    draft = _Draft(video_id, library, embedder, [frame.frame_index for frame in fresh], begun)
-    with draft.kept_if_broken_off():
+    draft = _Draft(video_id, library, name, [frame.frame_index for frame in fresh], begun)
+    with kept_if_broken_off(draft.keep):
         found = embed_or_fall_back(masters_of(library, fresh), embedder, fallback, draft.keep_now_and_then)
         if found.lost:
             raise ModelError(
@@ -72,7 +73,7 @@ class _Draft:
 
     video_id: str
     library: Library
-    embedder: Embedder
+    name: str
     indices: Sequence[int]  # of the frames that are being embedded
     begun: Mapping[int, np.ndarray]  # by the runs before
     first: SpaceVectors | None = None
@@ -82,28 +83,19 @@ class _Draft:
     def keep_now_and_then(self, first: SpaceVectors) -> None:
         self.first = first
         if time.monotonic() - self.kept_at >= KEPT_EVERY_S:
-            self._keep()
-
-    @contextmanager
-    def kept_if_broken_off(self) -> Iterator[None]:
-        try:
-            yield
-        except BaseException:
-            self._keep()
-            raise
+            self.keep()
 
     def forget(self) -> None:
         if self.begun or self.written:
-            self.library.delete_embeddings(self.video_id, self.embedder.fingerprint, EMBEDDINGS_BEGUN)
+            self.library.delete_embeddings(self.video_id, self.name, EMBEDDINGS_BEGUN)
 
-    def _keep(self) -> None:
+    def keep(self) -> None:
         if self.first is None or len(self.first.positions) == self.written:
             return
         fresh = {self.indices[p]: v for p, v in zip(self.first.positions, self.first.vectors, strict=True)}
         vectors = self.begun | fresh
-        self.library.put_embeddings(
-            self.video_id, self.embedder.fingerprint, list(vectors), np.array(list(vectors.values())), EMBEDDINGS_BEGUN
-        )
+        rows = np.array(list(vectors.values()))
+        self.library.put_embeddings(self.video_id, self.name, list(vectors), rows, EMBEDDINGS_BEGUN)
         self.written, self.kept_at = len(fresh), time.monotonic()
 
 

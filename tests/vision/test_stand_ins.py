@@ -13,6 +13,7 @@ import pytest
 from kitchen import Kitchen, swept
 
 from assets.vectors import STOOD_IN
+from assets.versions import digest
 from khung.errors import NotFound
 from khung.search.encoders import QueryEncoders
 from khung.search.engine import Engine, SearchRequest
@@ -235,11 +236,13 @@ def test_a_run_that_broke_off_is_gone_on_with(kitchen, tiny, monkeypatch, kept_e
     embedder = TowerEmbedder(tower, BatchLimits(items=1))
     tower.left = 3
     if kept_every_s == 0:  # nothing is done at the end
-        monkeypatch.setattr(vectors._Draft, "kept_if_broken_off", lambda self: nullcontext())
+        monkeypatch.setattr(vectors, "kept_if_broken_off", lambda keep: nullcontext())
     with pytest.raises(DeviceLost):
         embed_frames("film", kitchen.library, embedder, None)
-    frames = [frame.frame_index for frame in kitchen.library.keyframes("film")]
-    indices, begun = kitchen.library.embeddings("film", embedder.fingerprint, EMBEDDINGS_BEGUN)
+    keyframes = kitchen.library.keyframes("film")
+    frames = [frame.frame_index for frame in keyframes]
+    name = f"{embedder.fingerprint} {digest(keyframes)}"
+    indices, begun = kitchen.library.embeddings("film", name, EMBEDDINGS_BEGUN)
     assert indices.tolist() == frames[:3]
 
     tower.left = FRAMES
@@ -250,7 +253,7 @@ def test_a_run_that_broke_off_is_gone_on_with(kitchen, tiny, monkeypatch, kept_e
     assert indices.tolist() == frames
     assert np.array_equal(whole[:3], begun)
     with pytest.raises(NotFound):
-        kitchen.library.embeddings("film", embedder.fingerprint, EMBEDDINGS_BEGUN)
+        kitchen.library.embeddings("film", name, EMBEDDINGS_BEGUN)
 
 
 @pytest.mark.torch

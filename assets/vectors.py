@@ -56,12 +56,12 @@ def embed_frames(video_id: str, library: Library, embedder: Embedder, fallback: 
 
 
 def _made_before(
-    video_id: str, frames: Sequence[Keyframe], fingerprint: str, library: Library, stem: str
+    video_id: str, frames: Sequence[Keyframe], name: str, library: Library, stem: str
 ) -> dict[int, np.ndarray]:
     """Frame index → vector, of those frames that the preview, or a run that broke off, has embedded; empty without one."""
     wanted = {frame.frame_index for frame in frames}
     try:
-        indices, vectors = library.embeddings(video_id, fingerprint, stem)
+        indices, vectors = library.embeddings(video_id, name, stem)
     except (NotFound, CorruptError):  # it is made again, and nothing depends on it
         return {}
     return {index: vector for index, vector in zip(indices.tolist(), vectors, strict=True) if index in wanted}

@@ -7,6 +7,7 @@ import contextlib
 import os
 import re
 import shutil
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -117,6 +118,12 @@ class LocalArchive:
             except FileNotFoundError:
                 if not os.path.exists(aside):  # not the folder: somebody took the file itself
                     raise
+            except FileExistsError as error:
+                # `mkdir` found the folder, then looked whether it is one, and it was gone: again. Anything else that
+                # stands in the folder's place stays there.
+                with contextlib.suppress(FileNotFoundError):
+                    if not stat.S_ISDIR(os.lstat(error.filename).st_mode):
+                        raise
         with contextlib.suppress(FileNotFoundError):  # deleted again already, and its folder with it
             sync_folder(path.parent)
 

@@ -1,6 +1,7 @@
 """What is particular to the local folder: links, left-overs, a full disk."""
 
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from khung.errors import NotFound
+from khung.errors import NotFound, Outage
 from khung.stores.archive_local import ASIDE, LocalArchive
 
 
@@ -56,6 +57,31 @@ def test_a_put_outlasts_deletes_that_take_its_folder(tmp_path: Path, monkeypatch
     monkeypatch.setattr(os, "replace", slow_replace)
     archive.put_bytes("a/b", b"x")
     assert (archive.get_bytes("a/b"), len(taken)) == (b"x", 5)
+
+
+def test_a_put_outlasts_a_delete_while_it_makes_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    archive, is_dir, taken = LocalArchive(tmp_path), Path.is_dir, []
+    (tmp_path / "a").mkdir()
+
+    def late_look(path: Path) -> bool:
+        if path.name == "a" and len(taken) < 5:  # `mkdir` met the folder, and looks whether it is one
+            taken.append(path.rmdir())
+        return is_dir(path)
+
+    monkeypatch.setattr(Path, "is_dir", late_look)
+    archive.put_bytes("a/b", b"x")
+    assert archive.get_bytes("a/b") == b"x"
+    assert taken
+
+
+def test_a_file_in_the_place_of_a_folder_is_an_error_that_names_it(tmp_path: Path) -> None:
+    archive = LocalArchive(tmp_path)
+    archive.put_bytes("a", b"a file")
+    for key in ("a/b", "a/b/c"):
+        with pytest.raises(Outage, match=re.escape(str(tmp_path / "a"))):
+            archive.put_bytes(key, b"x")
+    assert archive.get_bytes("a") == b"a file"
+    assert list((tmp_path / ASIDE).iterdir()) == []
 
 
 FULL_DISK = """

@@ -185,7 +185,8 @@ def seaweedfs() -> Server:
     command = [
         Path(sysconfig.get_path("scripts")) / "weed", "server", f"-dir={folder / 'data'}", "-ip=127.0.0.1",
         "-ip.bind=127.0.0.1", "-filer", "-s3", f"-s3.port={port}", f"-s3.port.grpc={free_port()}",
-        f"-s3.config={folder / 's3.json'}", "-volume.max=5000", "-master.volumeSizeLimitMB=64", *ports,
+        f"-s3.config={folder / 's3.json'}", "-s3.port.iceberg=0", "-s3.port.lance=0",  # they would be the same for all
+        "-volume.max=5000", "-master.volumeSizeLimitMB=64", *ports,
     ]  # fmt: skip
     url = f"s3+http://khung-test:khung-test-secret@127.0.0.1:{port}/khung"
     return Server(url, port, folder, command, ready, {"HOME": str(folder)}, own_user=True).start()

@@ -52,17 +52,23 @@ def chains(
     `pts_ms` and `video`: of every position. A chain's total is in [0, 1].
     """
     step, ended = compiled(_step), compiled(_ended)
-    best = np.ascontiguousarray(found[0][1], np.float32)
-    backs: list[np.ndarray] = []
-    for (before, _), (after, scores), gap in zip(found, found[1:], gaps, strict=False):
+    longest = max(len(positions) for positions, _ in found)
+    # Two pieces for all steps: to be given fresh memory for each may take as long as the step.
+    reached, backs = np.empty((2, longest), np.float32), np.empty((len(found), longest), np.int32)
+    best, turn = np.ascontiguousarray(found[0][1], np.float32), 0
+    for (before, _), (after, scores), gap, back in zip(found, found[1:], gaps, backs, strict=False):
         high = DEFAULT_GAP_MS if gap.max_ms is None else gap.max_ms
-        best, back = step(before, after, best, scores, pts_ms, video, gap.min_ms, max(high, gap.min_ms), price_per_ms)
-        backs.append(back)
-    return Chains(*ended(best, len(found)), [positions for positions, _ in found], backs)
+        window = (gap.min_ms, max(high, gap.min_ms))
+        to = reached[turn, : len(after)]
+        step(before, after, best, scores, pts_ms, video, *window, price_per_ms, to, back[: len(after)])
+        best, turn = to, 1 - turn
+    totals, ends = reached[turn], backs[-1]
+    count = ended(best, len(found), totals, ends)
+    return Chains(totals[:count], ends[:count], [positions for positions, _ in found], backs[:-1])
 
 
-def _step(before, after, best, scores, pts, video, low, high, price):
-    """One event more: reached[i] = scores[i] + max over j of best[j] − price · apart, with low ≤ apart ≤ high, before[j] <
+def _step(before, after, best, scores, pts, video, low, high, price, reached, back):
+    """One event more: fills reached[i] = scores[i] + max over j of best[j] − price · apart, with low ≤ apart ≤ high, before[j] <
     after[i] and both in one video; back[i] is that j, the earliest of equals, or −1 with reached[i] = −∞.
 
     The maximum of a window whose ends only move on, as a queue of two stacks: of the frames [first, middle) `most` holds the greatest key
@@ -70,7 +76,6 @@ def _step(before, after, best, scores, pts, video, low, high, price):
     over the others makes them the first. Its branches are foreseeable, those of a monotonic queue are not. Each video's begins anew at
     `base`, so it stays in the processor's cache. Numbers that index are unsigned: else each index is tested for counting from the end."""
     one, count = np.uint64(1), np.uint64(len(before))
-    reached, back = np.empty(len(after), np.float32), np.empty(len(after), np.int32)
     keys, most, places = np.empty(len(before)), np.empty(len(before)), np.empty(len(before), np.int32)
     base = first = middle = j = np.uint64(0)
     current, newest, newest_at = -1, -np.inf, np.int32(-1)
@@ -108,18 +113,13 @@ def _step(before, after, best, scores, pts, video, low, high, price):
             reached[i], back[i] = scores[i] + key - price * now, at
         else:
             reached[i], back[i] = -np.inf, -1
-    return reached, back
 
 
-def _ended(best, events):
-    """Of the chains that there are: totals, and where they end."""
-    count = 0
-    for i in range(len(best)):
-        count += best[i] > -np.inf
-    totals, ends = np.empty(count, np.float32), np.empty(count, np.int32)
+def _ended(best, events, totals, ends):
+    """How many chains there are; their totals, and where they end, are written to the first places of `totals` and `ends`."""
     n = 0
     for i in range(len(best)):
         if best[i] > -np.inf:
             totals[n], ends[n] = max(best[i] / events, 0.0), i
             n += 1
-    return totals, ends
+    return n

@@ -153,8 +153,13 @@ def _ending(stopped: str, returncode: int, stderr: str) -> MediaError:
     return MediaError(reason, f"{_SAID[reason]} {last[0]}".strip(), cure=_CURE[reason])
 
 
-# How libraries end that ask in vain and do not raise MemoryError: OpenCV, the C++ runtime, the loader of shared libraries.
-_NO_MEMORY = ("(-4:Insufficient memory)", "std::bad_alloc", "failed to map segment from shared object")
+# How libraries end that ask in vain and do not raise MemoryError: OpenCV, the C++ runtime, the loader of shared libraries, OpenBLAS.
+_NO_MEMORY = (
+    "(-4:Insufficient memory)",
+    "std::bad_alloc",
+    "failed to map segment from shared object",
+    "OpenBLAS error: Memory allocation still failed",
+)
 _REASON_OF_SIGNAL = {signal.SIGXCPU: "decoder_timeout", signal.SIGKILL: "decoder_memory"}
 _SAID = {
     "decoder_crashed": "The decoder crashed on this file.",

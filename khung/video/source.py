@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from khung.errors import MediaError
 from khung.video.formats import CODECS, CONTAINER_OPTIONS, container_name
 from khung.video.timing import Clock
@@ -17,6 +19,7 @@ from khung.video.timing import Clock
 if TYPE_CHECKING:
     import av
 
+_ROOM = 16  # bytes a pixel: two pictures of the deepest formats
 PROBE_OPTIONS = {"probesize": "5000000", "analyzeduration": "5000000"}
 
 
@@ -40,26 +43,24 @@ class Source:
         return "nvdec" if self.stream.codec_context.is_hwaccel else "cpu"
 
     def packets(self) -> Iterator["av.packet.Packet"]:
-        """The stream's packets; a demuxer that stumbles ends them with a warning."""
+        """The stream's packets; a demuxer that stumbles ends them with a warning. Raises MemoryError."""
         import av
 
         try:
             yield from self.container.demux(self.stream)
-        except av.error.FFmpegError:
-            self.warnings.add("truncated_tail")
+        except av.error.FFmpegError as error:
+            self._step_over(error, "truncated_tail")
 
     def frames(self) -> Iterator[tuple[int, "av.VideoFrame"]]:
-        """`(pts_ms, frame)` in display order. Raises MediaError `too_many_pixels` and `too_long`."""
+        """`(pts_ms, frame)` in display order. Raises MediaError `too_many_pixels` and `too_long`, and MemoryError."""
         import av
 
         clock = self.clock = Clock(self.stream.time_base, self.stream.guessed_rate)
         for packet in self.packets():
             try:
                 decoded = packet.decode()
-            except av.error.MemoryError:
-                raise
-            except av.error.FFmpegError:
-                self.warnings.add("damaged_frames")
+            except av.error.FFmpegError as error:
+                self._step_over(error, "damaged_frames")
                 continue
             for frame in decoded:
                 check_size(frame.width, frame.height, self.limits)
@@ -68,6 +69,15 @@ class Source:
                 yield pts_ms, frame
         if clock.repaired:
             self.warnings.add("repaired_times")
+
+    def _step_over(self, error: "av.error.FFmpegError", warning: str) -> None:
+        """Go on behind what is damaged; but a decoder that gets no buffer for a picture calls that damage, too, and MemoryError is raised when
+        there is hardly room for another."""
+        if isinstance(error, MemoryError):
+            raise error
+        context = self.stream.codec_context
+        np.empty(_ROOM * context.width * context.height, np.uint8)
+        self.warnings.add(warning)
 
 
 @contextmanager

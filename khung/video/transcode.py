@@ -154,6 +154,8 @@ def _sounds(source: Source, begin_s: Fraction) -> Iterator[Timed]:
             for frame in decoded:
                 if frame.pts is not None:
                     yield frame.pts * frame.time_base - begin_s, 1, frame
+    except av.error.MemoryError:
+        raise
     except av.error.FFmpegError:
         source.warnings.add("truncated_tail")
 

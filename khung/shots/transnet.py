@@ -41,7 +41,7 @@ class TransNet:
 
     `precision`: `exact` computes in float32, window by window, as the authors do (winograd.py: in fewer multiplications). `int8` finds the same cuts several times as fast: in 8
     bits (khung/vision/eight_bits.py; the rest in bfloat16 where the processor has it), in longer windows (lengthen.py), and not at all where nothing
-    happens (calm.py). `auto` takes `int8` where the processor has the instructions for it. Raises ModelError.
+    happens (calm.py). `auto` takes `int8` where the processor has the instructions for it; where it has not, `int8` rounds alike in float32. Raises ModelError.
     """
 
     def __init__(self, model_path: Path, *, threads: int = 1, precision: Precision = "auto") -> None:
@@ -64,7 +64,8 @@ class TransNet:
                 f"TransNetV2 cannot be read from {self._path}.", cure="Run `khung models pull`."
             ) from error
         if self.precision == "int8":
-            quantise(model, NAME, sha256_of(self._path), setting="KHUNG_EXTRACT_TRANSNET_PRECISION")
+            setting = "KHUNG_EXTRACT_TRANSNET_PRECISION"
+            quantise(model, NAME, sha256_of(self._path), setting=setting, integers=cpu_has_int8())
         else:
             rewrite(model)
         if frames != WINDOW:

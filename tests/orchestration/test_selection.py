@@ -1,5 +1,6 @@
 """Some videos by name through all their stages in one run; on real small files, with the real models."""
 
+import gc
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -42,6 +43,7 @@ def kitchen(tmp_path_factory: pytest.TempPathFactory, models_dir: Path, instance
 
 
 def process(kitchen: Kitchen, **config: object) -> dg.ExecuteInProcessResult:
+    gc.collect()  # the models of the run before
     return kitchen.defs.resolve_job_def("process_selection").execute_in_process(
         instance=kitchen.instance, run_config=config, raise_on_error=False
     )

@@ -185,13 +185,20 @@ def test_the_commands_see_the_same(ingested: Town, reader: httpx.Client) -> None
 
 
 def test_servers_share_their_answers(ingested: Town, reader: httpx.Client) -> None:
-    question = f"người {secrets.token_hex(4)}"
-    first = ask(reader, question)
     with ingested.serve("other") as other:
-        assert ask(other, question)["hits"] == first["hits"]
-        assert 'khung_cache_requests_total{layer="shared",result="hit"} 1.0' in other.get("/metrics").text
+
+        def shared() -> bool:
+            """Not on a machine so busy that a channel, or the cache, is not waited for."""
+            question = f"người {secrets.token_hex(4)}"
+            first = ask(reader, question)
+            if first["degraded"]:
+                return False
+            assert ask(other, question)["hits"] == first["hits"]
+            return 'khung_cache_requests_total{layer="shared",result="hit"} 1.0' in other.get("/metrics").text
+
+        until(shared, "an answer is shared")
         ingested.valkey.kill()
-        assert ask(other, f"{question} nữa")["degraded"] == []
+        until(lambda: ask(other, f"người nữa {secrets.token_hex(4)}")["degraded"] == [], "it goes on without")
     ingested.valkey.start()
 
 

@@ -18,7 +18,9 @@ def test_what_was_made_is_kept_only_when_the_work_breaks_off():
     assert kept == ["part"]
 
 
-@pytest.mark.parametrize("second", [Outage("The disk is full."), OSError("No space left on device")])
+@pytest.mark.parametrize(
+    "second", [Outage("The disk is full."), OSError("No space left on device"), MemoryError(), ValueError("a bug")]
+)
 def test_a_lost_device_ends_the_process_though_the_disk_is_full(caplog, second):
     def keep():
         raise second

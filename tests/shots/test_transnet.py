@@ -14,6 +14,7 @@ from foreign_ranges import give_ranges_of_another
 
 from khung.errors import ModelError
 from khung.settings import ExtractionSettings
+from khung.shots import transnet
 from khung.shots.boundaries import transnet_boundaries
 from khung.shots.calm import is_calm
 from khung.shots.lengthen import lengthen
@@ -104,6 +105,14 @@ def test_eight_bits_find_the_cuts_of_the_exact_mode(models_dir, exactly, extract
         found, extra, missed = found + hits, extra + len(ours) - hits, missed + len(theirs) - hits
     assert found >= 22
     assert 2 * found / (2 * found + extra + missed) >= 0.98
+
+
+def test_eight_bits_are_rounded_in_float32_where_their_sums_would_saturate(models_dir, monkeypatch):
+    monkeypatch.setattr(transnet, "cpu_has_int8", lambda: False)
+    fast = TransNet(models_dir / "transnetv2.onnx", threads=2, precision="int8")
+    layers = [op.get_rt_info()["primitiveType"].value for op in fast._short.get_runtime_model().get_ordered_ops()]
+    assert layers
+    assert not [layer for layer in layers if layer.endswith("_I8")]
 
 
 def test_only_windows_without_a_transition_are_passed_over():

@@ -20,6 +20,7 @@ from khung.metrics import CACHE, INFLIGHT, SHED
 from khung.settings import ServeSettings
 
 _LONGEST_WAIT_S = 30
+_PATIENCE_S = 5.0  # until the end no longer waits for searches under way
 _SMOOTHING = 0.1  # of the mean duration
 _HIT, _JOINED, _MISS = (CACHE.labels("result", outcome) for outcome in ("hit", "joined", "miss"))
 
@@ -99,13 +100,17 @@ class Desk:
         return max(1, min(math.ceil(self.in_flight * self._mean_s / self._settings.search_threads), _LONGEST_WAIT_S))
 
     def close(self) -> None:
-        """Nothing is computed any more; what runs ends by itself, and who waits for the rest is let go."""
+        """Nothing is computed any more; who waits for the rest is let go, and what runs is waited for, though not for ever: a thread that Python ends
+        inside a native library may take the process with it."""
         for flight in [flight for flight in self._flights.values() if flight.take()]:
             self._leave(flight)
             for told in list(flight.waiting):
                 told.cancel()
         for _ in self._threads:
             self._waiting.put(None)
+        until = time.monotonic() + _PATIENCE_S
+        for thread in self._threads:
+            thread.join(max(until - time.monotonic(), 0.0))
         self._threads = []
 
     def _take_off(self, key: Hashable, answer: Callable[[], Any], keep: Callable[[Any], bool]) -> Flight:

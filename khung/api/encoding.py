@@ -5,7 +5,9 @@ fingerprint of the vectors that are to be searched.
 """
 
 import base64
+import contextlib
 import hmac
+from collections.abc import AsyncIterator
 from typing import Annotated
 
 import numpy as np
@@ -86,7 +88,20 @@ def _pixels(picture: str, settings: Settings) -> np.ndarray:
 
 def create_encoder(settings: Settings, encoders: QueryEncoders | None = None) -> FastAPI:
     """The ASGI application. Models are loaded when they are first asked for; `encoders` may hold some already."""
-    app = FastAPI(title="khung encoder", version=khung.__version__, docs_url=None, redoc_url=None, openapi_url=None)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        yield
+        app.state.desk.close()
+
+    app = FastAPI(
+        title="khung encoder",
+        version=khung.__version__,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+    )
     here = settings.encoder.model_copy(update={"servers": ()})  # it does not ask another one
     app.state.settings = settings.model_copy(update={"encoder": here})
     app.state.encoders = encoders or QueryEncoders(app.state.settings, most=MODELS)

@@ -19,6 +19,7 @@ from khung.shards.shelf import Shelf
 
 log = logging.getLogger("khung.api")
 
+_PATIENCE_S = 5.0  # until the end of the service no longer waits for a step of warming
 RETRY_S = 30.0  # until a refused snapshot, or an encoder that could not be loaded, is tried again
 
 
@@ -36,6 +37,7 @@ class Serving:
         self._lock = threading.Lock()
         self._resident: Resident | None = None
         self._closed = False
+        self._warming: list[threading.Thread] = []
         self._refused: tuple[str | None, float] = (None, 0.0)
 
     @property
@@ -153,15 +155,23 @@ class Serving:
             began = time.perf_counter()
             self._swap(self._open(wanted))
             OPENED_SECONDS.set(time.perf_counter() - began)
-            threading.Thread(target=self._warm, name="khung-warm", daemon=True).start()
+            warming = threading.Thread(target=self._warm, name="khung-warm", daemon=True)
+            self._warming = [*(thread for thread in self._warming if thread.is_alive()), warming]
+            warming.start()
         except (KhungError, OSError, ValueError, RuntimeError) as error:  # whatever it is, the old one goes on serving
             self._refuse(wanted, error)
             return False
         return True
 
     def close(self) -> None:
-        """Take the snapshot out of service for good; running requests keep theirs."""
+        """Take the snapshot out of service for good; running requests keep theirs.
+
+        Waits for the step of warming that is under way: a thread that Python ends inside a native library may take the process with it.
+        """
         self._closed = True
+        until = time.monotonic() + _PATIENCE_S
+        for thread in self._warming:
+            thread.join(max(until - time.monotonic(), 0.0))
         self._swap(None)
         self._set_older(None)
 
@@ -200,7 +210,7 @@ class Serving:
         """What the first questions would wait for, while they are already answered."""
         try:
             with self.borrow() as resident:
-                resident.engine.warm()
+                resident.engine.warm(ended=lambda: self._closed)
         except KhungError as error:
             log.warning("warming_failed", extra={"reason": str(error)})
 

@@ -6,7 +6,7 @@ What the channels find is `answering.py`, in which order frames stand `ranking.p
 
 import gc
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -68,23 +68,25 @@ class Engine:
         second = type(self.reranker).__name__ if self.reranker else ""
         return f"{self.learned.fingerprint if self.learned else ''}+{second}"
 
-    def warm(self) -> None:
+    def warm(self, ended: Callable[[], bool] = lambda: False) -> None:
         """Do beforehand what the first questions would wait for: compile what ranks and counts, read captions for
         suggestions, gather the words of all parts; then put what lives as long as the snapshot out of the garbage collector's sight, which otherwise took a
-        third of a search. Takes seconds; safe in a thread of its own while searches run."""
-        load_compiler()
+        third of a search. Takes seconds; safe in a thread of its own while searches run. Once `ended`, no further step is begun."""
+        steps = [load_compiler, self._compile, self._read_captions, self.snapshot.text.warm]
+        for step in (*steps, *(space.vectors.warm for space in self.channels.spaces), _keep_from_collector):
+            if ended():
+                return
+            step()
+
+    def _compile(self) -> None:
         some, sure = self.frames.ids[:1], np.ones(len(self.frames.ids[:1]), np.float32)
         fused = fuse_ranks({"any": Found(some, sure, sure)})
         ranked([fused, fused], [Gap()], self.frames)
         collapse(ranked([fused], [], self.frames).first, self.frames.timeline, per_video=1, need=1)
         self.snapshot.records.facet_counts_at(np.arange(len(some)))
+
+    def _read_captions(self) -> None:
         self._suggester = Suggester(captions_of(self.snapshot.records, self.frames))
-        self.snapshot.text.warm()
-        for space in self.channels.spaces:
-            space.vectors.warm()
-        gc.unfreeze()
-        gc.collect()
-        gc.freeze()
 
     def did_you_mean(self, text: str) -> str:
         """The text with the marks that it most likely lacks, by the library's captions; "" when there is nothing better."""
@@ -214,3 +216,9 @@ class Engine:
 
     def _facets(self, best: np.ndarray) -> Mapping[str, Mapping[str, int]]:
         return self.snapshot.records.facet_counts_at(best) if len(best) else {}
+
+
+def _keep_from_collector() -> None:
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()

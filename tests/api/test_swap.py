@@ -9,6 +9,7 @@ from khung.api.app import create_app
 from khung.api.serving import Serving
 from khung.errors import CorruptError, SearchUnavailable
 from khung.search.encoders import QueryEncoders
+from khung.search.engine import Engine
 from khung.shards.shelf import Shelf
 from khung.shards.snapshot import current, rollback
 from khung.stores.archive_local import LocalArchive
@@ -97,6 +98,26 @@ def test_a_retired_snapshot_is_closed_once_and_only_when_nobody_reads(home, monk
     assert closed == [older]
     serving.close()
     assert closed == [older]
+
+
+def test_the_end_waits_for_the_step_of_warming_under_way_and_begins_no_other(home, monkeypatch):
+    """Python ends a thread in the middle of native code, and some of it takes the process with it."""
+    settings, _, _ = home
+    begun, steps = threading.Event(), []
+
+    def first():
+        begun.set()
+        until(lambda: serving._closed)
+        steps.append("first")
+
+    monkeypatch.setattr("khung.search.engine.load_compiler", first)
+    monkeypatch.setattr(Engine, "_compile", lambda self: steps.append("second"))
+    serving = Serving(Shelf(settings.shelf_dir), QueryEncoders(settings, [ColourEmbedder()]))
+    serving.refresh()
+    assert begun.wait(10)
+    serving.close()
+    assert steps == ["first"]
+    assert not any(thread.is_alive() for thread in serving._warming)
 
 
 def test_a_damaged_snapshot_is_refused_and_the_old_one_serves(home):

@@ -5,7 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 SERVE  ?= 1
 PORT   ?= 3000
-WORKERS ?= 0
+WORKERS ?= auto
 CLIPS  := tests/data/googlework_short.mp4 tests/data/nasa_13013.mp4 tests/data/cockatoo_cc0.mp4
 
 # dagster.yaml stands here; everything Dagster writes goes below .dagster/
@@ -25,7 +25,7 @@ demo: $(VENV)/demo.done models  ## three bundled clips through the whole pipelin
 services: $(VENV)/services.done models  ## the environment for the services profile: with the clients of PostgreSQL, S3, OpenSearch and Redis
 	@echo "Now: . .venv/bin/activate, and docs/how-to/operate.md"
 
-test: $(VENV)/test.done system models  ## everything: lint, import floors, unit, contract, fault, server and browser tests (WORKERS=2: in two processes)
+test: $(VENV)/test.done system models  ## everything: lint, import floors, unit, contract, fault, server and browser tests, in two processes where they fit (WORKERS=0: in one)
 	@$(MAKE) --no-print-directory lint
 	$(BIN)/pytest -n $(WORKERS) --dist loadfile $(PYTEST)
 

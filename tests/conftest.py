@@ -16,6 +16,16 @@ REPO = Path(__file__).parent.parent
 CLIPS = REPO / "tests" / "data"
 
 
+EACH_WANTS = 8 * 2**30
+"""Bytes of memory for a process that runs tests: models, and servers of its own."""
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Two processes where the machine has room for them. Many tests start processes and servers, so that more bring little."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return max(1, min(2, len(os.sched_getaffinity(0)), memory // EACH_WANTS))
+
+
 @pytest.fixture(scope="module", autouse=True)
 def swept():
     """Applications are cycles, and a warmed engine hides what is alive from the collector (Engine.warm): without this the networks of

@@ -27,7 +27,7 @@ services: $(VENV)/services.done models  ## the environment for the services prof
 
 test: $(VENV)/test.done system models  ## everything: lint, import floors, unit, contract, fault, server and browser tests, in two processes where they fit (WORKERS=0: in one)
 	@$(MAKE) --no-print-directory lint
-	$(BIN)/pytest -n $(WORKERS) --dist loadfile $(PYTEST)
+	$(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 dev: $(VENV)/demo.done models  ## the Dagster UI and daemon on http://127.0.0.1:3000, sensors included (PORT=3001: there)
 	@mkdir -p .dagster; exec 9>.dagster/dev.lock; \

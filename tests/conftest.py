@@ -30,9 +30,11 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 def swept():
     """Applications are cycles, and a warmed engine hides what is alive from the collector (Engine.warm): without this the networks of
     a hundred of them would be in memory together."""
+    urgency = os.sched_getscheduler(0)
     yield
     gc.unfreeze()
     gc.collect()
+    assert os.sched_getscheduler(0) == urgency, "a library made the tests real-time: nothing else runs beside them"
 
 
 @pytest.fixture(scope="session")

@@ -62,11 +62,13 @@ def test_status_counts(client):
     assert status["stages"]["videos"] == {"done": 5, "failed": 1}
 
 
-def test_health_ready_metrics(client):
-    assert client.get("/health").json() == {"status": "ok"}
-    ready = client.get("/ready").json()
-    client.get("/v1/search", params={"q": "rất bí mật"})
-    told = client.get("/metrics").text
+def test_health_ready_metrics(settings):
+    """Metrics are the process', and tell of the snapshot that went into service last."""
+    with TestClient(create_app(settings, embedder=ColourEmbedder())) as client:
+        assert client.get("/health").json() == {"status": "ok"}
+        ready = client.get("/ready").json()
+        client.get("/v1/search", params={"q": "rất bí mật"})
+        told = client.get("/metrics").text
     assert f'khung_snapshot_info{{snapshot="{ready["snapshot"]}"}} 1.0' in told
     assert 'route="/v1/search"' in told
     assert "mật" not in told and "googlework" not in told

@@ -203,16 +203,19 @@ class Serving:
             resident.since = time.monotonic()
             engine = engine_of(self._encoders.settings, resident.snapshot, self._encoders.of)
             if engine.encoders != resident.engine.encoders:
-                engine.warm()
+                engine.warm(self._has_ended)
                 resident.engine = engine
 
     def _warm(self) -> None:
         """What the first questions would wait for, while they are already answered."""
         try:
             with self.borrow() as resident:
-                resident.engine.warm(ended=lambda: self._closed)
+                resident.engine.warm(self._has_ended)
         except KhungError as error:
             log.warning("warming_failed", extra={"reason": str(error)})
+
+    def _has_ended(self) -> bool:
+        return self._closed
 
     def _swap(self, new: Resident | None) -> None:
         with self._lock:

@@ -7,7 +7,7 @@ import pytest
 
 from tests.contest.dres_server import DresServer, Fault
 from tests.support.patience import until
-from tests.support.processes import opened, takes_by_all
+from tests.support.processes import one_in_each
 
 KIS = {"kind": "KIS", "picks": [{"video_id": "googlework_short", "frame_index": 0}]}
 
@@ -24,8 +24,8 @@ def dres():
 class Browser:
     """One browser with a connection to each worker."""
 
-    def __init__(self, port):
-        self.workers, self.cookie = opened(port, 2), ""
+    def __init__(self, workers):
+        self.workers, self.cookie = workers, ""
 
     def ask(self, worker, method, path, body=None):
         headers = {"content-type": "application/json", "cookie": self.cookie}
@@ -48,8 +48,7 @@ class Browser:
 def test_two_workers_are_one_khung_to_the_contest(serve, settings, dres):
     settings.contest_path.unlink(missing_ok=True)
     process, port = serve("--workers", "2", KHUNG_CONTEST_SERVER=dres.address)
-    until(lambda: takes_by_all(process, port))
-    thi = Browser(port)
+    thi = Browser(until(lambda: one_in_each(process, port)))
     status, seat = thi.ask(0, "POST", "login", {"username": "thi", "password": "bí mật"})
     assert status == 200 and seat["evaluation_id"]
     assert thi.ask(1, "GET", "now")[1]["username"] == "thi"  # logged in at both

@@ -42,11 +42,19 @@ def opened(port, number):
     return clients
 
 
-def takes_by_all(process, port):
-    """Two connections lie in two workers: both are ready."""
+def one_in_each(process, port):
+    """A connection to each of two workers, which are ready then; none when they lie otherwise."""
     until(lambda: not any(connections_of(pid, port) for pid in workers_of(process)))
     clients = opened(port, 2)
-    held = [connections_of(pid, port) for pid in workers_of(process)]
+    if [connections_of(pid, port) for pid in workers_of(process)] == [1, 1]:
+        return clients
     for client in clients:
         client.close()
-    return held == [1, 1]
+    return []
+
+
+def takes_by_all(process, port):
+    clients = one_in_each(process, port)
+    for client in clients:
+        client.close()
+    return bool(clients)

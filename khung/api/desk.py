@@ -140,6 +140,9 @@ class Desk:
         began, answer, error = time.perf_counter(), None, None
         try:
             answer = flight.answer()
+        except StopIteration as raised:  # a future does not take it, and who waits would never hear
+            error = RuntimeError("A search ended by StopIteration.")
+            error.__cause__ = raised
         except BaseException as raised:  # noqa: BLE001 - whoever waits for the answer raises it
             error = raised
         with suppress(RuntimeError):  # the event loop is closed, and with it who waited

@@ -99,6 +99,8 @@ class Shard:
                 for space in self.manifest.others
             }
         except BaseException:
+            if "records" in vars(self):
+                self.records.close()
             self._lease.release()
             raise
 

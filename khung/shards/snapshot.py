@@ -63,6 +63,8 @@ class Snapshot:
                 for space in sealed.others
             }
         except BaseException:
+            if "records" in vars(self):
+                self.records.close()
             self._release()
             raise
 

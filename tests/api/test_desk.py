@@ -105,6 +105,16 @@ def test_failures_reach_every_waiter_and_are_not_kept():
     asyncio.run(story())
 
 
+def test_a_stray_stop_iteration_reaches_who_waits():
+    async def story():
+        desk = Desk(ServeSettings())
+        with pytest.raises(RuntimeError, match="StopIteration"):
+            await desk.ask("q", lambda: next(iter(())), keep=ALWAYS)
+        desk.close()
+
+    asyncio.run(story())
+
+
 def test_what_must_not_be_kept_is_asked_again():
     async def story():
         desk, work = Desk(ServeSettings()), Work()

@@ -1,0 +1,201 @@
+"""What each word gives each document, as columns: BM25 summed in a loop, without an object a hit (docs/decisions/0084).
+
+The scores are tantivy's own, asked of it once a word and kept; a question whose words are not all kept yet is tantivy's. For a process
+that answers many questions; which of the two is asked text_tantivy.py says.
+"""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from khung.stores import TextClause
+from khung.stores.idsets import ByFilter
+from khung.stores.loops import compiled
+from khung.stores.ordering import best_first
+from khung.stores.tantivy_parts import ID
+from khung.stores.text_clauses import rounded
+
+_ROOM = 64_000_000  # scores that are kept at most: 512 MiB
+_EACH = 128  # a document, of smaller libraries: a caption of thirty words has about a hundred in all fields
+_PAGE = 4_096  # hits that one question fetches: Python makes objects of them, for which every other thread waits, some two milliseconds
+_DEEP = 1_000  # hits for which tantivy takes twice the time of a sum, or more; as it does with a filter
+_FREQUENT = 64  # documents with a word that is kept: to ask for a rarer one costs no more
+_EVERYTHING = np.zeros(0, np.uint8)
+_NOTHING = np.zeros(0, np.int32), np.zeros(0, np.float32)
+
+
+@dataclass(slots=True)
+class _Word:
+    """Where the scores of a word lie, how many there are, and how many are there already."""
+
+    first: int
+    size: int
+    kept: int = 0
+
+
+class WordScores:
+    """Thread-safe: scores are only added, and a word is asked for by others once it is whole. Made in a tenth of a second for 100,000
+    documents."""
+
+    def __init__(self, searcher: Any, schema: Any) -> None:
+        self._searcher, self._schema = searcher, schema
+        self._ids, self._firsts, self._places = _documents(searcher)
+        room = min(_EACH * len(self._ids), _ROOM)
+        self._documents, self._scores, self._used = np.empty(room, np.int32), np.empty(room, np.float32), 0
+        self._words: dict[tuple[str, str], _Word] = {}
+        self._whole: dict[tuple[str, str], tuple[int, int]] = {}
+        self._learning = threading.Lock()
+        self._filters: ByFilter[np.ndarray] = ByFilter()
+        compiled(_summed)(self._documents, self._scores, *_spans([]), *_NOTHING, _EVERYTHING, len(self._ids), 1)
+
+    def best(
+        self, clauses: Sequence[TextClause], counts: Sequence[int], limit: int, allowed: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray] | None:
+        """`(scores, ids)` as TextIndex says; None while a word that many documents have is not kept, for which deep and filtered questions
+        see: to others it would not be worth its while. `counts`: in how many documents each clause's term stands."""
+        found = [(clause, count) for clause, count in zip(clauses, counts, strict=True) if count]
+        if not found:
+            return np.zeros(0, np.float32), np.zeros(0, np.int64)
+        costly = limit >= _DEEP or allowed is not None
+        if not self._kept(found) and not (costly and self._learn(found) and self._kept(found)):
+            return None
+        spans, rare = [], []
+        for clause, count in found:
+            if count >= _FREQUENT:
+                spans.append((*self._whole[clause.field, clause.term], clause.boost))
+            else:
+                rare.append(clause)
+        words = self._documents, self._scores, *_spans(spans), *self._asked(rare)
+        passing = _EVERYTHING if allowed is None else self._filters.known(allowed, lambda: self._marks(allowed))
+        sums, documents = compiled(_summed)(*words, passing, len(self._ids), limit)
+        scores, documents = best_first(rounded(sums).astype(np.float32), documents, limit)
+        return scores, self._ids[documents]
+
+    def _kept(self, found: Sequence[tuple[TextClause, int]]) -> bool:
+        return all(count < _FREQUENT or (clause.field, clause.term) in self._whole for clause, count in found)
+
+    def _asked(self, rare: Sequence[TextClause]) -> tuple[np.ndarray, np.ndarray]:
+        """Of words that few documents have, what tantivy gives those documents."""
+        if not rare:
+            return _NOTHING
+        return self._columns(self._searcher.search(union(self._schema, rare), _FREQUENT * len(rare), count=False).hits)
+
+    def _learn(self, found: Sequence[tuple[TextClause, int]]) -> bool:
+        """Fetch some of what is lacking, rarer words first; False while another question is at it, for which nobody need wait."""
+        if not self._learning.acquire(blocking=False):
+            return False
+        try:
+            left = _PAGE
+            for count, name in sorted({(n, (c.field, c.term)) for c, n in found if n >= _FREQUENT}):
+                if left and name not in self._whole:
+                    left -= self._fetch(name, count, left)
+            return True
+        finally:
+            self._learning.release()
+
+    def _fetch(self, name: tuple[str, str], count: int, most: int) -> int:
+        """Up to `most` more of the scores of a word that `count` documents have; how many it were."""
+        word = self._words.get(name)
+        if word is None:
+            if self._used + count > len(self._scores):
+                return 0
+            word = self._words[name] = _Word(self._used, count)
+            self._used += count
+        query = union(self._schema, [TextClause(*name)])
+        hits = self._searcher.search(query, min(most, word.size - word.kept), count=False, offset=word.kept).hits
+        here = slice(word.first + word.kept, word.first + word.kept + len(hits))
+        self._documents[here], self._scores[here] = self._columns(hits)
+        word.kept += len(hits)
+        if word.kept == word.size:
+            self._whole[name] = (word.first, word.first + word.size)
+        return len(hits)
+
+    def _columns(self, hits: Sequence[tuple[float, Any]]) -> tuple[np.ndarray, np.ndarray]:
+        """Documents int32 and scores float32."""
+        scores = np.array([score for score, _ in hits], np.float32)
+        segments = np.array([address.segment_ord for _, address in hits], np.int64)
+        return self._places[self._firsts[segments] + [address.doc for _, address in hits]], scores
+
+    def _marks(self, allowed: np.ndarray) -> np.ndarray:
+        """uint8 by document."""
+        marks = np.zeros(len(self._ids), np.uint8)
+        places = np.minimum(np.searchsorted(self._ids, allowed), len(self._ids) - 1)
+        marks[places[self._ids[places] == allowed]] = 1
+        return marks
+
+
+def union(schema: Any, clauses: Sequence[TextClause]) -> Any:
+    """The clauses joined by OR, as a query."""
+    from tantivy import Occur, Query
+
+    terms = [(Query.term_query(schema, c.field, c.term, "freq"), c.boost) for c in clauses]
+    return Query.boolean_query([(Occur.Should, Query.boost_query(term, boost)) for term, boost in terms])
+
+
+def _documents(searcher: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """All ids, ascending; at which number each segment begins when its documents are numbered one after another; and by number the
+    document's place among the ids, so that ties are broken by id."""
+    from tantivy import Query
+
+    ids, segments = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+    for start in range(0, searcher.num_docs, _PAGE):  # one segment after another: all scores are equal
+        addresses = [
+            address for _, address in searcher.search(Query.all_query(), _PAGE, count=False, offset=start).hits
+        ]
+        ids.append(np.array(searcher.fast_field_values(ID, addresses), np.int64))
+        segments.append(np.array([address.segment_ord for address in addresses], np.int64))
+    sizes = np.bincount(np.concatenate(segments), minlength=searcher.num_segments)
+    by_number = np.concatenate(ids)
+    order = np.argsort(by_number)
+    places = np.empty(len(order), np.int32)
+    places[order] = np.arange(len(order))
+    return by_number[order], np.cumsum([0, *sizes[:-1]]), places
+
+
+def _spans(spans: Sequence[tuple[int, int, float]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    firsts, ends, boosts = zip(*spans, strict=True) if spans else ((), (), ())
+    return np.array(firsts, np.int64), np.array(ends, np.int64), np.array(boosts, np.float32)
+
+
+_BUCKETS = 1_024
+
+
+def _summed(documents, scores, firsts, ends, boosts, more, given, passing, size, limit):
+    """Sums by document, and the documents, of at least the `limit` best and of what might equal them once rounded; `passing` is empty
+    where all documents do. A histogram tells which may be among the best; the bucket below the last that is needed is kept, too, for
+    rounding moves a sum by far less than a bucket."""
+    sums, touched, n = np.zeros(size, np.float32), np.empty((ends - firsts).sum() + len(more), np.int32), 0
+    for at in range(len(more)):
+        if len(passing) and not passing[more[at]]:
+            continue
+        touched[n] = more[at]
+        n += 1
+        sums[more[at]] = given[at]
+    for word in range(len(firsts)):
+        boost = boosts[word]
+        for at in range(firsts[word], ends[word]):
+            document = documents[at]
+            if len(passing) and not passing[document]:
+                continue
+            touched[n] = document
+            n += sums[document] == 0  # without a branch, which would be foreseen as often as not
+            sums[document] += boost * scores[at]
+    touched = touched[:n]
+    found = sums[touched]
+    if n <= limit:
+        return found, touched
+    scale, counts = np.float32(_BUCKETS) / found.max(), np.zeros(_BUCKETS + 2, np.int64)
+    for score in found:
+        counts[int(score * scale)] += 1
+    bucket, above = _BUCKETS + 1, 0
+    while above < limit:
+        bucket -= 1
+        above += counts[bucket]
+    m = 0
+    for i in range(n):
+        found[m], touched[m] = found[i], touched[i]
+        m += int(found[i] * scale) >= bucket - 1
+    return found[:m], touched[:m]

@@ -27,7 +27,7 @@ from khung.search.request import Degraded, Listener, Reranker, SearchRequest, Se
 from khung.search.running import TIMEOUTS_S, Runner
 from khung.search.spaces import EncoderOf, open_spaces
 from khung.search.suggest import Suggester, captions_of
-from khung.stores.loops import load_compiler
+from khung.stores.loops import compiling
 from khung.vision import Embedder
 
 __all__ = ["Degraded", "Engine", "Reranker", "SearchRequest", "SearchResult"]
@@ -72,7 +72,7 @@ class Engine:
         """Do beforehand what the first questions would wait for: compile what ranks and counts, read captions for
         suggestions, gather the words of all parts; then put what lives as long as the snapshot out of the garbage collector's sight, which otherwise took a
         third of a search. Takes seconds; safe in a thread of its own while searches run. Once `ended`, no further step is begun."""
-        steps = [load_compiler, self._compile, self._read_captions, self.snapshot.text.warm]
+        steps = [self._compile, self._read_captions, self.snapshot.text.warm]
         for step in (*steps, *(space.vectors.warm for space in self.channels.spaces), _keep_from_collector):
             if ended():
                 return
@@ -80,10 +80,11 @@ class Engine:
 
     def _compile(self) -> None:
         some, sure = self.frames.ids[:1], np.ones(len(self.frames.ids[:1]), np.float32)
-        fused = fuse_ranks({"any": Found(some, sure, sure)})
-        ranked([fused, fused], [Gap()], self.frames)
-        collapse(ranked([fused], [], self.frames).first, self.frames.timeline, per_video=1, need=1)
-        self.snapshot.records.facet_counts_at(np.arange(len(some)))
+        with compiling():
+            fused = fuse_ranks({"any": Found(some, sure, sure)})
+            ranked([fused, fused], [Gap()], self.frames)
+            collapse(ranked([fused], [], self.frames).first, self.frames.timeline, per_video=1, need=1)
+            self.snapshot.records.facet_counts_at(np.arange(len(some)))
 
     def _read_captions(self) -> None:
         self._suggester = Suggester(captions_of(self.snapshot.records, self.frames))

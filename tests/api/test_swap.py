@@ -105,13 +105,13 @@ def test_the_end_waits_for_the_step_of_warming_under_way_and_begins_no_other(hom
     settings, _, _ = home
     begun, steps = threading.Event(), []
 
-    def first():
+    def first(self):
         begun.set()
         until(lambda: serving._closed)
         steps.append("first")
 
-    monkeypatch.setattr("khung.search.engine.load_compiler", first)
-    monkeypatch.setattr(Engine, "_compile", lambda self: steps.append("second"))
+    monkeypatch.setattr(Engine, "_compile", first)
+    monkeypatch.setattr(Engine, "_read_captions", lambda self: steps.append("second"))
     serving = Serving(Shelf(settings.shelf_dir), QueryEncoders(settings, [ColourEmbedder()]))
     serving.refresh()
     assert begun.wait(10)

@@ -13,19 +13,24 @@ import sys
 from khung.search.collapse import collapse
 from khung.search.fusion import Found, fuse_ranks
 from khung.search.loops import first_of_each
-from khung.stores.loops import at_hand, load_compiler
+from khung.stores.loops import at_hand, compiled, compiling
 import numpy as np
 ids = np.arange(3)
 fused = fuse_ranks({"any": Found(ids, np.ones(3, np.float32), np.ones(3, np.float32))})
 assert fused.ids.tolist() == [0, 1, 2]
 assert "numba" not in sys.modules
 assert at_hand(first_of_each, 10) is first_of_each
-load_compiler()
-assert at_hand(first_of_each, 10) is not first_of_each
+assert at_hand(first_of_each, 5_000) is compiled(first_of_each) is not first_of_each
+assert at_hand(first_of_each, 10) is first_of_each, "nothing waits for a loop that is being compiled"
+with compiling():
+    assert at_hand(first_of_each, 10) is compiled(first_of_each)
+assert at_hand(first_of_each, 10) is first_of_each
+compiled(first_of_each)(np.zeros(1, np.int64), 1)
+assert at_hand(first_of_each, 10) is compiled(first_of_each)
 """
 
 
-def test_few_rounds_are_done_without_the_compiler_until_it_is_loaded():
+def test_few_rounds_are_done_without_the_compiler_until_the_loop_is_compiled():
     subprocess.run([sys.executable, "-c", ASKED], check=True)
 
 

@@ -166,8 +166,11 @@ _BUCKETS = 1_024
 def _summed(documents, scores, firsts, ends, boosts, more, given, passing, size, limit):
     """Sums by document, and the documents, of at least the `limit` best and of what might equal them once rounded; `passing` is empty
     where all documents do. A histogram tells which may be among the best; the bucket below the last that is needed is kept, too, for
-    rounding moves a sum by far less than a bucket."""
-    sums, touched, n = np.zeros(size, np.float32), np.empty((ends - firsts).sum() + len(more), np.int32), 0
+    rounding moves a sum by far less than a bucket. Plain loops: what NumPy would say in a line takes the compiler seconds."""
+    most = len(more)
+    for word in range(len(firsts)):
+        most += ends[word] - firsts[word]
+    sums, touched, n = np.zeros(size, np.float32), np.empty(most, np.int32), 0
     for at in range(len(more)):
         if len(passing) and not passing[more[at]]:
             continue
@@ -175,21 +178,22 @@ def _summed(documents, scores, firsts, ends, boosts, more, given, passing, size,
         n += 1
         sums[more[at]] = given[at]
     for word in range(len(firsts)):
-        boost = boosts[word]
         for at in range(firsts[word], ends[word]):
             document = documents[at]
             if len(passing) and not passing[document]:
                 continue
             touched[n] = document
             n += sums[document] == 0  # without a branch, which would be foreseen as often as not
-            sums[document] += boost * scores[at]
-    touched = touched[:n]
-    found = sums[touched]
+            sums[document] += boosts[word] * scores[at]
+    found, best = np.empty(n, np.float32), np.float32(0)
+    for i in range(n):
+        found[i] = sums[touched[i]]
+        best = max(best, found[i])
     if n <= limit:
-        return found, touched
-    scale, counts = np.float32(_BUCKETS) / found.max(), np.zeros(_BUCKETS + 2, np.int64)
-    for score in found:
-        counts[int(score * scale)] += 1
+        return found, touched[:n]
+    scale, counts = np.float32(_BUCKETS) / best, np.zeros(_BUCKETS + 2, np.int64)
+    for i in range(n):
+        counts[int(found[i] * scale)] += 1
     bucket, above = _BUCKETS + 1, 0
     while above < limit:
         bucket -= 1

@@ -33,7 +33,25 @@ AFTER_PREVIEW = ("embeddings", "descriptions")
 """A video that gets a preview does not wait for these meanwhile."""
 
 
-def pending(ledger: Ledger, stage: str, in_flight: Iterable[str] = ()) -> list[LedgerEntry]:
+class Look:
+    """A ledger's lines as they were when first asked for, a stage read once: for who asks much of the same at one moment."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._stages: dict[str, list[LedgerEntry]] = {}
+
+    def find(self, *, stage: str, state: str | None = None) -> list[LedgerEntry]:
+        """As a ledger's."""
+        if stage not in self._stages:
+            self._stages[stage] = self._ledger.find(stage=stage)
+        entries = self._stages[stage]
+        return entries if state is None else [entry for entry in entries if entry.state == state]
+
+
+Lines = Ledger | Look
+
+
+def pending(ledger: Lines, stage: str, in_flight: Iterable[str] = ()) -> list[LedgerEntry]:
     """What makes videos pass this stage now, by id: the video's own line, or the one before when it has none yet.
     `in_flight`: videos that an unfinished run has."""
     own = {entry.video_id: entry for entry in ledger.find(stage=stage)}
@@ -42,7 +60,7 @@ def pending(ledger: Ledger, stage: str, in_flight: Iterable[str] = ()) -> list[L
     return [own.get(video_id, ready[video_id]) for video_id in wanted]
 
 
-def unready(ledger: Ledger, stage: str, video_ids: Iterable[str]) -> set[str]:
+def unready(ledger: Lines, stage: str, video_ids: Iterable[str]) -> set[str]:
     """Those that cannot pass the stage now: a run over them leaves them out."""
     able = _done(ledger, NEEDS[stage]).keys() if NEEDS[stage] else set(video_ids)
     if stage in BY_INVITATION:
@@ -50,12 +68,12 @@ def unready(ledger: Ledger, stage: str, video_ids: Iterable[str]) -> set[str]:
     return set(video_ids).difference(able)
 
 
-def stale(ledger: Ledger, stage: str, code_version: str) -> list[str]:
+def stale(ledger: Lines, stage: str, code_version: str) -> list[str]:
     """The videos whose result was made by another recipe (code, settings or model)."""
     return [e.video_id for e in ledger.find(stage=stage, state="done") if e.code_version != code_version]
 
 
-def shard_members(ledger: Ledger, shard_count: int) -> dict[int, list[str]]:
+def shard_members(ledger: Lines, shard_count: int) -> dict[int, list[str]]:
     """Shard → the videos that belong into it now, by id. A shard without videos is not in it."""
     members: dict[int, list[str]] = {}
     for video_id in sorted(_with_vectors(ledger)):
@@ -63,18 +81,18 @@ def shard_members(ledger: Ledger, shard_count: int) -> dict[int, list[str]]:
     return members
 
 
-def empty_shards(ledger: Ledger, keys: Iterable[str], shard_count: int) -> set[str]:
+def empty_shards(ledger: Lines, keys: Iterable[str], shard_count: int) -> set[str]:
     """The partitions of shards without videos: a run may lead over them, for there is nothing to seal."""
     members = shard_members(ledger, shard_count)
     return {key for key in keys if int(key) not in members}
 
 
-def previewed(ledger: Ledger) -> set[str]:
+def previewed(ledger: Lines) -> set[str]:
     """The videos that can be found by a preview and by nothing more yet. Who had all its vectors once never goes back to it."""
     return _done(ledger, "preview").keys() - _embedded_once(ledger)
 
 
-def dirty_shards(ledger: Ledger, shard_count: int) -> dict[int, str]:
+def dirty_shards(ledger: Lines, shard_count: int) -> dict[int, str]:
     """The shards whose seal does not hold what the videos' stages have made since → the time of the oldest such result."""
     dirty: dict[int, str] = {}
     for entry in pending(ledger, "shard_indices"):
@@ -84,11 +102,13 @@ def dirty_shards(ledger: Ledger, shard_count: int) -> dict[int, str]:
     return dirty
 
 
-def sealable(ledger: Ledger, shard_count: int, patient_until: str) -> dict[int, str]:
+def sealable(ledger: Lines, shard_count: int, patient_until: str) -> dict[int, str]:
     """The dirty shards that may be sealed now. One with a new preview is, for that is what a preview is for; one that is dirty
     since before `patient_until` no longer waits for its new videos; for those in service that are made anew it waits as long
     as it takes, or they would drop out of the search."""
     dirty = dirty_shards(ledger, shard_count)
+    if not dirty:
+        return {}
     in_service = {entry.video_id for entry in ledger.find(stage="shard_indices") if entry.fingerprint}
     urgent = {shard_of(v, shard_count) for v in previewed(ledger) - in_service}
     stays, lost = _with_vectors(ledger), _made_anew(ledger)
@@ -100,7 +120,7 @@ def sealable(ledger: Ledger, shard_count: int, patient_until: str) -> dict[int, 
     return dirty
 
 
-def heads(ledger: Ledger, shard_count: int) -> dict[int, str]:
+def heads(ledger: Lines, shard_count: int) -> dict[int, str]:
     """Shard → the id of its newest seal. A seal stays the newest while its successor is in the making."""
     return {
         shard_of(e.video_id, shard_count): e.fingerprint for e in ledger.find(stage="shard_indices") if e.fingerprint
@@ -131,7 +151,7 @@ def outdated(entries: dict[str, LedgerEntry], stage: str) -> list[LedgerEntry]:
     ]
 
 
-def _ready(ledger: Ledger, stage: str, own: dict[str, LedgerEntry]) -> dict[str, LedgerEntry]:
+def _ready(ledger: Lines, stage: str, own: dict[str, LedgerEntry]) -> dict[str, LedgerEntry]:
     """By video: the line that makes it ready for the stage, whether it has passed it or not."""
     if not NEEDS[stage]:
         return own
@@ -149,25 +169,25 @@ def _ready(ledger: Ledger, stage: str, own: dict[str, LedgerEntry]) -> dict[str,
     return before
 
 
-def _done(ledger: Ledger, stage: str) -> dict[str, LedgerEntry]:
+def _done(ledger: Lines, stage: str) -> dict[str, LedgerEntry]:
     return {entry.video_id: entry for entry in ledger.find(stage=stage, state="done")}
 
 
-def _with_vectors(ledger: Ledger) -> set[str]:
+def _with_vectors(ledger: Lines) -> set[str]:
     return _done(ledger, "embeddings").keys() | previewed(ledger)
 
 
-def _embedded_once(ledger: Ledger) -> set[str]:
+def _embedded_once(ledger: Lines) -> set[str]:
     return {entry.video_id for entry in ledger.find(stage="embeddings") if entry.fingerprint}
 
 
-def _at_work(ledger: Ledger) -> set[str]:
+def _at_work(ledger: Lines) -> set[str]:
     """The videos that are on their way to a shard."""
     found = {entry.video_id for stage in TO_SHARD for entry in pending(ledger, stage)}
     return found | {entry.video_id for stage in TO_SHARD for entry in ledger.find(stage=stage, state="running")}
 
 
-def _made_anew(ledger: Ledger) -> set[str]:
+def _made_anew(ledger: Lines) -> set[str]:
     """Those that have lost a result that they had; for the others there is only more to come."""
     entries = (entry for stage in TO_SHARD for entry in ledger.find(stage=stage))
     return {entry.video_id for entry in entries if entry.fingerprint and entry.state != "done"}

@@ -5,7 +5,7 @@ what is pending still after its run has failed is asked for again (again.py).
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import dagster as dg
 from dagster._core.storage.tags import PRIORITY_TAG
 
 from assets.batch import VIDEOS_A_RUN
-from assets.catalog import NEEDS, VIDEO_STAGES, empty_shards, heads, in_service, pending, sealable, unready
+from assets.catalog import NEEDS, VIDEO_STAGES, Look, empty_shards, heads, in_service, pending, sealable, unready
 from assets.partitions import SHARDS, VIDEOS
 from assets.versions import digest
 from khung.settings import Settings
@@ -30,6 +30,8 @@ from orchestration.jobs import ASSET_JOBS
 from orchestration.ranges import in_flight, job_name, range_tags, ranges, selection_at_work
 from orchestration.turn import taken
 
+STILL_S = 15  # a file that has been the same for so long is there as a whole
+BEAT_S = 10  # a look at the ledger of 25,000 videos costs a second of CPU
 FILES_A_TICK = 500
 SECONDS_A_TICK = 20.0  # of hashing; Dagster gives a tick 60
 BYTES_A_FILE = 8 * 2**30  # a larger file is read by a run, which may take its time
@@ -52,7 +54,7 @@ def inbox_of(settings: Settings) -> Inbox:
 
 @dg.sensor(
     job_name="register_files_job",
-    minimum_interval_seconds=15,
+    minimum_interval_seconds=STILL_S,
     default_status=RUNNING,
     description="Takes note of new files in the inbox folder, once they have stopped growing.",
 )
@@ -107,7 +109,7 @@ def _asked_for(arrival: Arrival) -> str:
 
 @dg.sensor(
     jobs=[ASSET_JOBS[stage] for stage in VIDEO_STAGES],
-    minimum_interval_seconds=15,
+    minimum_interval_seconds=BEAT_S,
     default_status=RUNNING,
     description="Asks for runs over the videos that are ready for their next stage; previews first.",
 )
@@ -119,7 +121,10 @@ def stages_sensor(
     if taken(settings) or selection_at_work(context.instance):
         return dg.SkipReason("khung ingest or a selection is at work.")
     keys = sync_partitions(context.instance, ledger)
-    requests = [r for stage in IN_ORDER for r in _stage_runs(context.instance, ledger, stage, keys)]
+    # Runs before lines: what ends in between is then in both, and asked for by nobody.
+    flying = {stage: in_flight(context.instance, stage, keys) for stage in VIDEO_STAGES}
+    look = Look(ledger)
+    requests = [r for stage in IN_ORDER for r in _stage_runs(context.instance, look, stage, keys, flying)]
     return _asked(requests[:RUNS_A_TICK], "Nothing is pending.")
 
 
@@ -138,25 +143,24 @@ def sync_partitions(instance: dg.DagsterInstance, ledger: Ledger) -> list[str]:
 
 
 def _stage_runs(
-    instance: dg.DagsterInstance, ledger: Ledger, stage: str, keys: Sequence[str]
+    instance: dg.DagsterInstance, look: Look, stage: str, keys: Sequence[str], flying: Mapping[str, set[str]]
 ) -> Iterator[dg.RunRequest]:
     """Runs for all that is pending; but no run that loads a model for a few videos while more are about to come."""
-    entries = {e.video_id: e for e in pending(ledger, stage, in_flight(instance, stage, keys))}
-    if len(entries) < VIDEOS_A_RUN[stage] and _more_to_come(instance, ledger, NEEDS[stage], keys):
+    entries = {e.video_id: e for e in pending(look, stage, flying[stage])}
+    before = NEEDS[stage]
+    if not entries:
         return
-    for part in ranges(keys, entries, VIDEOS_A_RUN[stage], unready(ledger, stage, keys)):
+    if len(entries) < VIDEOS_A_RUN[stage] and before and (flying[before] or pending(look, before)):
+        return
+    for part in ranges(keys, entries, VIDEOS_A_RUN[stage], unready(look, stage, keys)):
         state = digest(*((key, entries[key].stage, waits_since(entries[key])) for key in part))
         tags = range_tags(part) | {PRIORITY_TAG: PRIORITY.get(stage, "0")}
         yield from request(instance, f"{stage}:{state}", job_name=job_name(stage), tags=tags)
 
 
-def _more_to_come(instance: dg.DagsterInstance, ledger: Ledger, before: str, keys: Sequence[str]) -> bool:
-    return bool(before and (in_flight(instance, before, keys) or pending(ledger, before)))
-
-
 @dg.sensor(
     job_name=job_name("shard_indices"),
-    minimum_interval_seconds=30,
+    minimum_interval_seconds=BEAT_S,
     default_status=RUNNING,
     description="Asks for shards to be sealed whose videos have new results.",
 )
@@ -166,10 +170,11 @@ def shards_sensor(
     """Shards whose videos have new results are sealed anew, once the stages of their videos are through."""
     if taken(settings):
         return dg.SkipReason("khung ingest is at work.")
-    keys = SHARDS.get_partition_keys()
-    behind = {f"{index:02}": since for index, since in _sealable(ledger, settings).items()}
+    keys, look = SHARDS.get_partition_keys(), Look(ledger)
+    behind = {f"{index:02}": since for index, since in _sealable(look, settings).items()}
     wanted = behind.keys() - in_flight(context.instance, "shard_indices", keys)
-    parts = ranges(keys, wanted, settings.shard_count, empty_shards(ledger, keys, settings.shard_count))
+    passable = empty_shards(look, keys, settings.shard_count) if wanted else ()
+    parts = ranges(keys, wanted, settings.shard_count, passable)
     requests = [
         one
         for part in parts
@@ -182,13 +187,13 @@ def shards_sensor(
     return _asked(requests, "No shard is behind, or its videos are still at work.")
 
 
-def _sealable(ledger: Ledger, settings: Settings) -> dict[int, str]:
-    return sealable(ledger, settings.shard_count, utc(datetime.now(UTC) - PATIENCE))
+def _sealable(look: Look, settings: Settings) -> dict[int, str]:
+    return sealable(look, settings.shard_count, utc(datetime.now(UTC) - PATIENCE))
 
 
 @dg.sensor(
     job_name=job_name("search_snapshot"),
-    minimum_interval_seconds=30,
+    minimum_interval_seconds=BEAT_S,
     default_status=RUNNING,
     description="Publishes when the newest shards are not those in service; not after a rollback.",
 )
@@ -200,14 +205,14 @@ def snapshot_sensor(
 ) -> dg.SensorResult | dg.SkipReason:
     """When the newest shards are not the ones in service, a snapshot of them is verified and published. After a rollback it
     waits for people: what was taken back is not published again by itself."""
-    making = in_flight(context.instance, "shard_indices", SHARDS.get_partition_keys())
-    if taken(settings) or making or _sealable(ledger, settings):
+    making, look = in_flight(context.instance, "shard_indices", SHARDS.get_partition_keys()), Look(ledger)
+    if taken(settings) or making or _sealable(look, settings):
         return dg.SkipReason("Shards are in the making.")
     if (moves := shelf.history()) and moves[-1].reason == "rollback":
         return dg.SkipReason(
             f"Rolled back to {moves[-1].snapshot_id}: run {job_name('search_snapshot')} to publish again."
         )
-    newest = sorted(heads(ledger, settings.shard_count).values())
+    newest = sorted(heads(look, settings.shard_count).values())
     if newest == in_service(shelf):
         return dg.SkipReason("The newest shards are in service.")
     shelf.fetch(newest)

@@ -52,8 +52,9 @@ class PostgresLedger:
         return {entry.stage: entry for entry in self._read("WHERE video_id = %s", (video_id,))}
 
     def find(self, *, stage: str | None = None, state: str | None = None) -> list[LedgerEntry]:
-        condition = "WHERE coalesce(stage = %s, true) AND coalesce(state = %s, true) ORDER BY video_id, stage"
-        return self._read(condition, (stage, state))
+        asked = {name: value for name, value in (("stage", stage), ("state", state)) if value is not None}
+        where = " AND ".join(["true", *(f"{name} = %s" for name in asked)])
+        return self._read(f"WHERE {where} ORDER BY video_id, stage", tuple(asked.values()))
 
     def counts(self) -> dict[str, dict[str, int]]:
         sql = "SELECT stage, state, count(*) FROM entries GROUP BY 1, 2 ORDER BY 1, 2"

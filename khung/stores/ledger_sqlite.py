@@ -85,10 +85,10 @@ class SqliteLedger:
         return {entry.stage: entry for entry in (LedgerEntry(*row) for row in rows)}
 
     def find(self, *, stage: str | None = None, state: str | None = None) -> list[LedgerEntry]:
+        asked = {name: value for name, value in (("stage", stage), ("state", state)) if value is not None}
+        where = " AND ".join(["true", *(f"{name} = :{name}" for name in asked)])
         rows = self._connection().execute(
-            f"SELECT {_COLUMNS} FROM entries WHERE coalesce(stage = :stage, 1) AND coalesce(state = :state, 1) "
-            "ORDER BY video_id, stage",
-            {"stage": stage, "state": state},
+            f"SELECT {_COLUMNS} FROM entries WHERE {where} ORDER BY video_id, stage", asked
         )
         return [LedgerEntry(*row) for row in rows]
 

@@ -53,6 +53,17 @@ def test_what_is_in_flight_is_not_pending(ledger):
     assert pending(ledger, "shots", in_flight=["a"]) == ["b"]
 
 
+def test_a_look_answers_as_the_ledger_and_reads_each_stage_once(ledger, monkeypatch):
+    ledger.put([*done("videos", "shots"), *done("videos", video="b"), LedgerEntry("b", "shots", "failed")])
+    look, read = catalog.Look(ledger), []
+    for _ in range(2):
+        for state in (None, "done", "failed", "running"):
+            assert look.find(stage="shots", state=state) == ledger.find(stage="shots", state=state)
+    monkeypatch.setattr(ledger, "find", lambda find=ledger.find, **asked: read.append(asked["stage"]) or find(**asked))
+    assert catalog.pending(look, "shots") == catalog.pending(look, "shots") == []
+    assert read == ["videos"], "shots were read before, and an older look does not change"
+
+
 def test_another_recipe_is_stale(ledger):
     ledger.put(
         [LedgerEntry("a", "shots", "done", code_version="1"), LedgerEntry("b", "shots", "done", code_version="2")]

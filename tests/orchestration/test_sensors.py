@@ -177,6 +177,19 @@ def test_what_an_unfinished_run_has_is_not_asked_again(kitchen):
     assert asked(tick(kitchen, sensors.stages_sensor)) == [("make_shots", "c", "c")]
 
 
+def test_what_a_run_ends_during_the_look_is_not_asked_again(kitchen, monkeypatch):
+    kitchen.stock("a", upto="videos")
+    run, looked = unfinished(kitchen, "shots", range_tags(["a"])), sensors.in_flight
+
+    def ended_meanwhile(*asked: object) -> set[str]:
+        kitchen.ledger.put([LedgerEntry("a", "shots", "done", fingerprint="x")])
+        kitchen.instance.report_run_failed(kitchen.instance.get_run_by_id(run.run_id))
+        return looked(*asked)
+
+    monkeypatch.setattr(sensors, "in_flight", ended_meanwhile)
+    assert asked(tick(kitchen, sensors.stages_sensor)) == [("make_keyframes", "a", "a")]
+
+
 def test_the_same_state_asks_with_the_same_key_and_another_state_with_another(kitchen):
     kitchen.stock("a", upto="videos")
     first, again = tick(kitchen, sensors.stages_sensor), tick(kitchen, sensors.stages_sensor)

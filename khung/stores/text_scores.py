@@ -5,14 +5,14 @@ that answers many questions; which of the two is asked text_tantivy.py says.
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from khung.stores import TextClause
-from khung.stores.idsets import ByFilter
+from khung.stores.idsets import ByFilter, is_in
 from khung.stores.loops import compiled
 from khung.stores.ordering import best_first
 from khung.stores.tantivy_parts import ID
@@ -54,28 +54,25 @@ class WordScores:
     def best(
         self, clauses: Sequence[TextClause], counts: Sequence[int], limit: int, allowed: np.ndarray | None
     ) -> tuple[np.ndarray, np.ndarray] | None:
-        """`(scores, ids)` as TextIndex says; None while a word that many documents have is not kept, for which deep and filtered questions
-        see: to others it would not be worth its while. `counts`: in how many documents each clause's term stands."""
-        found = [(clause, count) for clause, count in zip(clauses, counts, strict=True) if count]
-        if not found:
-            return np.zeros(0, np.float32), np.zeros(0, np.int64)
+        """`(scores, ids)` as TextIndex says; None where tantivy had better be asked: while a frequent word is not kept, for which deep and
+        filtered questions see, and for a plain question of rare words. `counts`: in how many documents each clause's term stands."""
+        there = [(clause, count) for clause, count in zip(clauses, counts, strict=True) if count]
+        rare = [clause for clause, count in there if count < _FREQUENT]
+        frequent = {(c.field, c.term): count for c, count in there if count >= _FREQUENT}
         costly = limit >= _DEEP or allowed is not None
-        if not self._kept(found) and not (costly and self._learn(found) and self._kept(found)):
+        if costly and not self._are_kept(frequent):
+            self._learn(frequent)
+        if not self._are_kept(frequent) or not (costly or frequent):
             return None
-        spans, rare = [], []
-        for clause, count in found:
-            if count >= _FREQUENT:
-                spans.append((*self._whole[clause.field, clause.term], clause.boost))
-            else:
-                rare.append(clause)
+        spans = [(*self._whole[c.field, c.term], c.boost) for c, count in there if count >= _FREQUENT]
         words = self._documents, self._scores, *_spans(spans), *self._asked(rare)
         passing = _EVERYTHING if allowed is None else self._filters.known(allowed, lambda: self._marks(allowed))
         sums, documents = compiled(_summed)(*words, passing, len(self._ids), limit)
         scores, documents = best_first(rounded(sums).astype(np.float32), documents, limit)
         return scores, self._ids[documents]
 
-    def _kept(self, found: Sequence[tuple[TextClause, int]]) -> bool:
-        return all(count < _FREQUENT or (clause.field, clause.term) in self._whole for clause, count in found)
+    def _are_kept(self, names: Iterable[tuple[str, str]]) -> bool:
+        return all(name in self._whole for name in names)
 
     def _asked(self, rare: Sequence[TextClause]) -> tuple[np.ndarray, np.ndarray]:
         """Of words that few documents have, what tantivy gives those documents."""
@@ -83,16 +80,15 @@ class WordScores:
             return _NOTHING
         return self._columns(self._searcher.search(union(self._schema, rare), _FREQUENT * len(rare), count=False).hits)
 
-    def _learn(self, found: Sequence[tuple[TextClause, int]]) -> bool:
-        """Fetch some of what is lacking, rarer words first; False while another question is at it, for which nobody need wait."""
+    def _learn(self, counts: Mapping[tuple[str, str], int]) -> None:
+        """Fetch some of what is lacking, rarer words first. While another question is at it nobody waits."""
         if not self._learning.acquire(blocking=False):
-            return False
+            return
         try:
             left = _PAGE
-            for count, name in sorted({(n, (c.field, c.term)) for c, n in found if n >= _FREQUENT}):
+            for name in sorted(counts, key=counts.__getitem__):
                 if left and name not in self._whole:
-                    left -= self._fetch(name, count, left)
-            return True
+                    left -= self._fetch(name, counts[name], left)
         finally:
             self._learning.release()
 
@@ -122,8 +118,7 @@ class WordScores:
     def _marks(self, allowed: np.ndarray) -> np.ndarray:
         """uint8 by document."""
         marks = np.zeros(len(self._ids), np.uint8)
-        places = np.minimum(np.searchsorted(self._ids, allowed), len(self._ids) - 1)
-        marks[places[self._ids[places] == allowed]] = 1
+        marks[np.searchsorted(self._ids, allowed[is_in(allowed, self._ids)])] = 1
         return marks
 
 

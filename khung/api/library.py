@@ -19,17 +19,22 @@ PER_PAGE = 100
 
 def library_videos(service: Service) -> list[LibraryVideoOut]:
     """Every video that the ledger or the snapshot knows, by id."""
+    return [_video(name, entries, served) for name, (entries, served) in _everything(service).items()]
+
+
+def library_video(service: Service, video_id: str, entries: Iterable[LedgerEntry]) -> LibraryVideoOut:
+    """One video with its stages."""
+    return _video(video_id, list(entries), _searchable(service).get(video_id))
+
+
+def _everything(service: Service) -> dict[str, tuple[list[LedgerEntry], Video | None]]:
+    """Video id, ascending → its lines in the ledger, and what the snapshot knows of it."""
     by_video: dict[str, list[LedgerEntry]] = {}
     for entry in service.ledger.find():
         by_video.setdefault(entry.video_id, []).append(entry)
     searchable = _searchable(service)
     names = sorted(by_video.keys() | searchable.keys())
-    return [_video(name, by_video.get(name, []), searchable.get(name)) for name in names]
-
-
-def library_video(service: Service, video_id: str, entries: Iterable[LedgerEntry]) -> LibraryVideoOut:
-    """One video with its stages."""
-    return _video(video_id, entries, _searchable(service).get(video_id))
+    return {name: (by_video.get(name, []), searchable.get(name)) for name in names}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,21 +66,23 @@ class Shelf:
 def shelf_of(service: Service, state: str, name: str, page: int) -> Shelf:
     """The videos in `state` (all when empty) whose id or file's name holds every word of `name`, whatever the marks."""
     words = fold(norm(name)).split()
-    every = library_videos(service)
-    counts = Counter(entry.state for entry in every)
-    known = {video_id: video.source_name for video_id, video in _searchable(service).items()}
+    every = _everything(service)
+    state_of = {video_id: _state(entries, served) for video_id, (entries, served) in every.items()}
+    counts = Counter(state_of.values())
     asked = [
-        entry
-        for entry in every
-        if state in ("", entry.state) and _holds(f"{entry.video_id} {known.get(entry.video_id, '')}", words)
+        video_id
+        for video_id, (_, served) in every.items()
+        if state in ("", state_of[video_id]) and _holds(f"{video_id} {served.source_name if served else ''}", words)
     ]
     shown = asked[(page - 1) * PER_PAGE : page * PER_PAGE]
-    told = _known(service, [entry.video_id for entry in shown])
+    told = _known(service, shown)
     states = {one: counts[one] for one in STATES if counts[one] or one == state}
-    return Shelf(shown, told, states, len(asked), state, name, page)
+    return Shelf([_video(one, *every[one]) for one in shown], told, states, len(asked), state, name, page)
 
 
 def _holds(name: str, words: list[str]) -> bool:
+    if not words:
+        return True
     name = fold(norm(name))
     return all(word in name for word in words)
 
@@ -106,15 +113,15 @@ def _known(service: Service, ids: list[str]) -> dict[str, VideoOut]:
         return {}
 
 
-def _video(video_id: str, entries: Iterable[LedgerEntry], served: Video | None) -> LibraryVideoOut:
+def _video(video_id: str, entries: Sequence[LedgerEntry], served: Video | None) -> LibraryVideoOut:
     by_stage = {entry.stage: entry for entry in entries}
     stages = [_stage(by_stage[stage]) for stage in ALL_STAGES if stage in by_stage]
-    states = {stage.state for stage in stages if stage.stage not in BY_INVITATION}
-    return LibraryVideoOut(video_id=video_id, state=_state(states, served), stages=stages)
+    return LibraryVideoOut(video_id=video_id, state=_state(entries, served), stages=stages)
 
 
-def _state(states: set[str], served: Video | None) -> str:
+def _state(entries: Iterable[LedgerEntry], served: Video | None) -> str:
     """What a person wants to know first: a failure, then whether it can be found, then what it waits for."""
+    states = {entry.state for entry in entries if entry.stage not in BY_INVITATION}
     for state in ("failed", "linked"):
         if state in states:
             return state

@@ -3,6 +3,7 @@ import { complaint, getPage, upload } from "./server.js";
 import { words } from "./words.js";
 
 const LOOK_AGAIN = 3000; // ms
+const REST = 10; // times as long as a look took: that of a large library costs the service seconds
 
 export function setUpLibrary() {
   const zone = document.querySelector("[data-drop-videos]");
@@ -14,7 +15,7 @@ export function setUpLibrary() {
       zone.classList.toggle("over", kind === "dragover");
       if (kind === "drop") sendAll(event.dataTransfer.files);
     });
-  setInterval(lookAgain, LOOK_AGAIN);
+  keepLooking(0);
 }
 
 async function sendChosen({ target }) {
@@ -41,6 +42,17 @@ async function send(file) {
   else told.textContent = answer ? words("upload_failed", { reason: complaint(answer.told) }) : words("offline");
   told.className = answer?.ok ? "soft" : "failed";
   lookAgain();
+}
+
+function keepLooking(took) {
+  setTimeout(
+    async () => {
+      const began = performance.now();
+      await lookAgain();
+      keepLooking(performance.now() - began);
+    },
+    Math.max(LOOK_AGAIN, REST * took),
+  );
 }
 
 async function lookAgain() {

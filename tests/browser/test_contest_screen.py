@@ -1,5 +1,6 @@
 """The contest in the browser: from logging in to a verdict, by keys, through a reload, with the server's errors shown."""
 
+import json
 import re
 
 import pytest
@@ -198,6 +199,23 @@ def test_axe_finds_nothing_serious_in_the_contest(page: Page, arena, dres, schem
     page.goto(f"{arena}/contest")
     expect(page.locator("[data-answers]")).to_contain_text("Sai")
     check_with_axe(page)
+
+
+def test_who_answers_in_haste_means_the_frame_that_is_on_its_way(page: Page, arena, dres):
+    log_in(page, arena)
+    page.goto(f"{arena}/?q=văn phòng")
+    cards, held = page.locator(".card"), []
+    cards.nth(0).locator(".shot").click()
+    expect(page.locator("#panel").get_by_role("button", name="Kiểm tra")).to_be_visible()
+    page.route("**/frame/**", lambda route: held.append(route))
+    cards.nth(1).locator(".shot").click()
+    until(page, "document.body.classList.contains('opening')")
+    page.keyboard.press("Shift+S")
+    held[0].continue_()
+    answer = json.loads(page.locator("#panel .draft [data-do=contest-send]").get_attribute("data-answer"))
+    wanted = cards.nth(1).get_attribute("data-frame")
+    assert [f"{pick['video_id']}/{pick['frame_index']}" for pick in answer["picks"]] == [wanted]
+    assert page.locator("#frame").get_attribute("data-frame") == wanted
 
 
 def test_questions_have_a_text(page: Page, arena, dres):

@@ -1,5 +1,6 @@
 // The contest on every page: the task and its countdown, checking an answer before it is sent, the team's list.
 // Everything that comes from a server is put in as text.
+import { settled } from "./panel.js";
 import { now as playerNow } from "./player.js";
 import { call as request, complaint } from "./server.js";
 import { has, toast, words } from "./words.js";
@@ -43,8 +44,9 @@ const answering = () => {
   return box && !box.hidden ? box : null;
 };
 
-export function pick() {
-  if (!answering()) return false;
+export async function pick() {
+  await settled();
+  if (!answering()) return;
   changePicks([...picks, pickNow()]);
 }
 
@@ -55,9 +57,10 @@ export function dismiss() {
   return Boolean(draft);
 }
 
-export function check() {
+export async function check() {
+  await settled();
   const box = answering();
-  if (!box) return false;
+  if (!box) return;
   const kind = box.querySelector("[data-kind]").value;
   const text = box.querySelector("[data-text]").value;
   const chosen = picks.length || (kind === "QA" && now.rules === "vbs") ? picks : [pickNow()];

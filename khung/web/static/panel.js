@@ -6,6 +6,7 @@ import { getPage } from "./server.js";
 import { toast, words } from "./words.js";
 
 let running;
+let swapped = Promise.resolve(); // when the panel holds the frame that was asked for last
 
 const panel = () => document.getElementById("panel");
 const desk = () => panel().parentElement;
@@ -16,16 +17,27 @@ export async function openFrame(href, { push = true, play = false } = {}) {
   running?.abort();
   const mine = (running = new AbortController());
   document.body.classList.add("opening");
-  try {
-    const page = await getPage(href, mine.signal);
+  swapped = getPage(href, mine.signal).then((page) => {
     document.body.classList.remove("opening");
-    await show(page.getElementById("frame"), push);
+    return { player: show(page.getElementById("frame"), push) };
+  });
+  try {
+    await (await swapped).player;
     if (play) togglePlay();
   } catch (error) {
     if (error.name === "AbortError") return; // another frame is on its way
     document.body.classList.remove("opening");
     toast(words("offline"));
   }
+}
+
+// Until the panel holds the frame that was asked for last: who answers in haste means that one, not the one still to be seen.
+export async function settled() {
+  let last;
+  do {
+    last = swapped;
+    await last.catch(() => null);
+  } while (last !== swapped);
 }
 
 export function closePanel() {
@@ -70,7 +82,8 @@ function copiedByHand(text) {
   return done;
 }
 
-async function show(frame, push) {
+// Returns the promise of the player, which may be long in coming.
+function show(frame, push) {
   if (!frame) return toast(words("problem_title"));
   const firstTime = panel().hidden;
   const within = panel().contains(document.activeElement);
@@ -86,7 +99,7 @@ async function show(frame, push) {
   setUpAnswering();
   if (within) frame.querySelector(".strip [aria-current]")?.focus({ preventScroll: true }); // the focus was on what is gone now
   if (firstTime && innerNarrow()) frame.querySelector("[data-do=close-panel]").focus();
-  await setUpPlayer(frame);
+  return setUpPlayer(frame);
 }
 
 const innerNarrow = () => matchMedia("(max-width: 1000px)").matches;

@@ -218,6 +218,21 @@ def test_who_answers_in_haste_means_the_frame_that_is_on_its_way(page: Page, are
     assert page.locator("#frame").get_attribute("data-frame") == wanted
 
 
+def test_a_key_right_after_an_arrow_is_for_the_next_frame(page: Page, arena, dres):
+    log_in(page, arena)
+    page.goto(f"{arena}/?q=văn phòng")
+    cards = page.locator(".card")
+    cards.nth(0).locator(".shot").click()
+    expect(page.locator("#panel").get_by_role("button", name="Kiểm tra")).to_be_visible()
+    page.evaluate(
+        """() => { for (const [key, shiftKey] of [["ArrowRight", false], ["S", true]])
+        document.activeElement.dispatchEvent(new KeyboardEvent("keydown", { key, shiftKey, bubbles: true })); }"""
+    )  # both within the time that an arrow waits for the next
+    answer = json.loads(page.locator("#panel .draft [data-do=contest-send]").get_attribute("data-answer"))
+    wanted = cards.nth(1).get_attribute("data-frame")
+    assert [f"{pick['video_id']}/{pick['frame_index']}" for pick in answer["picks"]] == [wanted]
+
+
 def test_questions_have_a_text(page: Page, arena, dres):
     dres.task = dres.task | {"name": "qa-1", "taskGroup": "QA", "taskType": "VQA"}
     dres.verdicts = ["INDETERMINATE"]

@@ -4,24 +4,25 @@ import { addStep } from "./form.js";
 import { current, neighbourCard, setCurrent } from "./grid.js";
 import { showHistory } from "./history.js";
 import { visit } from "./navigate.js";
-import { closePanel, copyTimecode, isOpen, openedFrame, openFrame } from "./panel.js";
+import { closePanel, copyTimecode, isOpen, openedFrame, openFrame, settled } from "./panel.js";
 import { step, togglePlay } from "./player.js";
 
 const WAIT = 130; // ms: holding an arrow key passes over frames without opening each
-let opening;
+let timer;
+let waiting = null; // the frame that is opened when no other arrow comes
 
 const KEYS = {
   "/": () => focusQuery(),
   "?": () => document.getElementById("help").showModal(),
   "t": () => addStep(),
   "h": () => showHistory(),
-  "s": () => act("similar"),
-  "x": () => act("exclude"),
-  "+": () => act("more"),
-  "=": () => act("more"),
-  "-": () => act("less"),
-  "c": () => openedFrame() && copyTimecode(),
-  "p": () => pick(),
+  "s": meant(() => act("similar")),
+  "x": meant(() => act("exclude")),
+  "+": meant(() => act("more")),
+  "=": meant(() => act("more")),
+  "-": meant(() => act("less")),
+  "c": meant(() => openedFrame() && copyTimecode()),
+  "p": meant(pick),
   "[": () => step(-1),
   "]": () => step(1),
   " ": () => play(),
@@ -36,7 +37,7 @@ export function onKey(event) {
 }
 
 function press(event) {
-  if (event.key === "S" && event.shiftKey) return check();
+  if (event.key === "S" && event.shiftKey) return meant(check)();
   const action = KEYS[event.key.length === 1 ? event.key.toLowerCase() : event.key];
   if (!action || (event.key === " " && event.target.closest("button, summary, video"))) return false;
   return action();
@@ -72,8 +73,24 @@ function move(key) {
   const card = neighbourCard(key);
   if (!card) return document.querySelector("#main .card") ? undefined : false;
   setCurrent(card);
-  clearTimeout(opening);
-  if (isOpen()) opening = setTimeout(() => openFrame(card.querySelector(".shot").href), WAIT);
+  clearTimeout(timer);
+  waiting = card.querySelector(".shot").href;
+  timer = setTimeout(openWaiting, WAIT);
+}
+
+function openWaiting() {
+  clearTimeout(timer);
+  if (waiting && isOpen()) openFrame(waiting);
+  waiting = null;
+}
+
+// What is done in haste is meant for the frame that is on its way.
+function meant(action) {
+  return async () => {
+    openWaiting();
+    await settled();
+    action();
+  };
 }
 
 function play() {

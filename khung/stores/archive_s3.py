@@ -9,7 +9,7 @@ import io
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import unquote, urlsplit
@@ -118,7 +118,7 @@ class S3Archive:
             etag = str(self._s3.stat_object(self._bucket, key).etag).strip('"')
         name = hashlib.sha256(f"{key}\n{etag}".encode()).hexdigest()[:32] + Path(key).suffix
         path = self._cache / name
-        if path.exists():
+        with suppress(FileNotFoundError):  # not there yet, or another process has just made room
             os.utime(path)  # least recently used goes first
             return path
         handle, aside = tempfile.mkstemp(dir=self._cache, prefix=_ASIDE)
@@ -204,15 +204,17 @@ class S3Archive:
 
     def _make_room(self, keep: Path) -> None:
         """Readers that have a copy open keep its bytes."""
-        copies = sorted(
-            (p for p in self._cache.iterdir() if not p.name.startswith(".")), key=lambda p: p.stat().st_mtime
-        )
-        total = sum(p.stat().st_size for p in copies)
-        for path in copies:
+        copies = []
+        for path in self._cache.iterdir():
+            with suppress(FileNotFoundError):  # another process makes room, too
+                if not path.name.startswith("."):
+                    copies.append((path.stat().st_mtime, path.stat().st_size, path))
+        total = sum(size for _, size, _ in copies)
+        for _, size, path in sorted(copies):
             if total <= self._cache_bytes:
                 return
             if path != keep:
-                total -= path.stat().st_size
+                total -= size
                 path.unlink(missing_ok=True)
 
 

@@ -98,6 +98,22 @@ def test_the_copies_stay_within_their_room(tmp_path: Path) -> None:
     assert sum(p.stat().st_size for p in tmp_path.iterdir()) <= 250_000
 
 
+def test_a_copy_that_another_process_takes_at_that_moment_is_fetched_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = S3Archive(s3_url(), tmp_path)
+    archive.put_bytes("a/b", b"one")
+    archive.local_path("a/b")
+    touch = os.utime
+
+    def taken(path: Path) -> None:
+        path.unlink()
+        touch(path)
+
+    monkeypatch.setattr("khung.stores.archive_s3.os.utime", taken)
+    assert archive.local_path("a/b").read_bytes() == b"one"
+
+
 def test_a_new_value_is_not_hidden_by_an_old_copy(tmp_path: Path) -> None:
     archive = S3Archive(s3_url(), tmp_path)
     for value in (b"one", b"two"):

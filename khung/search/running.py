@@ -144,8 +144,11 @@ class _Work:
                 continue
             try:
                 job.answer = _timed(job.name, job.look)
-            except BaseException as error:  # noqa: BLE001 - whoever waits for the answer raises it
-                job.error = None if job.given_up else error
+            except BaseException as error:
+                if job.given_up:
+                    log.warning("channel_failed_late", extra={"channel": job.name}, exc_info=error)
+                else:
+                    job.error = error
             with self._changed:
                 job.done = True
                 self._changed.notify_all()

@@ -9,6 +9,7 @@ import pytest
 
 from khung.errors import QueryError, SearchUnavailable
 from khung.search.running import Runner, log
+from tests.support.patience import until
 
 
 def test_one_that_waits_holds_nobody_up():
@@ -26,6 +27,20 @@ def test_one_that_never_ends_is_named_and_the_others_answer():
     gate.set()
     assert answers == {"text": "text", "facets": "facets"}
     assert [(d.channel, d.reason) for d in degraded] == [("vector", "timeout")]
+
+
+def test_why_a_channel_was_late_is_logged_when_it_fails_after_all(caplog):
+    gate = threading.Event()
+
+    def fails():
+        gate.wait(60)
+        raise OSError("the disk is gone")
+
+    _, degraded = Runner({"vector": 0.2, "text": 60.0}).run({"vector": fails, "text": lambda: "text"})
+    assert [d.reason for d in degraded] == ["timeout"]
+    gate.set()
+    until(lambda: "channel_failed_late" in [record.message for record in caplog.records])
+    assert "the disk is gone" in caplog.text
 
 
 def test_an_error_is_the_channels_own_and_a_question_to_mend_is_raised():

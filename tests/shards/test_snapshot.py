@@ -17,6 +17,7 @@ from khung.shards.reader import Shard, shard_folder
 from khung.shards.snapshot import Snapshot, current, history, publish, rollback
 from khung.shards.writer import ASIDE
 from khung.stores import FrameFilter, TextClause, vectors_build
+from khung.stores.records_duckdb import DuckRecords
 from khung.stores.text_tantivy import TantivyText
 from khung.stores.vectors_build import IndexPolicy
 from khung.stores.vectors_faiss import FaissVectors
@@ -206,6 +207,26 @@ def test_what_a_slow_reader_holds_is_not_taken(tmp_path: Path) -> None:
     assert len(reader.records.frames_of("L00_V001")) == 10
     reader.close()
     assert set(collect(tmp_path, keep=1, min_age_s=-1).shards) == held
+
+
+def test_what_cannot_be_opened_after_all_holds_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (old, *_) = some_snapshots(tmp_path, 3)
+    (shard_id, *_) = sorted(ref.shard_id for ref in snapshot.read_manifest(tmp_path, old).shards)
+    closed, close = [], DuckRecords.close
+
+    def broken(*_: object) -> None:
+        raise CorruptError("broken")
+
+    monkeypatch.setattr(DuckRecords, "close", lambda self: closed.append(self) or close(self))
+    for room, opens in (
+        ("khung.shards.snapshot", lambda: Snapshot.open(tmp_path, old)),
+        ("khung.shards.reader", lambda: Shard(shard_folder(tmp_path, shard_id))),
+    ):
+        monkeypatch.setattr(f"{room}.TantivyText", broken)
+        with pytest.raises(CorruptError, match="broken"):
+            opens()
+    assert len(closed) == 2, "the records were open already"
+    assert shard_id in collect(tmp_path, keep=1, min_age_s=-1).shards, "no lease holds it"
 
 
 def test_what_a_crash_left_aside_goes_when_it_is_old(tmp_path: Path) -> None:

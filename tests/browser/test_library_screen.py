@@ -155,3 +155,15 @@ def test_before_the_first_video_the_way_is_shown(page: Page, fresh):
     expect(page.get_by_role("heading", name="Chưa có video nào để tìm")).to_be_visible()
     page.locator("main").get_by_role("link", name="Thư viện").click()
     expect(page).to_have_url(re.compile("/library$"))
+
+
+@pytest.mark.parametrize("width", [390, 700, 900, 1400])
+def test_the_columns_stand_before_the_last_row_has_come(page: Page, width):
+    """A long page is shown while it arrives: a column as wide as its longest cell would move under the reader."""
+    page.set_viewport_size({"width": width, "height": 800})
+    page.goto("/library")
+    places = "() => [...document.querySelectorAll('#videos th')].map((th) => [th.offsetLeft, th.offsetWidth])"
+    whole = page.evaluate(places)
+    for kept in (5, 1, 0):
+        page.evaluate("(n) => [...document.querySelectorAll('#videos tbody tr')].slice(n).forEach((tr) => tr.remove())", kept)
+        assert page.evaluate(places) == whole

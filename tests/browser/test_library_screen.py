@@ -165,5 +165,7 @@ def test_the_columns_stand_before_the_last_row_has_come(page: Page, width):
     places = "() => [...document.querySelectorAll('#videos th')].map((th) => [th.offsetLeft, th.offsetWidth])"
     whole = page.evaluate(places)
     for kept in (5, 1, 0):
-        page.evaluate("(n) => [...document.querySelectorAll('#videos tbody tr')].slice(n).forEach((tr) => tr.remove())", kept)
+        page.evaluate(
+            "(n) => [...document.querySelectorAll('#videos tbody tr')].slice(n).forEach((tr) => tr.remove())", kept
+        )
         assert page.evaluate(places) == whole

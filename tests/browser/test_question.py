@@ -11,6 +11,7 @@ from khung.api.app import create_app
 from khung.errors import ModelError
 from tests.support.screen import SHIFT, ask, settled, until
 from tests.support.served import served
+from tests.support.slow_line import slow_line
 from tests.support.small_home import ColourEmbedder
 
 pytestmark = pytest.mark.browser
@@ -188,6 +189,22 @@ def test_nothing_moves_by_itself(page: Page, url, width, height):
         page.wait_for_timeout(60)
     assert page.evaluate(SHIFT) < 0.02
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.fixture(scope="module")
+def slow(home) -> Iterator[str]:
+    """A khung at the end of a slow line."""
+    with served(slow_line(create_app(home, embedder=ColourEmbedder()))) as address:
+        yield address
+
+
+@pytest.mark.parametrize(("width", "height"), [(1400, 900), (390, 800)])
+@pytest.mark.parametrize("url", ["/?q=người", "/library", "/video/googlework_short"])
+def test_nothing_moves_while_a_page_arrives(page: Page, slow, url, width, height):
+    page.set_viewport_size({"width": width, "height": height})
+    page.goto(slow + url)
+    page.wait_for_load_state("networkidle")
+    assert page.evaluate(SHIFT) < 0.02
 
 
 def test_copying_works_without_https_too(page: Page):

@@ -39,7 +39,7 @@ from orchestration.schedules import (
     refresh_nightly,
 )
 from orchestration.selection import process_selection
-from orchestration.sensors import inbox_sensor, shards_sensor, snapshot_sensor, stages_sensor
+from orchestration.sensors import arrivals_sensor, inbox_sensor, shards_sensor, snapshot_sensor, stages_sensor
 from resources.copies import CopiesResource
 from resources.ledger import LedgerResource
 from resources.library import LibraryResource
@@ -60,7 +60,7 @@ CHORES = (
 )
 ASSETS = (videos, shots, keyframes, preview, embeddings, descriptions, shard_indices, search_snapshot, playable_copies)
 
-SENSORS = (inbox_sensor, stages_sensor, shards_sensor, snapshot_sensor)
+SENSORS = (inbox_sensor, arrivals_sensor, stages_sensor, shards_sensor, snapshot_sensor)
 
 
 def build_defs(settings: Settings, resource_overrides: Mapping[str, Any] | None = None) -> dg.Definitions:

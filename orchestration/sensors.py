@@ -15,12 +15,15 @@ from dagster._core.storage.tags import PRIORITY_TAG
 from assets.batch import VIDEOS_A_RUN
 from assets.catalog import NEEDS, VIDEO_STAGES, Look, empty_shards, heads, in_service, pending, sealable, unready
 from assets.partitions import SHARDS, VIDEOS
+from assets.recipe import model_kinds
 from assets.versions import digest
+from khung.errors import KhungError
 from khung.settings import Settings
 from khung.shards.shelf import Shelf
 from khung.shards.writer import open_manifest
-from khung.stores import Ledger
+from khung.stores import Ledger, LedgerEntry
 from khung.stores.library import Library
+from khung.stores.sources import get_source
 from khung.stores.waiting import waits_since
 from khung.timecode import utc
 from ops.intake import register_all
@@ -36,6 +39,11 @@ FILES_A_TICK = 500
 SECONDS_A_TICK = 20.0  # of hashing; Dagster gives a tick 60
 BYTES_A_FILE = 8 * 2**30  # a larger file is read by a run, which may take its time
 RUNS_A_TICK = 8
+FEW, FEW_BYTES = 8, 256 * 2**20
+"""So many new videos, together no larger, go through all their stages in one run (docs/decisions/0006)."""
+HEAD_START = timedelta(seconds=45)
+"""So long the stages leave them to that run; then they are asked for stage by stage, whatever became of it."""
+
 FORGOTTEN_A_TICK = 500  # partitions that are taken away, one statement each
 PATIENCE = timedelta(minutes=5)
 """So long a shard waits for the stages of its other videos before it is sealed without them."""
@@ -108,13 +116,59 @@ def _asked_for(arrival: Arrival) -> str:
 
 
 @dg.sensor(
+    job_name="process_selection",
+    minimum_interval_seconds=BEAT_S,
+    default_status=RUNNING,
+    description="Asks for one run through all stages for a few small new videos, while there is nothing else to do.",
+)
+def arrivals_sensor(
+    context: dg.SensorEvaluationContext,
+    ledger: dg.ResourceParam[Ledger],
+    library: dg.ResourceParam[Library],
+    settings: dg.ResourceParam[Settings],
+) -> dg.SensorResult | dg.SkipReason:
+    """A few small new videos get one run for all their stages: starting one for each would take longer than the work."""
+    if not ledger.find(stage="videos", state="waiting"):
+        return dg.SkipReason("Nothing is new.")
+    if taken(settings) or selection_at_work(context.instance):
+        return dg.SkipReason("khung ingest or a selection is at work.")
+    keys = sync_partitions(context.instance, ledger)
+    at_work = any(in_flight(context.instance, stage, keys) for stage in VIDEO_STAGES)
+    few = [] if at_work else _few_new(Look(ledger), library, settings)
+    asked = f"few:{digest(*((entry.video_id, waits_since(entry)) for entry in few))}"
+    if not few or last_try(context.instance, asked):
+        return dg.SkipReason("There is more to do than a few small new videos: it is done stage by stage.")
+    named = {"videos": [entry.video_id for entry in few]}
+    return dg.SensorResult(
+        run_requests=request(context.instance, asked, tags={PRIORITY_TAG: PRIORITY[FIRST]}, run_config=named)
+    )
+
+
+def _few_new(look: Look, library: Library, settings: Settings) -> list[LedgerEntry]:
+    """The new videos, when they are few and small and all that is pending. None when one run would load two large models."""
+    new = pending(look, "videos")
+    if not 0 < len(new) <= FEW or "pytorch" in model_kinds(settings)["descriptions"]:
+        return []
+    if any(pending(look, stage) for stage in VIDEO_STAGES[1:]):
+        return []
+    try:
+        sizes = [Path(get_source(library.archive, entry.video_id).path).stat().st_size for entry in new]
+    except (OSError, KhungError):  # the run of their first stage tells why
+        return []
+    return new if sum(sizes) <= FEW_BYTES else []
+
+
+@dg.sensor(
     jobs=[ASSET_JOBS[stage] for stage in VIDEO_STAGES],
     minimum_interval_seconds=BEAT_S,
     default_status=RUNNING,
     description="Asks for runs over the videos that are ready for their next stage; previews first.",
 )
 def stages_sensor(
-    context: dg.SensorEvaluationContext, ledger: dg.ResourceParam[Ledger], settings: dg.ResourceParam[Settings]
+    context: dg.SensorEvaluationContext,
+    ledger: dg.ResourceParam[Ledger],
+    library: dg.ResourceParam[Library],
+    settings: dg.ResourceParam[Settings],
 ) -> dg.SensorResult | dg.SkipReason:
     """Videos that are ready for their next stage get a run, many videos in each; previews come before all else, and what was
     begun is finished first."""
@@ -124,6 +178,10 @@ def stages_sensor(
     # Runs before lines: what ends in between is then in both, and asked for by nobody.
     flying = {stage: in_flight(context.instance, stage, keys) for stage in VIDEO_STAGES}
     look = Look(ledger)
+    young = utc(datetime.now(UTC) - HEAD_START)
+    few = [] if any(flying.values()) else _few_new(look, library, settings)
+    if few and all(waits_since(entry) > young for entry in few):
+        return dg.SkipReason("Left to one run for all stages: the few that are new.")
     requests = [r for stage in IN_ORDER for r in _stage_runs(context.instance, look, stage, keys, flying)]
     return _asked(requests[:RUNS_A_TICK], "Nothing is pending.")
 

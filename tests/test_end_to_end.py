@@ -13,7 +13,7 @@ from pathlib import Path
 import dagster as dg
 import httpx
 import pytest
-from awkward_files import BAD, ODD, WILD_NAMES, make_all
+from awkward_files import BAD, ODD, WILD_NAMES, clip, make_all
 
 from assets.partitions import VIDEOS
 from khung.api.app import create_app
@@ -29,13 +29,13 @@ from khung.text.slug import video_id_of
 from khung.vision import files
 from khung.vision.load import load_vision
 from orchestration.build import build_defs
-from orchestration.sensors import inbox_sensor, shards_sensor, snapshot_sensor, stages_sensor
+from orchestration.sensors import arrivals_sensor, inbox_sensor, shards_sensor, snapshot_sensor, stages_sensor
 
 pytestmark = pytest.mark.models
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 CLIPS = ("googlework_short.mp4", "nasa_13013.mp4", "cockatoo_cc0.mp4")
-SENSORS = (inbox_sensor, stages_sensor, shards_sensor, snapshot_sensor)
+SENSORS = (inbox_sensor, arrivals_sensor, stages_sensor, shards_sensor, snapshot_sensor)
 
 
 @dataclass
@@ -67,8 +67,9 @@ class Night:
         return sensor.evaluate_tick(context).run_requests or []
 
     def _run(self, job: str, request: dg.RunRequest) -> dg.ExecuteInProcessResult:
+        config = request.run_config if job == "process_selection" else QUIET | request.run_config
         return self.defs.resolve_job_def(job).execute_in_process(
-            instance=self.instance, tags=dict(request.tags), run_config=QUIET | request.run_config, raise_on_error=False
+            instance=self.instance, tags=dict(request.tags), run_config=config, raise_on_error=False
         )
 
     def entries(self, video_id: str) -> dict[str, LedgerEntry]:
@@ -224,3 +225,14 @@ def test_without_marks_it_is_found_too(client):
         for q in ("người đi bộ trên phố", "nguoi di bo tren pho")
     )
     assert {h["frame"]["video_id"] for h in marked} & {h["frame"]["video_id"] for h in plain}
+
+
+def test_a_clip_that_comes_alone_is_found_after_three_runs(night, client):
+    clip(night.settings.inbox_dir / "late.mp4", 60)
+    assert night.work() == 3
+    assert [run.job_def.name for run in night.runs[-3:]] == [
+        "process_selection",
+        "make_shard_indices",
+        "make_search_snapshot",
+    ]
+    _until(lambda: client.get("/v1/videos/late").status_code == 200)

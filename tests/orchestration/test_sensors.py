@@ -11,6 +11,7 @@ from kitchen import Kitchen, kitchen_in
 
 from assets.batch import VIDEOS_A_RUN
 from assets.partitions import VIDEOS
+from assets.recipe import model_kinds
 from khung.errors import Outage
 from khung.settings import Settings
 from khung.shards.manifest import shard_of
@@ -133,6 +134,60 @@ def test_a_file_that_cannot_be_read_comes_up_again_when_its_rights_change(kitche
 
 def _refuse(path: Path) -> str:
     raise PermissionError(13, "Permission denied")
+
+
+# -- the first ones of an idle kitchen ------------------------------------------------------------------------------------
+
+
+def arrive(kitchen: Kitchen, *names: str) -> None:
+    for name in names:
+        drop(kitchen, f"{name}.mp4", name.encode())
+    for _ in range(2):
+        tick(kitchen, sensors.inbox_sensor)
+
+
+def test_a_few_small_new_videos_get_one_run_for_all_stages(kitchen, monkeypatch):
+    kitchen.stock("old")
+    assert tick(kitchen, sensors.arrivals_sensor) == "Nothing is new."
+    arrive(kitchen, "a", "b")
+    (request,) = tick(kitchen, sensors.arrivals_sensor)
+    assert request.run_config == {"videos": ["a", "b"]}
+    assert kitchen.instance.get_dynamic_partitions(VIDEOS.name) == ["old", "a", "b"]
+    assert "Left to one run" in tick(kitchen, sensors.stages_sensor)
+    monkeypatch.setattr(sensors, "HEAD_START", timedelta(0))
+    assert asked(tick(kitchen, sensors.stages_sensor)) == [("make_videos", "a", "b")]
+
+
+def test_what_one_run_did_not_bring_to_its_end_goes_on_stage_by_stage(kitchen, monkeypatch):
+    arrive(kitchen, "a")
+    (request,) = tick(kitchen, sensors.arrivals_sensor)
+    tags = {again.ASKED: request.tags[again.ASKED]}
+    run = kitchen.instance.add_run(
+        dg.DagsterRun(job_name="process_selection", status=dg.DagsterRunStatus.STARTED, tags=tags)
+    )
+    assert "at work" in tick(kitchen, sensors.arrivals_sensor)
+    kitchen.instance.report_run_failed(run)
+    monkeypatch.setattr(again, "PAUSE_S", 0.0)
+    assert "stage by stage" in tick(kitchen, sensors.arrivals_sensor)
+    monkeypatch.setattr(sensors, "HEAD_START", timedelta(0))
+    assert asked(tick(kitchen, sensors.stages_sensor)) == [("make_videos", "a", "a")]
+
+
+@pytest.mark.parametrize("why", ["many", "large", "gone", "work pending", "work at hand", "two large models"])
+def test_otherwise_new_videos_go_stage_by_stage_at_once(kitchen, monkeypatch, why):
+    arrive(kitchen, *(f"v{number:02}" for number in range(sensors.FEW + (why == "many"))))
+    if why == "large":
+        monkeypatch.setattr(sensors, "FEW_BYTES", sensors.FEW * len("v00") - 1)
+    if why == "gone":
+        (kitchen.settings.inbox_dir / "v00.mp4").unlink()
+    if why.startswith("work"):
+        kitchen.stock("old", upto="videos")
+    if why == "work at hand":
+        unfinished(kitchen, "shots", range_tags(["old"]))
+    if why == "two large models":
+        monkeypatch.setattr(sensors, "model_kinds", lambda _: model_kinds(Settings(profile="gpu", _env_file=None)))
+    assert "stage by stage" in tick(kitchen, sensors.arrivals_sensor)
+    assert ("make_videos", "v00") in [one[:2] for one in asked(tick(kitchen, sensors.stages_sensor))]
 
 
 # -- the stages -----------------------------------------------------------------------------------------------------------

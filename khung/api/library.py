@@ -1,7 +1,7 @@
 """The library as people see it: the ledger's stages of every video folded into one state."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
@@ -17,34 +17,48 @@ STATES = ("failed", "running", "waiting", "preview", "linked", "searchable")  # 
 PER_PAGE = 100
 
 
-def library_videos(service: Service) -> list[LibraryVideoOut]:
-    """Every video that the ledger or the snapshot knows, by id."""
-    return [_video(name, entries, served) for name, (entries, served) in _everything(service).items()]
-
-
 def library_video(service: Service, video_id: str, entries: Iterable[LedgerEntry]) -> LibraryVideoOut:
     """One video with its stages."""
     return _video(video_id, list(entries), _searchable(service).get(video_id))
 
 
-def _everything(service: Service) -> dict[str, tuple[list[LedgerEntry], Video | None]]:
-    """Video id, ascending → its lines in the ledger, and what the snapshot knows of it."""
-    by_video: dict[str, list[LedgerEntry]] = {}
-    for entry in service.ledger.find():
-        by_video.setdefault(entry.video_id, []).append(entry)
-    searchable = _searchable(service)
-    names = sorted(by_video.keys() | searchable.keys())
-    return {name: (by_video.get(name, []), searchable.get(name)) for name in names}
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Some of the library's videos, by id, and how many there are of each state and of those that were asked for."""
+
+    videos: list[LibraryVideoOut]
+    counts: dict[str, int]
+    total: int
+
+
+def section(service: Service, state: str, name: str, offset: int, limit: int) -> Section:
+    """Those in `state` (all when empty) whose id or file's name holds every word of `name`, whatever the marks. The ledger's lines
+    are read of those that are shown."""
+    words = fold(norm(name)).split()
+    passed, searchable = service.ledger.states(), _searchable(service)
+    ids = sorted(passed.keys() | searchable.keys())
+    state_of = {one: _state(passed.get(one, frozenset()), searchable.get(one)) for one in ids}
+    asked = [one for one in ids if state in ("", state_of[one]) and _holds(one, searchable.get(one), words)]
+    shown = asked[offset : offset + limit]
+    lines: dict[str, list[LedgerEntry]] = {}
+    for entry in service.ledger.find(videos=shown):
+        lines.setdefault(entry.video_id, []).append(entry)
+    counts = Counter(state_of.values())
+    return Section(
+        [_video(one, lines.get(one, []), searchable.get(one)) for one in shown],
+        {one: counts[one] for one in STATES if counts[one] or one == state},
+        len(asked),
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """A page of the library: the videos that are asked for, what the snapshot knows of them, and how many are in each state."""
+    """A page of the library: a section of it, and what the snapshot knows of these videos."""
 
     entries: list[LibraryVideoOut]
     known: dict[str, VideoOut]
     counts: dict[str, int]
-    total: int  # that are asked for, on all pages
+    total: int
     state: str
     name: str
     page: int
@@ -64,26 +78,16 @@ class Shelf:
 
 
 def shelf_of(service: Service, state: str, name: str, page: int) -> Shelf:
-    """The videos in `state` (all when empty) whose id or file's name holds every word of `name`, whatever the marks."""
-    words = fold(norm(name)).split()
-    every = _everything(service)
-    state_of = {video_id: _state(entries, served) for video_id, (entries, served) in every.items()}
-    counts = Counter(state_of.values())
-    asked = [
-        video_id
-        for video_id, (_, served) in every.items()
-        if state in ("", state_of[video_id]) and _holds(f"{video_id} {served.source_name if served else ''}", words)
-    ]
-    shown = asked[(page - 1) * PER_PAGE : page * PER_PAGE]
-    told = _known(service, shown)
-    states = {one: counts[one] for one in STATES if counts[one] or one == state}
-    return Shelf([_video(one, *every[one]) for one in shown], told, states, len(asked), state, name, page)
+    """A page as `section` chooses it."""
+    shown = section(service, state, name, (page - 1) * PER_PAGE, PER_PAGE)
+    known = _known(service, [video.video_id for video in shown.videos])
+    return Shelf(shown.videos, known, shown.counts, shown.total, state, name, page)
 
 
-def _holds(name: str, words: list[str]) -> bool:
+def _holds(video_id: str, served: Video | None, words: list[str]) -> bool:
     if not words:
         return True
-    name = fold(norm(name))
+    name = fold(norm(f"{video_id} {served.source_name if served else ''}"))
     return all(word in name for word in words)
 
 
@@ -116,12 +120,12 @@ def _known(service: Service, ids: list[str]) -> dict[str, VideoOut]:
 def _video(video_id: str, entries: Sequence[LedgerEntry], served: Video | None) -> LibraryVideoOut:
     by_stage = {entry.stage: entry for entry in entries}
     stages = [_stage(by_stage[stage]) for stage in ALL_STAGES if stage in by_stage]
-    return LibraryVideoOut(video_id=video_id, state=_state(entries, served), stages=stages)
-
-
-def _state(entries: Iterable[LedgerEntry], served: Video | None) -> str:
-    """What a person wants to know first: a failure, then whether it can be found, then what it waits for."""
     states = {entry.state for entry in entries if entry.stage not in BY_INVITATION}
+    return LibraryVideoOut(video_id=video_id, state=_state(states, served), stages=stages)
+
+
+def _state(states: Collection[str], served: Video | None) -> str:
+    """What a person wants to know first: a failure, then whether it can be found, then what it waits for. `states`: as a ledger's."""
     for state in ("failed", "linked"):
         if state in states:
             return state

@@ -4,7 +4,7 @@ Protocols here. Embedded: `archive_local.py`, `ledger_sqlite.py`, `records_duckd
 `archive_s3.py`, `ledger_postgres.py`, `records_postgres.py`, `text_opensearch.py`, `vectors_opensearch.py`, `cache_redis.py`.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -95,9 +95,19 @@ class Ledger(Protocol):
         """By stage."""
         ...
 
-    def find(self, *, stage: str | None = None, state: str | None = None) -> list[LedgerEntry]: ...
+    def find(
+        self, *, stage: str | None = None, state: str | None = None, videos: Collection[str] | None = None
+    ) -> list[LedgerEntry]:
+        """By video and stage."""
+        ...
+
     def counts(self) -> dict[str, dict[str, int]]:
         """stage → state → videos."""
+        ...
+
+    def states(self) -> dict[str, frozenset[str]]:
+        """Every video → the states of its stages but for those by invitation. Folded where the lines are: a library of
+        25,000 videos has 200,000 of them."""
         ...
 
     def forget(self, video_id: str) -> None: ...

@@ -1,11 +1,11 @@
 """The Ledger in PostgreSQL: the same promises as in SQLite, for kitchens on many machines."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import astuple, fields
 from typing import TYPE_CHECKING, Any
 
 from khung.stores import LedgerEntry
-from khung.stores.ledger_sqlite import suffixed
+from khung.stores.ledger_sqlite import OWN_STATE, by_video, suffixed
 from khung.stores.postgres import Postgres
 
 if TYPE_CHECKING:
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 _NAMES = [f.name for f in fields(LedgerEntry)]
 _COLUMNS = ", ".join(_NAMES[:-1])
 _READ = f"SELECT {_COLUMNS}, to_char(updated_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS') || '+00:00' FROM entries"
+
+_STATES = f"SELECT video_id, string_agg(DISTINCT {OWN_STATE}, ',') FROM entries GROUP BY video_id"
 
 
 class PostgresLedger:
@@ -51,9 +53,13 @@ class PostgresLedger:
     def get(self, video_id: str) -> dict[str, LedgerEntry]:
         return {entry.stage: entry for entry in self._read("WHERE video_id = %s", (video_id,))}
 
-    def find(self, *, stage: str | None = None, state: str | None = None) -> list[LedgerEntry]:
+    def find(
+        self, *, stage: str | None = None, state: str | None = None, videos: Collection[str] | None = None
+    ) -> list[LedgerEntry]:
         asked = {name: value for name, value in (("stage", stage), ("state", state)) if value is not None}
         where = " AND ".join(["true", *(f"{name} = %s" for name in asked)])
+        if videos is not None:
+            where, asked["videos"] = f"{where} AND video_id = ANY(%s)", list(videos)
         return self._read(f"WHERE {where} ORDER BY video_id, stage", tuple(asked.values()))
 
     def counts(self) -> dict[str, dict[str, int]]:
@@ -62,6 +68,9 @@ class PostgresLedger:
         for stage, state, number in self._database.transaction(lambda db: db.execute(sql).fetchall()):
             found.setdefault(stage, {})[state] = number
         return found
+
+    def states(self) -> dict[str, frozenset[str]]:
+        return by_video(self._database.transaction(lambda db: db.execute(_STATES).fetchall()))
 
     def forget(self, video_id: str) -> None:
         def work(db: "Connection[Any]") -> None:

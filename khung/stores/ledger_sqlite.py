@@ -3,15 +3,16 @@
 DuckDB cannot be written by several processes, hence SQLite here and DuckDB for the sealed records.
 """
 
+import json
 import os
 import sqlite3
 import threading
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import astuple, fields
 from pathlib import Path
 
 from khung.errors import StoreError
-from khung.stores import LedgerEntry
+from khung.stores import BY_INVITATION, LedgerEntry
 from khung.stores.durable import locked
 from khung.timecode import utc_now
 
@@ -41,12 +42,19 @@ CREATE TABLE entries (
 CREATE INDEX entries_by_state ON entries (stage, state);
 """
 _COLUMNS = ", ".join(f.name for f in fields(LedgerEntry))
+OWN_STATE = f"CASE WHEN stage NOT IN {BY_INVITATION} THEN state END"
+_STATES = f"SELECT video_id, group_concat(DISTINCT {OWN_STATE}) FROM entries GROUP BY video_id"
 
 
 def suffixed(video_id: str, number: int) -> str:
     """`name_2`, `name_3`, …, never longer than a video id may be."""
     tail = f"_{number}"
     return video_id[: 120 - len(tail)] + tail
+
+
+def by_video(rows: Iterable[tuple[str, str | None]]) -> dict[str, frozenset[str]]:
+    """Of videos with their states, commas between."""
+    return {video_id: frozenset(states.split(",") if states else ()) for video_id, states in rows}
 
 
 class SqliteLedger:
@@ -84,9 +92,14 @@ class SqliteLedger:
         rows = self._connection().execute(f"SELECT {_COLUMNS} FROM entries WHERE video_id = ?", (video_id,))
         return {entry.stage: entry for entry in (LedgerEntry(*row) for row in rows)}
 
-    def find(self, *, stage: str | None = None, state: str | None = None) -> list[LedgerEntry]:
+    def find(
+        self, *, stage: str | None = None, state: str | None = None, videos: Collection[str] | None = None
+    ) -> list[LedgerEntry]:
         asked = {name: value for name, value in (("stage", stage), ("state", state)) if value is not None}
         where = " AND ".join(["true", *(f"{name} = :{name}" for name in asked)])
+        if videos is not None:
+            asked["videos"] = json.dumps(list(videos))
+            where += " AND video_id IN (SELECT value FROM json_each(:videos))"
         rows = self._connection().execute(
             f"SELECT {_COLUMNS} FROM entries WHERE {where} ORDER BY video_id, stage", asked
         )
@@ -98,6 +111,9 @@ class SqliteLedger:
         for stage, state, number in rows:
             found.setdefault(stage, {})[state] = number
         return found
+
+    def states(self) -> dict[str, frozenset[str]]:
+        return by_video(self._connection().execute(_STATES))
 
     def claims(self) -> list[tuple[str, str, str]]:
         """(video_id, sha256, source_name) of every file that was registered, owners of a content before what is linked to them."""

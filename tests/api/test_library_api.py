@@ -56,6 +56,22 @@ def test_the_library_tells_states_and_reasons(client):
     assert by_id["broken"]["stages"][0]["reason"] == "not_a_video"
 
 
+def test_the_library_has_pages_and_is_narrowed_by_state_and_name(client):
+    def told(**asked) -> tuple[list[str], int]:
+        answer = client.get("/v1/library", params=asked).json()
+        assert answer["counts"] == {"failed": 1, "running": 1, "searchable": 4}
+        return [video["video_id"] for video in answer["videos"]], answer["total"]
+
+    every = ["broken", "busy", "cockatoo_cc0", "googlework_short", "nasa_13013", "old_clip"]
+    assert told() == (every, 6)
+    assert told(limit=2, offset=1) == (every[1:3], 6)
+    assert told(offset=6) == ([], 6)
+    assert told(state="failed") == (["broken"], 1)
+    assert told(name="GOOGLEWORK short") == (["googlework_short"], 1)
+    assert told(name="pho co") == (["nasa_13013"], 1)  # by the file's name, without marks
+    assert client.get("/v1/library", params={"state": "lost"}).status_code == 422
+
+
 def test_status_counts(client):
     status = client.get("/v1/status").json()
     assert (status["videos"], status["embedder"], status["rejected"]) == (4, "colours-1", "")
@@ -87,7 +103,7 @@ def test_before_the_first_snapshot(empty):
     answer = empty.get("/v1/search", params={"q": "phố"})
     assert (answer.status_code, answer.json()["cure"]) == (503, "Ingest videos: khung ingest FILE…")
     assert empty.get("/v1/status").json()["snapshot"] is None
-    assert empty.get("/v1/library").json() == {"videos": [], "inbox": []}
+    assert empty.get("/v1/library").json() == {"videos": [], "total": 0, "counts": {}, "inbox": []}
     for page in ("/", "/library", "/docs"):
         assert empty.get(page).status_code == 200
 

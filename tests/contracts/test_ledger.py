@@ -89,6 +89,25 @@ def test_find_and_counts(ledger: Ledger) -> None:
     assert ledger.counts() == {"shots": {"done": 6, "failed": 3}, "videos": {"done": 1}}
 
 
+def test_some_videos_alone(ledger: Ledger) -> None:
+    ledger.put([LedgerEntry(f"v{i}", stage, "done") for i in range(9) for stage in ("videos", "shots")])
+    assert [(e.video_id, e.stage) for e in ledger.find(videos=["v7", "nobody", "v2"], stage="shots")] == [
+        ("v2", "shots"),
+        ("v7", "shots"),
+    ]
+    assert len(ledger.find(videos={"v1", "v2"})) == 4
+    assert ledger.find(videos=[]) == []
+    assert len(ledger.find(videos=[f"v{i}" for i in range(40_000)])) == 18
+
+
+def test_states_of_every_video_but_for_stages_by_invitation(ledger: Ledger) -> None:
+    assert ledger.states() == {}
+    ledger.put([LedgerEntry("a", "videos", "done"), LedgerEntry("a", "shots", "running")])
+    ledger.put([LedgerEntry("a", "keyframes", "done"), LedgerEntry("a", "preview", "failed")])
+    ledger.put([LedgerEntry("b", "videos", "linked"), LedgerEntry("c", "playable_copies", "failed")])
+    assert ledger.states() == {"a": {"done", "running"}, "b": {"linked"}, "c": set()}
+
+
 def test_forgetting_takes_the_links_too(ledger: Ledger) -> None:
     ledger.claim(A, "clip.mp4", "clip")
     ledger.claim(A, "copy.mp4", "copy")

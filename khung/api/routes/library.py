@@ -1,13 +1,13 @@
 """What is there: frames, their neighbours, videos; and the state of every file on its way in."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import anyio
 from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.requests import ClientDisconnect
 
 from khung.api import present
-from khung.api.library import copied, library_videos
+from khung.api.library import STATES, copied, section
 from khung.api.problems import documented
 from khung.api.schemas import (
     VIDEO_ID,
@@ -81,9 +81,16 @@ def video(
 
 
 @router.get("/library", responses=documented(422, 503))
-def library(service: Asked) -> LibraryOut:
-    """Every file that was given to khung: where it stands, and why it failed if it did."""
-    return LibraryOut(videos=library_videos(service), inbox=service.inbox.waiting())
+def library(
+    service: Asked,
+    state: Annotated[Literal["", *STATES], Query(description="of this state; empty: of any")] = "",
+    name: Annotated[str, Query(max_length=200, description="words of the id or the file's name, marks or not")] = "",
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    offset: Annotated[int, Query(ge=0, le=10**6)] = 0,
+) -> LibraryOut:
+    """The files that were given to khung, by id: where each stands, and why it failed if it did."""
+    shown = section(service, state, name, offset, limit)
+    return LibraryOut(videos=shown.videos, total=shown.total, counts=shown.counts, inbox=service.inbox.waiting())
 
 
 @router.post(

@@ -69,6 +69,8 @@ class LibraryVideoOut(BaseModel):
 
 class LibraryOut(BaseModel):
     videos: list[LibraryVideoOut]
+    total: int = Field(description="videos that were asked for, on all pages")
+    counts: dict[str, int] = Field(description="of the whole library, by state")
     inbox: list[str] = Field(description="files that wait to be taken")
 
 

@@ -153,7 +153,7 @@ def test_the_search_goes_on_without_and_leaves_the_dead_server_alone(tmp_path, c
     put_in_service(settings, [add(library, ledger, clips / "nasa_13013.mp4")], Large.fingerprint)
 
     def engine_of(*servers):
-        asking = settings.model_copy(update={"encoder": held(*servers, timeout_s=0.5)})
+        asking = settings.model_copy(update={"encoder": held(*servers)})
         serving = Serving(Shelf(settings.shelf_dir), QueryEncoders(asking))
         assert serving.refresh()
         return serving

@@ -46,7 +46,7 @@ NO_ERROR = {  # described errors that mean something else than a failure
 
 @pytest.fixture
 async def dres(dres_server: DresServer) -> AsyncIterator[Dres]:
-    client = Dres(dres_server.address, timeout_s=2)
+    client = Dres(dres_server.address)
     await client.login("thi", "bí mật")
     yield client
     await client.aclose()
@@ -103,9 +103,9 @@ async def test_a_hidden_state_leaves_the_task_without_countdown(dres_server: Dre
     assert (now.name, now.left_s, now.status, now.key) == ("kis-1", None, "", "kis-1")
 
 
-@pytest.mark.parametrize("fault", [Fault(503), Fault(raw=b"<html>"), Fault(after_s=1.2)])
+@pytest.mark.parametrize("fault", [Fault(503), Fault(raw=b"<html>"), Fault(after_s=4)])
 async def test_a_broken_state_page_costs_the_countdown_alone(dres_server: DresServer, fault: Fault) -> None:
-    dres = Dres(dres_server.address, timeout_s=0.8)
+    dres = Dres(dres_server.address, timeout_s=2.5)
     await dres.login("thi", "bí mật")
     known = await dres.task_now(RUN)
     dres_server.faults["getApiV2EvaluationByEvaluationIdState"] = fault

@@ -316,7 +316,7 @@ def test_a_character_that_postgres_cannot_keep_is_refused() -> None:
 def test_a_cache_that_goes_away_is_a_miss_and_costs_little() -> None:
     server = servers.valkey()
     try:
-        cache = RedisCache(server.url, timeout_s=0.2, pause_s=0.3)
+        cache = RedisCache(server.url, timeout_s=5, pause_s=0.3)
         cache.put("k", b"value", ttl_s=60)
         assert cache.get("k") == b"value"
         server.kill()
@@ -403,7 +403,7 @@ def test_a_slow_opensearch_is_given_up(index_name: str) -> None:
     write_index(connect(servers.shared("opensearch"), timeout_s=60), index_name, DOCUMENTS)
     spoil = [""]
     with fault_proxy(opensearch_port(), lambda *_: spoil[0]) as port:
-        client = connect(f"http://127.0.0.1:{port}", timeout_s=0.5)
+        client = connect(f"http://127.0.0.1:{port}", timeout_s=1.5)
         text = OpenSearchText(client, index_name)
         spoil[0] = "slow"
         with pytest.raises(StoreError):  # who waited two seconds would have an answer

@@ -41,6 +41,7 @@ BYTES_A_FILE = 8 * 2**30  # a larger file is read by a run, which may take its t
 RUNS_A_TICK = 8
 FEW, FEW_BYTES = 8, 256 * 2**20
 """So many new videos, together no larger, go through all their stages in one run (docs/decisions/0006)."""
+MORE = "There is more to do than a few small new videos: it is done stage by stage."
 HEAD_START = timedelta(seconds=45)
 """So long the stages leave them to that run; then they are asked for stage by stage, whatever became of it."""
 
@@ -128,8 +129,10 @@ def arrivals_sensor(
     settings: dg.ResourceParam[Settings],
 ) -> dg.SensorResult | dg.SkipReason:
     """A few small new videos get one run for all their stages: starting one for each would take longer than the work."""
-    if not ledger.find(stage="videos", state="waiting"):
+    if not (new := ledger.find(stage="videos", state="waiting")):
         return dg.SkipReason("Nothing is new.")
+    if len(new) > FEW:  # known already, before a look at all the rest
+        return dg.SkipReason(MORE)
     if taken(settings) or selection_at_work(context.instance):
         return dg.SkipReason("khung ingest or a selection is at work.")
     keys = sync_partitions(context.instance, ledger)
@@ -137,7 +140,7 @@ def arrivals_sensor(
     few = [] if at_work else _few_new(Look(ledger), library, settings)
     asked = f"few:{digest(*((entry.video_id, waits_since(entry)) for entry in few))}"
     if not few or last_try(context.instance, asked):
-        return dg.SkipReason("There is more to do than a few small new videos: it is done stage by stage.")
+        return dg.SkipReason(MORE)
     named = {"videos": [entry.video_id for entry in few]}
     return dg.SensorResult(
         run_requests=request(context.instance, asked, tags={PRIORITY_TAG: PRIORITY[FIRST]}, run_config=named)

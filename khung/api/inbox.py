@@ -65,13 +65,14 @@ class Inbox:
         self.folder = folder
         self._max_bytes = max_bytes
 
-    def waiting(self) -> list[str]:
-        """Names of the whole files that the pipeline has not taken yet, oldest first. A symbolic link is none: it could lead anywhere."""
+    def files(self) -> list[str]:
+        """Names of the whole files, in order, taken by the pipeline or not: it leaves them where they are. A symbolic link is none: it could
+        lead anywhere."""
         if not self.folder.is_dir():
             return []
-        named = [path for path in self.folder.iterdir() if path.suffix.lower() in EXTENSIONS]
-        files = [path for path in named if path.is_file() and not path.is_symlink()]
-        return [path.name for path in sorted(files, key=lambda path: path.stat().st_mtime)]
+        with os.scandir(self.folder) as found:
+            files = [one.name for one in found if one.is_file(follow_symlinks=False)]
+        return sorted(name for name in files if Path(name).suffix.lower() in EXTENSIONS)
 
     def forget_broken_off(self) -> None:
         """Delete what is left of uploads whose server died, a day later: others may be writing theirs right now."""

@@ -21,9 +21,16 @@ def uploaded(service: Service, name: str) -> UploadStatusOut:
         video_id, entries = found
         told = library_video(service, video_id, entries)
         return UploadStatusOut(name=name, state=told.state, video_id=video_id, stages=told.stages)
-    if name in service.inbox.waiting():
+    if name in service.inbox.files():
         return UploadStatusOut(name=name, state="received", video_id="")
     raise NotFound(f"No file {name[:120]} was uploaded.", cure="Use the name that the upload was answered with.")
+
+
+def waiting(service: Service) -> list[str]:
+    """The inbox's files that the ledger does not know yet, by names that people can read."""
+    names = {(name := clean(file)): video_id_of(name) for file in service.inbox.files()}
+    known = service.ledger.claimed(names.keys() | names.values())
+    return [name for name, video_id in names.items() if known.isdisjoint((name, video_id))]
 
 
 def _candidates(service: Service, name: str) -> Iterator[tuple[str, list[LedgerEntry]] | None]:

@@ -87,6 +87,10 @@ class Ledger(Protocol):
         name is recorded as `linked` with the first one's id; a name that is taken by another content gets a suffix."""
         ...
 
+    def claimed(self, names: Collection[str]) -> set[str]:
+        """Those under which a file was registered: as the name that it had, or as a video's id."""
+        ...
+
     def put(self, entries: Iterable[LedgerEntry]) -> None:
         """Insert or replace by (video_id, stage); `updated_at` is set here."""
         ...

@@ -46,6 +46,11 @@ class PostgresLedger:
 
         return self._database.transaction(work)
 
+    def claimed(self, names: Collection[str]) -> set[str]:
+        sql = "SELECT source_name FROM claims WHERE source_name = ANY(%(names)s) UNION SELECT video_id FROM claims WHERE video_id = ANY(%(names)s)"
+        asked = {"names": list(names)}
+        return {name for (name,) in self._database.transaction(lambda db: db.execute(sql, asked).fetchall())}
+
     def put(self, entries: Iterable[LedgerEntry]) -> None:
         rows = list(entries)
         self._database.transaction(lambda db: _put(db, rows))

@@ -84,6 +84,13 @@ class SqliteLedger:
                 self._put(db, [entry])
             return free, owner
 
+    def claimed(self, names: Collection[str]) -> set[str]:
+        found = set()
+        for column in ("source_name", "video_id"):
+            sql = f"SELECT {column} FROM claims WHERE {column} IN (SELECT value FROM json_each(?))"
+            found.update(name for (name,) in self._connection().execute(sql, (json.dumps(list(names)),)))
+        return found
+
     def put(self, entries: Iterable[LedgerEntry]) -> None:
         with self._write() as db:
             self._put(db, entries)

@@ -27,7 +27,7 @@ def inbox(tmp_path):
 def test_bytes_arrive_whole(inbox):
     assert receive(inbox, "Phố cổ.MP4", b"ab", b"cd") == "Phố cổ.mp4"
     assert (inbox.folder / "Phố cổ.mp4").read_bytes() == b"abcd"
-    assert inbox.waiting() == ["Phố cổ.mp4"]
+    assert inbox.files() == ["Phố cổ.mp4"]
 
 
 def test_no_upload_replaces_another(inbox):

@@ -1,9 +1,12 @@
 """Frames, videos, the ledger's states, uploads: what is there and what is on its way."""
 
+import os
+
 import pytest
 from fastapi.testclient import TestClient
 
 from khung.api.app import create_app
+from khung.stores.ledger_sqlite import SqliteLedger
 from tests.support.small_home import ATTACK_NAME, ColourEmbedder, settings_for
 
 
@@ -113,6 +116,20 @@ def test_an_upload_lands_in_the_inbox(empty, tmp_path):
     assert (answer.status_code, answer.json()) == (201, {"name": "Phố.mp4"})
     assert (tmp_path / "inbox" / "Phố.mp4").read_bytes() == b"bytes"
     assert empty.get("/v1/library").json()["inbox"] == ["Phố.mp4"]
+
+
+def test_what_was_taken_waits_no_longer_although_it_stays_in_the_inbox(empty, tmp_path):
+    inbox, ledger = tmp_path / "inbox", SqliteLedger(tmp_path / "ledger.sqlite")
+    inbox.mkdir()
+    for name in ("Phố cổ.mp4", "Pho co.mp4", "late.mp4", "read me.txt", os.fsdecode(b"not-utf8-\xff.mp4")):
+        (inbox / name).write_bytes(b"x")
+    ledger.claim("a" * 64, "Phố cổ.mp4", "Pho_co")
+    assert empty.get("/v1/library").json()["inbox"] == ["late.mp4", "not-utf8-.mp4"]
+    assert "late.mp4" in empty.get("/library").text and "Phố cổ" not in empty.get("/library").text
+    for number in range(20):
+        (inbox / f"later {number:02}.mp4").write_bytes(b"x")
+    page = empty.get("/library?ui=en").text
+    assert "later 08.mp4" in page and "later 09.mp4" not in page and "and 12 more" in page
 
 
 @pytest.mark.parametrize(

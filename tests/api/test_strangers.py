@@ -189,7 +189,7 @@ def test_a_link_in_the_inbox_is_no_file(tmp_path):
     folder.mkdir()
     (folder / "link.mp4").symlink_to(secret)
     (folder / "real.mp4").write_bytes(b"x")
-    assert Inbox(folder, 1000).waiting() == ["real.mp4"]
+    assert Inbox(folder, 1000).files() == ["real.mp4"]
 
 
 def test_what_a_dead_server_left_of_an_upload_goes_a_day_later(tmp_path):

@@ -67,6 +67,16 @@ def test_a_known_content_is_linked_to_the_first(ledger: Ledger) -> None:
     assert "clip" in entry.detail
 
 
+def test_names_that_are_known(ledger: Ledger) -> None:
+    assert ledger.claimed(["clip.mp4"]) == set()
+    ledger.claim(A, "Phố cổ.mp4", "Pho_co")
+    ledger.claim(A, "copy.mp4", "copy")
+    asked = {"Phố cổ.mp4", "Pho_co", "copy.mp4", "copy", "clip.mp4", "%", "'; --", ""}
+    assert ledger.claimed(asked) == {"Phố cổ.mp4", "Pho_co", "copy.mp4", "copy"}
+    assert ledger.claimed([]) == set()
+    assert ledger.claimed({f"{number}.mp4" for number in range(40_000)} | {"copy"}) == {"copy"}
+
+
 def test_entries_are_replaced_by_video_and_stage(ledger: Ledger) -> None:
     ledger.put([LedgerEntry("v", "shots", "running", attempt=1), LedgerEntry("v", "videos", "done")])
     ledger.put([LedgerEntry("v", "shots", "failed", "no_video_stream", "It has only sound.", 2, "c1", "f1")])

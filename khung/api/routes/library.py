@@ -20,7 +20,7 @@ from khung.api.schemas import (
     VideosOut,
 )
 from khung.api.service import Service, service_of
-from khung.api.uploads import uploaded
+from khung.api.uploads import uploaded, waiting
 from khung.errors import MediaError
 from khung.records import frame_id
 
@@ -90,7 +90,7 @@ def library(
 ) -> LibraryOut:
     """The files that were given to khung, by id: where each stands, and why it failed if it did."""
     shown = section(service, state, name, offset, limit)
-    return LibraryOut(videos=shown.videos, total=shown.total, counts=shown.counts, inbox=service.inbox.waiting())
+    return LibraryOut(videos=shown.videos, total=shown.total, counts=shown.counts, inbox=waiting(service))
 
 
 @router.post(

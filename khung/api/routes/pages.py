@@ -15,6 +15,7 @@ from khung.api.problems import Problem
 from khung.api.routes.search import keep_query_image
 from khung.api.schemas import VIDEO_ID, SearchOut
 from khung.api.service import Service, service_of
+from khung.api.uploads import waiting
 from khung.errors import NotFound, SearchUnavailable
 from khung.records import frame_id
 from khung.stores import STAGES
@@ -105,7 +106,7 @@ def library_page(
 ) -> Response:
     """Every file that was given, with its state."""
     shelf = shelf_of(service, state, name.strip(), at)
-    return page(request, "library.html", here="library", shelf=shelf, stage_names=STAGES, inbox=service.inbox.waiting())
+    return page(request, "library.html", here="library", shelf=shelf, stage_names=STAGES, inbox=waiting(service))
 
 
 @router.post("/library")

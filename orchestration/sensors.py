@@ -13,7 +13,18 @@ import dagster as dg
 from dagster._core.storage.tags import PRIORITY_TAG
 
 from assets.batch import VIDEOS_A_RUN
-from assets.catalog import NEEDS, VIDEO_STAGES, Look, empty_shards, heads, in_service, pending, sealable, unready
+from assets.catalog import (
+    NEEDS,
+    VIDEO_STAGES,
+    Look,
+    dirty_shards,
+    empty_shards,
+    heads,
+    in_service,
+    pending,
+    sealable,
+    unready,
+)
 from assets.partitions import SHARDS, VIDEOS
 from assets.recipe import model_kinds
 from assets.versions import digest
@@ -31,6 +42,7 @@ from orchestration.again import last_try, request
 from orchestration.inbox import Arrival, Inbox
 from orchestration.jobs import ASSET_JOBS
 from orchestration.ranges import in_flight, job_name, range_tags, ranges, selection_at_work
+from orchestration.rest import UNCHANGED, at_rest, rest
 from orchestration.turn import taken
 
 STILL_S = 15  # a file that has been the same for so long is there as a whole
@@ -175,6 +187,8 @@ def stages_sensor(
 ) -> dg.SensorResult | dg.SkipReason:
     """Videos that are ready for their next stage get a run, many videos in each; previews come before all else, and what was
     begun is finished first."""
+    if at_rest(context, mark := ledger.mark()):
+        return UNCHANGED
     if taken(settings) or selection_at_work(context.instance):
         return dg.SkipReason("khung ingest or a selection is at work.")
     keys = sync_partitions(context.instance, ledger)
@@ -186,6 +200,8 @@ def stages_sensor(
     if few and all(waits_since(entry) > young for entry in few):
         return dg.SkipReason("Left to one run for all stages: the few that are new.")
     requests = [r for stage in IN_ORDER for r in _stage_runs(context.instance, look, stage, keys, flying)]
+    if not requests and not any(pending(look, stage) for stage in VIDEO_STAGES):
+        rest(context, mark)
     return _asked(requests[:RUNS_A_TICK], "Nothing is pending.")
 
 
@@ -229,6 +245,8 @@ def shards_sensor(
     context: dg.SensorEvaluationContext, ledger: dg.ResourceParam[Ledger], settings: dg.ResourceParam[Settings]
 ) -> dg.SensorResult | dg.SkipReason:
     """Shards whose videos have new results are sealed anew, once the stages of their videos are through."""
+    if at_rest(context, mark := ledger.mark()):
+        return UNCHANGED
     if taken(settings):
         return dg.SkipReason("khung ingest is at work.")
     keys, look = SHARDS.get_partition_keys(), Look(ledger)
@@ -245,6 +263,8 @@ def shards_sensor(
             tags=range_tags(part) | {PRIORITY_TAG: PRIORITY["shard_indices"]},
         )
     ]
+    if not dirty_shards(look, settings.shard_count):
+        rest(context, mark)
     return _asked(requests, "No shard is behind, or its videos are still at work.")
 
 
@@ -266,6 +286,8 @@ def snapshot_sensor(
 ) -> dg.SensorResult | dg.SkipReason:
     """When the newest shards are not the ones in service, a snapshot of them is verified and published. After a rollback it
     waits for people: what was taken back is not published again by itself."""
+    if at_rest(context, mark := f"{ledger.mark()}, {shelf.current()}"):
+        return UNCHANGED
     making, look = in_flight(context.instance, "shard_indices", SHARDS.get_partition_keys()), Look(ledger)
     if taken(settings) or making or _sealable(look, settings):
         return dg.SkipReason("Shards are in the making.")
@@ -275,6 +297,7 @@ def snapshot_sensor(
         )
     newest = sorted(heads(look, settings.shard_count).values())
     if newest == in_service(shelf):
+        rest(context, mark)
         return dg.SkipReason("The newest shards are in service.")
     shelf.fetch(newest)
     if len(spaces := {open_manifest(shelf.folder, shard).embed_fingerprint for shard in newest}) > 1:

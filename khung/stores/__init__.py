@@ -114,6 +114,10 @@ class Ledger(Protocol):
         25,000 videos has 200,000 of them."""
         ...
 
+    def mark(self) -> str:
+        """Another one after any change but one of the same moment: much cheaper than reading what it marks."""
+        ...
+
     def forget(self, video_id: str) -> None: ...
 
 

@@ -77,6 +77,11 @@ class PostgresLedger:
     def states(self) -> dict[str, frozenset[str]]:
         return by_video(self._database.transaction(lambda db: db.execute(_STATES).fetchall()))
 
+    def mark(self) -> str:
+        sql = "SELECT count(*), max(updated_at) FROM entries"
+        number, newest = self._database.transaction(lambda db: db.execute(sql).fetchone())
+        return f"{number} lines, the newest of {newest}"
+
     def forget(self, video_id: str) -> None:
         def work(db: "Connection[Any]") -> None:
             ids = [r[0] for r in db.execute("SELECT video_id FROM claims WHERE linked_to = %s", (video_id,))]

@@ -122,6 +122,10 @@ class SqliteLedger:
     def states(self) -> dict[str, frozenset[str]]:
         return by_video(self._connection().execute(_STATES))
 
+    def mark(self) -> str:
+        number, newest = self._connection().execute("SELECT count(*), max(updated_at) FROM entries").fetchone()
+        return f"{number} lines, the newest of {newest}"
+
     def claims(self) -> list[tuple[str, str, str]]:
         """(video_id, sha256, source_name) of every file that was registered, owners of a content before what is linked to them."""
         sql = "SELECT video_id, sha256, source_name FROM claims ORDER BY linked_to <> '', claimed_at, video_id"

@@ -1,6 +1,7 @@
 """What every Ledger promises."""
 
 import secrets
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -108,6 +109,26 @@ def test_some_videos_alone(ledger: Ledger) -> None:
     assert len(ledger.find(videos={"v1", "v2"})) == 4
     assert ledger.find(videos=[]) == []
     assert len(ledger.find(videos=[f"v{i}" for i in range(40_000)])) == 18
+
+
+def test_the_mark_is_another_one_after_any_change(ledger: Ledger) -> None:
+    def marks() -> str:
+        time.sleep(0.005)  # a change of the same moment may be missed
+        mark = ledger.mark()
+        assert ledger.mark() == mark
+        return mark
+
+    seen = [marks()]
+    ledger.put([LedgerEntry("v", "videos", "waiting"), LedgerEntry("w", "videos", "done")])
+    seen.append(marks())
+    ledger.put([LedgerEntry("v", "videos", "running", attempt=1)])
+    seen.append(marks())
+    ledger.claim(A, "clip.mp4", "clip")
+    ledger.claim(A, "copy.mp4", "copy")
+    seen.append(marks())
+    ledger.forget("w")
+    seen.append(marks())
+    assert len(set(seen)) == len(seen)
 
 
 def test_states_of_every_video_but_for_stages_by_invitation(ledger: Ledger) -> None:

@@ -1,6 +1,8 @@
 """The sensors, by evaluation against a real instance, a real ledger and real files."""
 
 import multiprocessing
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -10,13 +12,14 @@ import pytest
 from kitchen import Kitchen, kitchen_in
 
 from assets.batch import VIDEOS_A_RUN
+from assets.catalog import Look
 from assets.partitions import VIDEOS
 from assets.recipe import model_kinds
 from khung.errors import Outage
 from khung.settings import Settings
 from khung.shards.manifest import shard_of
 from khung.stores import MAX_ATTEMPTS, LedgerEntry
-from orchestration import again, sensors
+from orchestration import again, rest, sensors
 from orchestration.ranges import job_name, range_tags
 from orchestration.turn import taken, turn
 
@@ -294,6 +297,70 @@ def test_a_selection_at_work_is_left_alone(kitchen):
     kitchen.stock("a", upto="videos")
     kitchen.instance.add_run(dg.DagsterRun(job_name="process_selection", status=dg.DagsterRunStatus.STARTED))
     assert "selection is at work" in tick(kitchen, sensors.stages_sensor)
+
+
+# -- at rest ----------------------------------------------------------------------------------------------------------------
+
+
+def ticks(kitchen: Kitchen, sensor: dg.SensorDefinition) -> Callable[[], list[dg.RunRequest] | str]:
+    """Tick after tick of one daemon: each knows the cursor that the last one left."""
+    cursor = [""]
+
+    def one() -> list[dg.RunRequest] | str:
+        context = dg.build_sensor_context(instance=kitchen.instance, resources=kitchen.plain, cursor=cursor[0])
+        data = sensor.evaluate_tick(context)
+        cursor[0] = data.cursor or ""
+        return data.run_requests or data.skip_message or ""
+
+    return one
+
+
+@pytest.mark.parametrize("name", ["stages_sensor", "shards_sensor", "snapshot_sensor"])
+def test_a_sensor_rests_until_something_changes_or_a_minute_has_passed(kitchen, monkeypatch, name):
+    kitchen.stock("a")
+    assert all(
+        run.success for sensor in (sensors.shards_sensor, sensors.snapshot_sensor) for run in make(kitchen, sensor)
+    )
+    look, read = ticks(kitchen, getattr(sensors, name)), []
+    monkeypatch.setattr(Look, "find", lambda self, **asked: read.append(asked) or self._ledger.find(**asked))
+
+    def looked() -> bool:
+        read.clear()
+        assert isinstance(look(), str)
+        return bool(read)
+
+    assert [looked(), looked(), looked()] == [True, False, False]
+    time.sleep(0.005)  # a change of the same moment may be missed
+    kitchen.ledger.put([LedgerEntry("broken", "videos", "failed", reason="empty_file")])
+    assert [looked(), looked()] == [True, False]
+    monkeypatch.setattr(rest, "REST_S", 0.0)
+    assert looked()
+
+
+def test_no_sensor_rests_while_something_waits(kitchen, monkeypatch):
+    kitchen.stock("a", upto="videos")
+    look = ticks(kitchen, sensors.stages_sensor)
+    (request,) = look()
+    failed(kitchen, request)
+    assert (
+        look() == look() == "Nothing is pending."
+    )  # it is asked for again after a pause, and the ledger does not say when
+    monkeypatch.setattr(again, "PAUSE_S", 0.0)
+    assert asked(look()) == [("make_shots", "a", "a")]
+
+
+def test_a_rollback_ends_the_rest(kitchen):
+    kitchen.stock("a")
+    make(kitchen, sensors.shards_sensor), make(kitchen, sensors.snapshot_sensor)
+    kitchen.stock("b", seed=1)
+    make(kitchen, sensors.shards_sensor), make(kitchen, sensors.snapshot_sensor)
+    look = ticks(kitchen, sensors.snapshot_sensor)
+    assert (look(), look()) == (
+        "The newest shards are in service.",
+        "Nothing has changed since there was nothing to do.",
+    )
+    assert kitchen.run("roll_back_job").success
+    assert "Rolled back" in look()
 
 
 def _hold(settings: Settings, got, release) -> None:

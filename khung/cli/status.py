@@ -36,7 +36,7 @@ BUT = "[yellow]↻[/]"
 
 
 COLOURS = {"failed": "red", "left": "red", "running": "cyan", "preview": "yellow", "linked": "blue", "done": "green"}
-SHOWN = 200  # rows for people; a terminal is no place for ten thousand
+SHOWN = 200  # rows, and lines below them, for people; a terminal is no place for ten thousand
 
 
 def status(
@@ -90,27 +90,35 @@ def _show(by_video: dict[str, Stages], snapshot: str | None) -> None:
     out.print(table)
     if len(by_video) > SHOWN:
         out.print(f"[dim]… and {len(by_video) - SHOWN} more: name some, or use --failed or --json[/]")
-    for stages in list(by_video.values()):
-        for entry in sorted(stages.values(), key=lambda entry: ALL_STAGES.index(entry.stage)):
-            _explain(entry)
+    told = [line for stages in by_video.values() for entry in _by_stage(stages) if (line := _explained(entry))]
+    told.sort(key=lambda line: not line.startswith(MARKS["failed"]))  # what needs eyes comes first
+    for line in told[:SHOWN]:
+        out.print(line)
+    if len(told) > SHOWN:
+        out.print(f"[dim]… and {len(told) - SHOWN} more to tell: name some videos, or use --json[/]")
     out.print(f"[dim]{_summary(by_video)} · snapshot {snapshot or 'none yet'}[/]")
 
 
-def _explain(entry: LedgerEntry) -> None:
-    """A line for what a person may have to act on: the stage, the reason's code, and the sentence with its cure."""
+def _by_stage(stages: Stages) -> list[LedgerEntry]:
+    return sorted(stages.values(), key=lambda entry: ALL_STAGES.index(entry.stage))
+
+
+def _explained(entry: LedgerEntry) -> str:
+    """A line for what a person may have to act on: the stage, the reason's code, and the sentence with its cure. Else nothing."""
     name, verb = f"[bold]{escape(entry.video_id)}[/]", VERBS[entry.stage]
     if entry.state == "linked":
-        out.print(f"{_mark(entry)} {name} {escape(entry.detail)}")
-    elif entry.state == "failed":
-        out.print(f"{_mark(entry)} {name} [dim]{verb}[/] [red]{escape(entry.reason)}[/] {escape(entry.detail)}")
-    elif entry.state == "running" and entry.detail and not _left(entry):
-        out.print(f"{_mark(entry)} {name} [dim]{verb} {escape(entry.detail)}[/]")
-    elif entry.state == "waiting" and entry.reason.startswith(PUT_BACK):
-        out.print(f"{_mark(entry)} {name} [dim]{verb} waits:[/] {escape(entry.detail)}")
-    elif entry.state == "done" and entry.reason:
-        out.print(f"{_mark(entry)} {name} [dim]{verb}[/] {escape(entry.reason)} {escape(entry.detail)}")
-    elif _left(entry):
-        out.print(f"[red]✗[/] {name} [dim]{verb}[/] {entry.attempt} runs died with it. Name its file to try again.")
+        return f"{_mark(entry)} {name} {escape(entry.detail)}"
+    if entry.state == "failed":
+        return f"{_mark(entry)} {name} [dim]{verb}[/] [red]{escape(entry.reason)}[/] {escape(entry.detail)}"
+    if _left(entry):
+        return f"{_mark(entry)} {name} [dim]{verb}[/] {entry.attempt} runs died with it. Name its file to try again."
+    if entry.state == "running" and entry.detail:
+        return f"{_mark(entry)} {name} [dim]{verb} {escape(entry.detail)}[/]"
+    if entry.state == "waiting" and entry.reason.startswith(PUT_BACK):
+        return f"{_mark(entry)} {name} [dim]{verb} waits:[/] {escape(entry.detail)}"
+    if entry.state == "done" and entry.reason:
+        return f"{_mark(entry)} {name} [dim]{verb}[/] {escape(entry.reason)} {escape(entry.detail)}"
+    return ""
 
 
 def _mark(entry: LedgerEntry | None) -> str:

@@ -94,6 +94,15 @@ def test_status_tells_state_reason_and_cure_of_every_video(khung, tmp_path):
     assert all(one in said for one in ("5 videos", "1 done", "1 failed", "1 preview", "1 left", "1 linked"))
 
 
+def test_status_of_a_large_library_fits_a_terminal_and_tells_first_what_failed(khung, tmp_path):
+    twins = [LedgerEntry(f"a{n:04}", "videos", "linked", detail="The same content as good.") for n in range(1000)]
+    SqliteLedger(tmp_path / "home" / "ledger.sqlite").put([*twins, *LINES])
+    said = khung("status").stdout
+    assert len(said.splitlines()) < 420
+    assert said.index("playlist_refused") < said.index("The same content as good")
+    assert "… and 805 more: name some" in said and "… and 804 more to tell" in said
+
+
 def test_status_of_some_and_of_those_that_failed(khung, tmp_path):
     SqliteLedger(tmp_path / "home" / "ledger.sqlite").put(LINES)
     failed = json.loads(khung("status", "--failed", "--json").stdout)

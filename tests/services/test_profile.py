@@ -247,7 +247,7 @@ def test_an_upload_goes_through_the_daemon_to_every_reader(ingested: Town, reade
     assert {d["daemonType"] for d in asked["instance"]["daemonHealth"]["allDaemonStatuses"] if d["healthy"]} >= {
         "SENSOR"
     }
-    assert asked["runsOrError"]["count"] >= 14, "the UI shows the runs of both kitchens"
+    assert asked["runsOrError"]["count"] >= 10, "the UI shows the runs of both kitchens: seven and three"
     found = ask(reader, "con vẹt trắng")
     assert "vet" in [hit["frame"]["video_id"] for hit in found["hits"]] and found["degraded"] == []
     assert reader.get("/v1/videos").json()["total"] == 2

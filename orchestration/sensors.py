@@ -51,7 +51,7 @@ FILES_A_TICK = 500
 SECONDS_A_TICK = 20.0  # of hashing; Dagster gives a tick 60
 BYTES_A_FILE = 8 * 2**30  # a larger file is read by a run, which may take its time
 RUNS_A_TICK = 8
-FEW, FEW_BYTES = 8, 256 * 2**20
+FEW, FEW_BYTES = 8, 128 * 2**20
 """So many new videos, together no larger, go through all their stages in one run (docs/decisions/0006)."""
 MORE = "There is more to do than a few small new videos: it is done stage by stage."
 HEAD_START = timedelta(seconds=45)

@@ -20,6 +20,7 @@ from assets.videos import videos
 from khung.errors import ConfigError
 from khung.settings import Settings
 from orchestration.alerts import alert_on_audit, alert_on_failure, tell_of_snapshots
+from orchestration.arrivals import arrivals_sensor
 from orchestration.describe_again import describe_again_job
 from orchestration.embed_again import embed_again_job
 from orchestration.jobs import (
@@ -39,7 +40,7 @@ from orchestration.schedules import (
     refresh_nightly,
 )
 from orchestration.selection import process_selection
-from orchestration.sensors import arrivals_sensor, inbox_sensor, shards_sensor, snapshot_sensor, stages_sensor
+from orchestration.sensors import inbox_sensor, shards_sensor, snapshot_sensor, stages_sensor
 from resources.copies import CopiesResource
 from resources.ledger import LedgerResource
 from resources.library import LibraryResource

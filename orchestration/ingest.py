@@ -32,8 +32,7 @@ from orchestration.build import build_defs
 from orchestration.faults import innermost
 from orchestration.inbox import arrivals
 from orchestration.messages import Message
-from orchestration.ranges import in_flight, job_name, range_tags, ranges
-from orchestration.sensors import sync_partitions
+from orchestration.ranges import in_flight, job_name, range_tags, ranges, sync_partitions
 from orchestration.turn import taken, turn
 
 ROOT = Path(__file__).parent.parent

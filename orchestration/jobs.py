@@ -27,6 +27,9 @@ ASSET_JOBS = {
 }
 """`make_videos`, `make_shots` …, by the name of the asset."""
 
+PRIORITY = {"preview": "10", "shard_indices": "5", "search_snapshot": "5", "playable_copies": "-10"}
+"""In Dagster's queue, where 0 is usual."""
+
 
 @dg.job
 def register_files_job() -> None:

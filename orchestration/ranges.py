@@ -1,4 +1,4 @@
-"""Runs over many partitions: which ranges to ask for, and which videos the unfinished runs already have.
+"""Runs over many partitions: which there are, which ranges to ask for, and which videos the unfinished runs already have.
 
 A run covers a contiguous range of partitions, in the order in which Dagster keeps them; one that is done splits it.
 """
@@ -11,6 +11,11 @@ from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_START_TAG,
     PARTITION_NAME_TAG,
 )
+
+from assets.partitions import VIDEOS
+from khung.stores import Ledger
+
+FORGOTTEN_A_TICK = 500  # partitions that are taken away, one statement each
 
 UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
@@ -61,6 +66,20 @@ def _partitions(run: dg.DagsterRun, keys: Sequence[str]) -> Sequence[str]:
         return [key]
     first, last = run.tags.get(ASSET_PARTITION_RANGE_START_TAG), run.tags.get(ASSET_PARTITION_RANGE_END_TAG)
     return keys[keys.index(first) : keys.index(last) + 1] if first in keys and last in keys else ()
+
+
+def sync_partitions(instance: dg.DagsterInstance, ledger: Ledger) -> list[str]:
+    """Every video that the ledger knows and that is no link has a partition, and none that it has forgotten (`khung erase`); returns
+    all of them in order."""
+    keys = list(instance.get_dynamic_partitions(VIDEOS.name))
+    wanted = {entry.video_id: None for entry in ledger.find(stage="videos") if entry.state != "linked"}
+    for key in [key for key in keys if key not in wanted][:FORGOTTEN_A_TICK]:
+        instance.delete_dynamic_partition(VIDEOS.name, key)
+    known = set(keys)
+    missing = [video_id for video_id in wanted if video_id not in known]
+    for start in range(0, len(missing), 5000):  # SQLite refuses a million in one statement
+        instance.add_dynamic_partitions(VIDEOS.name, missing[start : start + 5000])
+    return [*(key for key in keys if key in wanted), *missing]
 
 
 def selection_at_work(instance: dg.DagsterInstance) -> bool:

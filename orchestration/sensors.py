@@ -25,48 +25,34 @@ from assets.catalog import (
     sealable,
     unready,
 )
-from assets.partitions import SHARDS, VIDEOS
-from assets.recipe import model_kinds
+from assets.partitions import SHARDS
 from assets.versions import digest
-from khung.errors import KhungError
 from khung.settings import Settings
 from khung.shards.shelf import Shelf
 from khung.shards.writer import open_manifest
-from khung.stores import Ledger, LedgerEntry
+from khung.stores import Ledger
 from khung.stores.library import Library
-from khung.stores.sources import get_source
 from khung.stores.waiting import waits_since
 from khung.timecode import utc
 from ops.intake import register_all
 from orchestration.again import last_try, request
+from orchestration.arrivals import left_to_one_run
 from orchestration.inbox import Arrival, Inbox
-from orchestration.jobs import ASSET_JOBS
-from orchestration.ranges import in_flight, job_name, range_tags, ranges, selection_at_work
-from orchestration.rest import UNCHANGED, at_rest, rest
+from orchestration.jobs import ASSET_JOBS, PRIORITY
+from orchestration.ranges import in_flight, job_name, range_tags, ranges, selection_at_work, sync_partitions
+from orchestration.rest import BEAT_S, UNCHANGED, at_rest, rest
 from orchestration.turn import taken
 
 STILL_S = 15  # a file that has been the same for so long is there as a whole
-BEAT_S = 10  # a look at the ledger of 25,000 videos costs a second of CPU
 FILES_A_TICK = 500
 SECONDS_A_TICK = 20.0  # of hashing; Dagster gives a tick 60
 BYTES_A_FILE = 8 * 2**30  # a larger file is read by a run, which may take its time
 RUNS_A_TICK = 8
-FEW, FEW_BYTES = 8, 128 * 2**20
-"""So many new videos, together no larger, go through all their stages in one run (docs/decisions/0006)."""
-MORE = "There is more to do than a few small new videos: it is done stage by stage."
-HEAD_START = timedelta(seconds=45)
-"""So long the stages leave them to that run; then they are asked for stage by stage, whatever became of it."""
-
-FORGOTTEN_A_TICK = 500  # partitions that are taken away, one statement each
 PATIENCE = timedelta(minutes=5)
 """So long a shard waits for the stages of its other videos before it is sealed without them."""
 
 FIRST, LAST = "preview", "playable_copies"
 IN_ORDER = (FIRST, *(stage for stage in reversed(VIDEO_STAGES) if stage not in (FIRST, LAST)), LAST)
-PRIORITY = {FIRST: "10", "shard_indices": "5", "search_snapshot": "5", LAST: "-10"}
-"""In Dagster's queue, where 0 is usual."""
-
-RUNNING = dg.DefaultSensorStatus.RUNNING
 
 
 def inbox_of(settings: Settings) -> Inbox:
@@ -76,7 +62,7 @@ def inbox_of(settings: Settings) -> Inbox:
 @dg.sensor(
     job_name="register_files_job",
     minimum_interval_seconds=STILL_S,
-    default_status=RUNNING,
+    default_status=dg.DefaultSensorStatus.RUNNING,
     description="Takes note of new files in the inbox folder, once they have stopped growing.",
 )
 def inbox_sensor(
@@ -129,54 +115,9 @@ def _asked_for(arrival: Arrival) -> str:
 
 
 @dg.sensor(
-    job_name="process_selection",
-    minimum_interval_seconds=BEAT_S,
-    default_status=RUNNING,
-    description="Asks for one run through all stages for a few small new videos, while there is nothing else to do.",
-)
-def arrivals_sensor(
-    context: dg.SensorEvaluationContext,
-    ledger: dg.ResourceParam[Ledger],
-    library: dg.ResourceParam[Library],
-    settings: dg.ResourceParam[Settings],
-) -> dg.SensorResult | dg.SkipReason:
-    """A few small new videos get one run for all their stages: starting one for each would take longer than the work."""
-    if not (new := ledger.find(stage="videos", state="waiting")):
-        return dg.SkipReason("Nothing is new.")
-    if len(new) > FEW:  # known already, before a look at all the rest
-        return dg.SkipReason(MORE)
-    if taken(settings) or selection_at_work(context.instance):
-        return dg.SkipReason("khung ingest or a selection is at work.")
-    keys = sync_partitions(context.instance, ledger)
-    at_work = any(in_flight(context.instance, stage, keys) for stage in VIDEO_STAGES)
-    few = [] if at_work else _few_new(Look(ledger), library, settings)
-    asked = f"few:{digest(*((entry.video_id, waits_since(entry)) for entry in few))}"
-    if not few or last_try(context.instance, asked):
-        return dg.SkipReason(MORE)
-    named = {"videos": [entry.video_id for entry in few]}
-    return dg.SensorResult(
-        run_requests=request(context.instance, asked, tags={PRIORITY_TAG: PRIORITY[FIRST]}, run_config=named)
-    )
-
-
-def _few_new(look: Look, library: Library, settings: Settings) -> list[LedgerEntry]:
-    """The new videos, when they are few and small and all that is pending. None when one run would load two large models."""
-    new = pending(look, "videos")
-    if not 0 < len(new) <= FEW or "pytorch" in model_kinds(settings)["descriptions"]:
-        return []
-    if any(pending(look, stage) for stage in VIDEO_STAGES[1:]):
-        return []
-    try:
-        sizes = [Path(get_source(library.archive, entry.video_id).path).stat().st_size for entry in new]
-    except (OSError, KhungError):  # the run of their first stage tells why
-        return []
-    return new if sum(sizes) <= FEW_BYTES else []
-
-
-@dg.sensor(
     jobs=[ASSET_JOBS[stage] for stage in VIDEO_STAGES],
     minimum_interval_seconds=BEAT_S,
-    default_status=RUNNING,
+    default_status=dg.DefaultSensorStatus.RUNNING,
     description="Asks for runs over the videos that are ready for their next stage; previews first.",
 )
 def stages_sensor(
@@ -195,28 +136,12 @@ def stages_sensor(
     # Runs before lines: what ends in between is then in both, and asked for by nobody.
     flying = {stage: in_flight(context.instance, stage, keys) for stage in VIDEO_STAGES}
     look = Look(ledger)
-    young = utc(datetime.now(UTC) - HEAD_START)
-    few = [] if any(flying.values()) else _few_new(look, library, settings)
-    if few and all(waits_since(entry) > young for entry in few):
+    if not any(flying.values()) and left_to_one_run(look, library, settings):
         return dg.SkipReason("Left to one run for all stages: the few that are new.")
     requests = [r for stage in IN_ORDER for r in _stage_runs(context.instance, look, stage, keys, flying)]
     if not requests and not any(pending(look, stage) for stage in VIDEO_STAGES):
         rest(context, mark)
     return _asked(requests[:RUNS_A_TICK], "Nothing is pending.")
-
-
-def sync_partitions(instance: dg.DagsterInstance, ledger: Ledger) -> list[str]:
-    """Every video that the ledger knows and that is no link has a partition, and none that it has forgotten (`khung erase`); returns
-    all of them in order."""
-    keys = list(instance.get_dynamic_partitions(VIDEOS.name))
-    wanted = {entry.video_id: None for entry in ledger.find(stage="videos") if entry.state != "linked"}
-    for key in [key for key in keys if key not in wanted][:FORGOTTEN_A_TICK]:
-        instance.delete_dynamic_partition(VIDEOS.name, key)
-    known = set(keys)
-    missing = [video_id for video_id in wanted if video_id not in known]
-    for start in range(0, len(missing), 5000):  # SQLite refuses a million in one statement
-        instance.add_dynamic_partitions(VIDEOS.name, missing[start : start + 5000])
-    return [*(key for key in keys if key in wanted), *missing]
 
 
 def _stage_runs(
@@ -238,7 +163,7 @@ def _stage_runs(
 @dg.sensor(
     job_name=job_name("shard_indices"),
     minimum_interval_seconds=BEAT_S,
-    default_status=RUNNING,
+    default_status=dg.DefaultSensorStatus.RUNNING,
     description="Asks for shards to be sealed whose videos have new results.",
 )
 def shards_sensor(
@@ -275,7 +200,7 @@ def _sealable(look: Look, settings: Settings) -> dict[int, str]:
 @dg.sensor(
     job_name=job_name("search_snapshot"),
     minimum_interval_seconds=BEAT_S,
-    default_status=RUNNING,
+    default_status=dg.DefaultSensorStatus.RUNNING,
     description="Publishes when the newest shards are not those in service; not after a rollback.",
 )
 def snapshot_sensor(

@@ -28,8 +28,9 @@ from khung.stores.library import Library
 from khung.text.slug import video_id_of
 from khung.vision import files
 from khung.vision.load import load_vision
+from orchestration.arrivals import arrivals_sensor
 from orchestration.build import build_defs
-from orchestration.sensors import arrivals_sensor, inbox_sensor, shards_sensor, snapshot_sensor, stages_sensor
+from orchestration.sensors import inbox_sensor, shards_sensor, snapshot_sensor, stages_sensor
 
 pytestmark = pytest.mark.models
 

@@ -14,8 +14,7 @@ from khung.settings import Settings
 from khung.stores import LedgerEntry
 from ops.intake import register
 from orchestration import alerts, messages
-from orchestration.ranges import range_tags
-from orchestration.sensors import sync_partitions
+from orchestration.ranges import range_tags, sync_partitions
 
 
 @pytest.fixture

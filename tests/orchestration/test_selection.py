@@ -21,8 +21,8 @@ from khung.video.probe import probe
 from ops.intake import register
 from ops.retire import retire
 from orchestration.build import build_defs
+from orchestration.ranges import sync_partitions
 from orchestration.selection import put_back
-from orchestration.sensors import sync_partitions
 
 pytestmark = pytest.mark.models
 

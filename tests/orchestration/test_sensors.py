@@ -19,8 +19,8 @@ from khung.errors import Outage
 from khung.settings import Settings
 from khung.shards.manifest import shard_of
 from khung.stores import MAX_ATTEMPTS, LedgerEntry
-from orchestration import again, rest, sensors
-from orchestration.ranges import job_name, range_tags
+from orchestration import again, arrivals, rest, sensors
+from orchestration.ranges import job_name, range_tags, sync_partitions
 from orchestration.turn import taken, turn
 
 START, END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
@@ -151,36 +151,36 @@ def arrive(kitchen: Kitchen, *names: str) -> None:
 
 def test_a_few_small_new_videos_get_one_run_for_all_stages(kitchen, monkeypatch):
     kitchen.stock("old")
-    assert tick(kitchen, sensors.arrivals_sensor) == "Nothing is new."
+    assert tick(kitchen, arrivals.arrivals_sensor) == "Nothing is new."
     arrive(kitchen, "a", "b")
-    (request,) = tick(kitchen, sensors.arrivals_sensor)
+    (request,) = tick(kitchen, arrivals.arrivals_sensor)
     assert request.run_config == {"videos": ["a", "b"]}
     assert kitchen.instance.get_dynamic_partitions(VIDEOS.name) == ["old", "a", "b"]
     assert "Left to one run" in tick(kitchen, sensors.stages_sensor)
-    monkeypatch.setattr(sensors, "HEAD_START", timedelta(0))
+    monkeypatch.setattr(arrivals, "HEAD_START", timedelta(0))
     assert asked(tick(kitchen, sensors.stages_sensor)) == [("make_videos", "a", "b")]
 
 
 def test_what_one_run_did_not_bring_to_its_end_goes_on_stage_by_stage(kitchen, monkeypatch):
     arrive(kitchen, "a")
-    (request,) = tick(kitchen, sensors.arrivals_sensor)
+    (request,) = tick(kitchen, arrivals.arrivals_sensor)
     tags = {again.ASKED: request.tags[again.ASKED]}
     run = kitchen.instance.add_run(
         dg.DagsterRun(job_name="process_selection", status=dg.DagsterRunStatus.STARTED, tags=tags)
     )
-    assert "at work" in tick(kitchen, sensors.arrivals_sensor)
+    assert "at work" in tick(kitchen, arrivals.arrivals_sensor)
     kitchen.instance.report_run_failed(run)
     monkeypatch.setattr(again, "PAUSE_S", 0.0)
-    assert "stage by stage" in tick(kitchen, sensors.arrivals_sensor)
-    monkeypatch.setattr(sensors, "HEAD_START", timedelta(0))
+    assert "stage by stage" in tick(kitchen, arrivals.arrivals_sensor)
+    monkeypatch.setattr(arrivals, "HEAD_START", timedelta(0))
     assert asked(tick(kitchen, sensors.stages_sensor)) == [("make_videos", "a", "a")]
 
 
 @pytest.mark.parametrize("why", ["many", "large", "gone", "work pending", "work at hand", "two large models"])
 def test_otherwise_new_videos_go_stage_by_stage_at_once(kitchen, monkeypatch, why):
-    arrive(kitchen, *(f"v{number:02}" for number in range(sensors.FEW + (why == "many"))))
+    arrive(kitchen, *(f"v{number:02}" for number in range(arrivals.FEW + (why == "many"))))
     if why == "large":
-        monkeypatch.setattr(sensors, "FEW_BYTES", sensors.FEW * len("v00") - 1)
+        monkeypatch.setattr(arrivals, "FEW_BYTES", arrivals.FEW * len("v00") - 1)
     if why == "gone":
         (kitchen.settings.inbox_dir / "v00.mp4").unlink()
     if why.startswith("work"):
@@ -188,8 +188,8 @@ def test_otherwise_new_videos_go_stage_by_stage_at_once(kitchen, monkeypatch, wh
     if why == "work at hand":
         unfinished(kitchen, "shots", range_tags(["old"]))
     if why == "two large models":
-        monkeypatch.setattr(sensors, "model_kinds", lambda _: model_kinds(Settings(profile="gpu", _env_file=None)))
-    assert "stage by stage" in tick(kitchen, sensors.arrivals_sensor)
+        monkeypatch.setattr(arrivals, "model_kinds", lambda _: model_kinds(Settings(profile="gpu", _env_file=None)))
+    assert "stage by stage" in tick(kitchen, arrivals.arrivals_sensor)
     assert ("make_videos", "v00") in [one[:2] for one in asked(tick(kitchen, sensors.stages_sensor))]
 
 
@@ -283,7 +283,7 @@ def failed(kitchen: Kitchen, request: dg.RunRequest) -> None:
 def test_a_partition_goes_when_the_ledger_has_forgotten_its_video(kitchen):
     kitchen.stock("a", "b", "c")
     kitchen.ledger.forget("b")
-    assert sensors.sync_partitions(kitchen.instance, kitchen.ledger) == ["a", "c"]
+    assert sync_partitions(kitchen.instance, kitchen.ledger) == ["a", "c"]
     assert kitchen.instance.get_dynamic_partitions(VIDEOS.name) == ["a", "c"]
 
 

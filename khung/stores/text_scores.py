@@ -20,8 +20,11 @@ from khung.stores.text_clauses import rounded
 
 _ROOM = 64_000_000  # scores that are kept at most: 512 MiB
 _EACH = 128  # a document, of smaller libraries: a caption of thirty words has about a hundred in all fields
-_PAGE = 4_096  # hits that one question fetches: Python makes objects of them, for which every other thread waits, some two milliseconds
-_DEEP = 1_000  # hits for which tantivy takes twice the time of a sum, or more; as it does with a filter
+_PAGE = 8_192  # hits that one question fetches: some four milliseconds, in one of which every other thread waits for Python to make objects
+_PAGES = 16  # in which a word is fetched at most: each looks through all of its documents again
+_DEEP = (
+    1_000  # hits for which tantivy takes twice the time of a sum, or more, even of rare words; as it does with a filter
+)
 _FREQUENT = 64  # documents with a word that is kept: to ask for a rarer one costs no more
 _EVERYTHING = np.zeros(0, np.uint8)
 _NOTHING = np.zeros(0, np.int32), np.zeros(0, np.float32)
@@ -54,16 +57,17 @@ class WordScores:
     def best(
         self, clauses: Sequence[TextClause], counts: Sequence[int], limit: int, allowed: np.ndarray | None
     ) -> tuple[np.ndarray, np.ndarray] | None:
-        """`(scores, ids)` as TextIndex says; None where tantivy had better be asked: while a frequent word is not kept, for which deep and
-        filtered questions see, and for a plain question of rare words. `counts`: in how many documents each clause's term stands."""
+        """`(scores, ids)` as TextIndex says; None where tantivy had better be asked: while a frequent word is not kept, for which each
+        question does its part, and for a plain question of rare words. `counts`: in how many documents each clause's term stands."""
         there = [(clause, count) for clause, count in zip(clauses, counts, strict=True) if count]
         rare = [clause for clause, count in there if count < _FREQUENT]
         frequent = {(c.field, c.term): count for c, count in there if count >= _FREQUENT}
-        costly = limit >= _DEEP or allowed is not None
-        if costly and not self._are_kept(frequent):
-            self._learn(frequent)
-        if not self._are_kept(frequent) or not (costly or frequent):
+        if not (frequent or limit >= _DEEP or allowed is not None):
             return None
+        if not self._are_kept(frequent):
+            self._learn(frequent)
+            if not self._are_kept(frequent):
+                return None
         spans = [(*self._whole[c.field, c.term], c.boost) for c, count in there if count >= _FREQUENT]
         words = self._documents, self._scores, *_spans(spans), *self._asked(rare)
         passing = _EVERYTHING if allowed is None else self._filters.known(allowed, lambda: self._marks(allowed))
@@ -87,7 +91,7 @@ class WordScores:
         try:
             left = _PAGE
             for name in sorted(counts, key=counts.__getitem__):
-                if left and name not in self._whole:
+                if left > 0 and name not in self._whole:
                     left -= self._fetch(name, counts[name], left)
         finally:
             self._learning.release()
@@ -100,7 +104,7 @@ class WordScores:
                 return 0
             word = self._words[name] = _Word(self._used, count)
             self._used += count
-        query = union(self._schema, [TextClause(*name)])
+        query, most = union(self._schema, [TextClause(*name)]), max(most, word.size // _PAGES)
         hits = self._searcher.search(query, min(most, word.size - word.kept), count=False, offset=word.kept).hits
         here = slice(word.first + word.kept, word.first + word.kept + len(hits))
         self._documents[here], self._scores[here] = self._columns(hits)
@@ -112,8 +116,10 @@ class WordScores:
     def _columns(self, hits: Sequence[tuple[float, Any]]) -> tuple[np.ndarray, np.ndarray]:
         """Documents int32 and scores float32."""
         scores = np.array([score for score, _ in hits], np.float32)
-        segments = np.array([address.segment_ord for _, address in hits], np.int64)
-        return self._places[self._firsts[segments] + [address.doc for _, address in hits]], scores
+        numbers = np.array([address.doc for _, address in hits], np.int64)
+        if len(self._firsts) > 1:
+            numbers += self._firsts[[address.segment_ord for _, address in hits]]
+        return self._places[numbers], scores
 
     def _marks(self, allowed: np.ndarray) -> np.ndarray:
         """uint8 by document."""

@@ -35,8 +35,7 @@ def plain(folders: list[Path]) -> TantivyText:
 
 
 @pytest.fixture
-def warm(folders: list[Path], monkeypatch: pytest.MonkeyPatch) -> TantivyText:
-    monkeypatch.setattr(text_scores, "_DEEP", 1)
+def warm(folders: list[Path]) -> TantivyText:
     index = TantivyText(folders)
     index.warm()
     return index
@@ -80,6 +79,7 @@ def test_filters_are_applied_before_the_limit(plain: TantivyText, warm: TantivyT
 
 def test_words_are_fetched_bit_by_bit(plain: TantivyText, warm: TantivyText, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(text_scores, "_PAGE", 100)
+    monkeypatch.setattr(text_scores, "_PAGES", 1_000)
     clauses = [TextClause("vi_key", "w0"), TextClause("vi_key", "w9", 2.0)]
     lacking, rounds = sum(plain.document_counts(clauses)), 0
     while summed(warm, clauses, 50) is None:
@@ -89,21 +89,27 @@ def test_words_are_fetched_bit_by_bit(plain: TantivyText, warm: TantivyText, mon
     check(warm, plain, clauses, 50)
 
 
-def test_only_deep_and_filtered_questions_fetch(folders: list[Path], plain: TantivyText) -> None:
-    index = TantivyText(folders)
-    index.warm()
-    one, other = [TextClause("vi_key", "w1")], [TextClause("vi_key", "w2")]
-    assert summed(index, one, 999) is None
-    assert summed(index, one, 1_000) is not None
-    assert summed(index, one, 10) is not None, "what is kept is there for all"
-    assert summed(index, other, 10) is None
-    check(index, plain, other, 10, plain.ids()[::2])
-    assert summed(index, other, 10) is not None
+def test_a_frequent_word_is_fetched_in_few_pages(warm: TantivyText, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text_scores, "_PAGE", 1)
+    clauses, rounds = [TextClause("vi_key", "w0")], 1
+    while summed(warm, clauses, 50) is None:
+        rounds += 1
+    assert rounds <= text_scores._PAGES + 1
+
+
+def test_plain_questions_of_rare_words_are_tantivys(
+    plain: TantivyText, warm: TantivyText, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rare = [TextClause("vi_key", "w39")]
+    monkeypatch.setattr(text_scores, "_FREQUENT", plain.document_counts(rare)[0] + 1)
+    assert summed(warm, rare, 10) is None
+    assert summed(warm, rare, text_scores._DEEP) is not None, "a deep one is summed with nothing kept"
+    check(warm, plain, rare, 300)
+    check(warm, plain, rare, 300, plain.ids()[::2])
 
 
 def test_without_room_tantivy_answers(folders: list[Path], plain: TantivyText, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(text_scores, "_ROOM", plain.document_counts([TextClause("vi_key", "w1")])[0])
-    monkeypatch.setattr(text_scores, "_DEEP", 1)
     index = TantivyText(folders)
     index.warm()
     fits, beyond = [TextClause("vi_key", "w1")], [TextClause("vi_key", "w1"), TextClause("vi_key", "w2")]

@@ -1,7 +1,7 @@
 """The words of the house as frozen values: Video, Shot, Keyframe, Description, FrameRecord, Hit.
 
 Half-open ranges; units in names; `pts_ms` is an integer of milliseconds from the first frame's display time.
-Nothing here computes more than an identity.
+Nothing here computes more than an identity. What a search makes hundreds of are tuples: they take a fifth of the time to make.
 """
 
 import hashlib
@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import NamedTuple
 
 from khung.errors import MediaError
 
@@ -162,8 +163,7 @@ class FrameRecord:
         return self.keyframe.pts_ms
 
 
-@dataclass(frozen=True, slots=True)
-class ChannelScore:
+class ChannelScore(NamedTuple):
     """What one channel gave a hit: its raw score, the normalised one in [0, 1], its share of the sum, and why in words."""
 
     raw: float
@@ -172,8 +172,7 @@ class ChannelScore:
     why: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
+class Hit(NamedTuple):
     """A FrameRecord with its score in [0, 1] and the part that each channel gave (`vector`, `text`, `screen_text`, `facets`)."""
 
     record: FrameRecord

@@ -17,9 +17,11 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instea
 
 
 def plain(value: Any) -> Any:
-    """A value of khung as JSON types: dataclasses and mappings become objects."""
+    """A value of khung as JSON types: dataclasses, named tuples and mappings become objects."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if hasattr(value, "_asdict"):
+        value = value._asdict()
     if isinstance(value, Mapping):
         return {str(k): plain(v) for k, v in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):

@@ -25,6 +25,7 @@ from khung.stores.records_part import (
     by_video,
     checked_facet,
     facets_of,
+    record_reader,
     row_of,
     write_part,
 )
@@ -38,7 +39,7 @@ class DuckRecords:
     def __init__(self, folders: Sequence[Path]) -> None:
         import duckdb
 
-        self._records = [RecordFile(Path(folder)) for folder in folders]
+        self._records, self._read = [RecordFile(Path(folder)) for folder in folders], record_reader()
         self._db = duckdb.connect(config={"threads": 1})  # many requests, each on one thread
         try:
             self._load([Path(folder) for folder in folders])
@@ -61,20 +62,20 @@ class DuckRecords:
     # -- records
 
     def frame(self, frame_id: str) -> FrameRecord:
-        return self._at(self._position(frame_id))
+        return self.frames([frame_id])[0]
 
     def frames(self, frame_ids: Sequence[str]) -> list[FrameRecord]:
-        return [self.frame(frame_id) for frame_id in frame_ids]
+        return self.at([self._position(frame_id) for frame_id in frame_ids])
 
     def at(self, positions: Sequence[int]) -> list[FrameRecord]:
         parts, rows = self._part[positions].tolist(), self._row[positions].tolist()
-        return [self._records[part][row] for part, row in zip(parts, rows, strict=True)]
+        return self._read([self._records[part].line(row) for part, row in zip(parts, rows, strict=True)])
 
     def frames_of(self, video_id: str) -> list[FrameRecord]:
         if video_id not in self._videos:
             return []
         number = self._video_number[video_id]
-        return [self._at(position) for position in range(self._starts[number], self._starts[number + 1])]
+        return self.at(range(self._starts[number], self._starts[number + 1]))
 
     def videos(self) -> list[Video]:
         return [self._videos[name][0] for name in self._timeline.videos]
@@ -90,9 +91,6 @@ class DuckRecords:
 
     def timeline(self) -> Timeline:
         return self._timeline
-
-    def _at(self, position: int) -> FrameRecord:
-        return self._records[self._part[position]][self._row[position]]
 
     def _position(self, frame_id: str) -> int:
         video_id, _, index = frame_id.rpartition("/")

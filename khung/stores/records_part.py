@@ -98,20 +98,20 @@ class RecordFile:
             self._data = _mapped(folder / RECORDS)
         except (OSError, ValueError, EOFError) as error:
             raise CorruptError(f"The records in {folder} cannot be read: {error}") from error
-        self._decode = _record_reader()
         if len(self._data) != self._offsets[-1]:
             raise CorruptError(f"{folder / RECORDS} is not as long as its offsets say.")
 
     def __len__(self) -> int:
         return len(self._offsets) - 1
 
-    def __getitem__(self, row: int) -> FrameRecord:
-        start, end = self._offsets[row : row + 2].tolist()
-        return self._decode(self._data[start:end])
+    def line(self, row: int) -> bytes:
+        """A record as JSON."""
+        return self._data[self._offsets.item(row) : self._offsets.item(row + 1)]
 
 
 @cache
-def _record_reader() -> Callable[[bytes], FrameRecord]:
+def record_reader() -> Callable[[Iterable[bytes]], list[FrameRecord]]:
+    """From lines to records."""
     return tables.json_reader(FrameRecord)
 
 

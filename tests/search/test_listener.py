@@ -65,7 +65,7 @@ def test_the_page_so_far_has_only_what_was_found_so_far(street, embedder, monkey
     assert ear.heard[0] == ("parsed", "vi")
     assert "vector" not in ear.heard[1][1], "later ones may have it: the screen's text may be the last to answer"
     for (_, channels), so_far in zip(ear.heard[1:], ear.results, strict=True):
-        assert so_far.hits and all(hit.channels.keys() <= set(channels) for hit in so_far.hits)
+        assert all(hit.channels.keys() <= set(channels) for hit in so_far.hits)
     plain = Engine(street, embedder).search(SearchRequest("con chó"))
     assert [(h.record.frame_id, h.score) for h in final.hits] == [(h.record.frame_id, h.score) for h in plain.hits]
 

@@ -45,7 +45,8 @@ class Connection(asyncio.Protocol):
         self._waiter = asyncio.get_running_loop().create_future()
         if self._transport.is_closing():
             self._waiter.set_result(0)
-        self._transport.write(request(path))
+        else:
+            self._transport.write(request(path))
         return self._waiter
 
     def close(self) -> None:

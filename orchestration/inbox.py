@@ -1,7 +1,7 @@
 """The inbox: which files of a folder are wholly there and have not been taken yet.
 
-A file is ready when its size and times of change are the same as one look before; one that could not be read comes up again when
-its rights change. The looks are kept in a small SQLite file beside the ledger, because the folder stays as its owner has it:
+A file is ready when its size and times of change are the same as one look before, or when it says itself that it is whole, as uploads do; one
+that could not be read comes up again when its rights change. The looks are kept in a small SQLite file beside the ledger, because the folder stays as its owner has it:
 nothing in it is moved or deleted. What a file is does not matter here, only whether it may be one.
 """
 
@@ -12,6 +12,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from khung.stores.whole import is_whole
 
 VIDEO_NAME = re.compile(
     r"\.(3gp|asf|avi|dv|f4v|flv|gif|ivf|m[124]v|m2?ts|mkv|mov|mp4|mpe?g|mxf|og[mv]|qt|rm|rmvb|ts|vob|webm|wmv|y4m)$",
@@ -45,13 +47,14 @@ class Inbox:
         with self._open() as db:
             known = {path: (signature, taken) for path, signature, taken in db.execute("SELECT * FROM looks")}
             fresh = [a for a in seen if known.get(os.fsencode(a.path), ("",))[0] != a.signature]
-            ready = [a for a in seen if known.get(os.fsencode(a.path)) == (a.signature, 0)]
+            whole = {a.path for a in fresh if is_whole(a.path, a.size_bytes)}
+            ready = [a for a in seen if a.path in whole or known.get(os.fsencode(a.path)) == (a.signature, 0)]
             db.executemany(
                 "INSERT OR REPLACE INTO looks VALUES (?, ?, 0)", [(os.fsencode(a.path), a.signature) for a in fresh]
             )
             gone = known.keys() - {os.fsencode(a.path) for a in seen}
             db.executemany("DELETE FROM looks WHERE path = ?", [(path,) for path in gone])
-        return ready, len(fresh)
+        return ready, len(fresh) - len(whole)
 
     def taken(self, arrivals: Iterable[Arrival]) -> None:
         """These were registered; they come up again only when they change."""

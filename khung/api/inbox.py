@@ -1,4 +1,4 @@
-"""Uploads into the inbox folder that the pipeline watches: written beside as `.part`, renamed when whole.
+"""Uploads into the inbox folder that the pipeline watches: written beside as `.part`, renamed when whole, which they say of themselves.
 
 Nothing here opens a video: what a file is, the pipeline finds out in its sandbox and tells in the ledger.
 """
@@ -15,6 +15,7 @@ from pathlib import Path
 import anyio
 
 from khung.errors import MediaError, StoreError
+from khung.stores.whole import say_whole
 
 EXTENSIONS = frozenset(
     [
@@ -118,6 +119,7 @@ class Inbox:
 
     def _settle(self, part: Path, name: str) -> str:
         """Give the part its name; `os.link` fails where the name is taken, so no upload replaces another."""
+        say_whole(part)
         stem, dot, extension = name.rpartition(".")
         for number in range(1, 1000):
             free = name if number == 1 else f"{stem} ({number}){dot}{extension}"

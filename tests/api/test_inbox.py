@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from khung.api.inbox import EXTENSIONS, Inbox, safe_name
 from khung.errors import MediaError
+from khung.stores.whole import is_whole
 
 
 async def chunks(*parts):
@@ -28,6 +29,7 @@ def test_bytes_arrive_whole(inbox):
     assert receive(inbox, "Phố cổ.MP4", b"ab", b"cd") == "Phố cổ.mp4"
     assert (inbox.folder / "Phố cổ.mp4").read_bytes() == b"abcd"
     assert inbox.files() == ["Phố cổ.mp4"]
+    assert is_whole(inbox.folder / "Phố cổ.mp4", 4), "so nobody waits to see whether it grows"
 
 
 def test_no_upload_replaces_another(inbox):

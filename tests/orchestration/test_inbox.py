@@ -1,10 +1,12 @@
 """Which files of the inbox are taken, and when."""
 
+import errno
 import os
 from pathlib import Path
 
 import pytest
 
+from khung.stores.whole import say_whole
 from orchestration.inbox import Inbox
 
 
@@ -38,6 +40,34 @@ def test_a_file_that_grows_waits_until_it_stops(inbox):
         assert inbox.look()[0] == []
         with path.open("ab") as file:
             file.write(part)
+    assert inbox.look() == ([], 1)
+    assert names(inbox.look()[0]) == ["a.mp4"]
+
+
+def test_a_file_that_says_it_is_whole_is_ready_at_the_first_look(inbox):
+    say_whole(put(inbox, "upload.mp4"))
+    put(inbox, "copy.mp4")
+    ready, growing = inbox.look()
+    assert (names(ready), growing) == (["upload.mp4"], 1)
+    assert names(inbox.look()[0]) == ["copy.mp4", "upload.mp4"], "until it is taken"
+    inbox.taken(ready)
+    assert names(inbox.look()[0]) == ["copy.mp4"]
+
+
+def test_a_file_that_is_not_as_large_as_it_says_is_not_believed(inbox):
+    path = put(inbox, "a.mp4", b"a whole video")
+    say_whole(path)
+    os.truncate(path, 5)  # a copy that took the attribute along, and still grows
+    assert inbox.look() == ([], 1)
+
+
+def test_where_a_file_system_keeps_no_attributes_a_file_is_looked_at_twice(inbox, monkeypatch):
+    def refused(*_):
+        raise OSError(errno.ENOTSUP, "Operation not supported")
+
+    monkeypatch.setattr(os, "setxattr", refused)
+    monkeypatch.setattr(os, "getxattr", refused)
+    say_whole(put(inbox, "a.mp4"))
     assert inbox.look() == ([], 1)
     assert names(inbox.look()[0]) == ["a.mp4"]
 

@@ -1,17 +1,18 @@
 """Channels in threads, each with its time-out; who does not answer is named, never passed over in silence.
 
 Quick channels follow one another in one thread: handing each to a thread of its own costs more than most of them take. As soon as
-one is not quick, the others go on beside it.
+one is not quick, the others go on beside it. What is quick depends on how many searches share the processor: threads that wait for one
+another are no help to any of them.
 """
 
 import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYet
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,8 +32,8 @@ TIMEOUTS_S: Mapping[str, float] = {
 }
 """The vector channel includes the query encoder, which is the slow part on a CPU."""
 
-QUICK_S = 0.005
-"""How long a channel may hold up those behind it."""
+QUICK_S = 0.01
+"""How long a channel may hold up those behind it, for each search that is under way."""
 
 PATIENT: Mapping[str, float] = dict.fromkeys(TIMEOUTS_S, 60.0)
 """For who asks by night: beside the pipeline's own work a channel may be slow, and only one that does not answer is wrong."""
@@ -43,6 +44,7 @@ class Runner:
 
     def __init__(self, timeouts_s: Mapping[str, float] = TIMEOUTS_S, threads: int = 16) -> None:
         self._timeouts = timeouts_s
+        self._counting, self._under_way = threading.Lock(), 0
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="khung-channel")
 
     def run(
@@ -51,9 +53,9 @@ class Runner:
         """Every job's answer by name, and who failed. `heard` gets the answers so far whenever one comes in before the last.
 
         Raises QueryError and NotFound (the searcher's to mend) and, when all fail, SearchUnavailable."""
-        with _Work(jobs) as work:
+        with _Work(jobs) as work, self._counted() as under_way:
             began = time.monotonic()
-            self._begin(work, 0.0 if heard else QUICK_S)
+            self._begin(work, 0.0 if heard else QUICK_S * under_way)
             if heard:
                 self._listen(work, began, heard)
             answers, degraded = {}, []
@@ -74,6 +76,17 @@ class Runner:
             self._pool.submit(work.do)
             error = self._error(work, work.jobs[0], began)
             return work.jobs[0].answer if error is None else _told(name, error)
+
+    @contextmanager
+    def _counted(self) -> Iterator[int]:
+        """How many are under way, this one among them."""
+        with self._counting:
+            self._under_way += 1
+        try:
+            yield self._under_way
+        finally:
+            with self._counting:
+                self._under_way -= 1
 
     def _begin(self, work: "_Work", patience_s: float) -> None:
         """All jobs under way: one thread takes one after another, and one more joins it whenever `patience_s` go by."""

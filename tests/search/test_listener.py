@@ -4,6 +4,7 @@ import threading
 
 import pytest
 
+from khung.errors import SearchUnavailable
 from khung.search.engine import Engine, SearchRequest
 from khung.search.running import Runner
 
@@ -53,6 +54,16 @@ def test_a_failure_is_not_heard_and_is_named_in_the_end():
 
     answers, degraded = Runner().run({"text": fails, "vector": slow}, heard.append)
     assert heard == [] and answers == {"vector": "slow"} and [d.channel for d in degraded] == ["text"]
+
+
+def test_searches_under_way_are_counted_whatever_becomes_of_them():
+    runner = Runner()
+    with runner._counted() as one, runner._counted() as two:
+        assert (one, two) == (1, 2)
+    with pytest.raises(SearchUnavailable):
+        runner.run({"text": lambda: 1 / 0})
+    with runner._counted() as alone:
+        assert alone == 1
 
 
 def test_the_page_so_far_has_only_what_was_found_so_far(street, embedder, monkeypatch):

@@ -22,9 +22,7 @@ _ROOM = 64_000_000  # scores that are kept at most: 512 MiB
 _EACH = 128  # a document, of smaller libraries: a caption of thirty words has about a hundred in all fields
 _PAGE = 8_192  # hits that one question fetches: some four milliseconds, in one of which every other thread waits for Python to make objects
 _PAGES = 16  # in which a word is fetched at most: each looks through all of its documents again
-_DEEP = (
-    1_000  # hits for which tantivy takes twice the time of a sum, or more, even of rare words; as it does with a filter
-)
+_DEEP = 1_000  # hits for which a sum takes half of tantivy's time or less, even of rare words; as with a filter
 _FREQUENT = 64  # documents with a word that is kept: to ask for a rarer one costs no more
 _EVERYTHING = np.zeros(0, np.uint8)
 _NOTHING = np.zeros(0, np.int32), np.zeros(0, np.float32)

@@ -181,6 +181,14 @@ def test_a_video_that_fails_to_load_shows_its_frame(page: Page):
     expect(page.locator(".unplayable")).to_be_visible()
 
 
+def test_a_video_that_fails_twice_is_told_of_once(page: Page):
+    """It may have failed before anything listened, and the event comes all the same."""
+    page.goto("/frame/googlework_short/0")
+    page.locator(".player video").evaluate("v => [1, 2].forEach(() => v.dispatchEvent(new Event('error')))")
+    expect(page.locator(".unplayable")).to_be_visible()
+    expect(page.locator(".player img.poster")).to_have_count(1)
+
+
 def test_similar_exclude_and_in_video(page: Page):
     page.goto("/?q=người")
     first = page.locator(".card").first

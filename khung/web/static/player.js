@@ -15,9 +15,9 @@ export async function setUpPlayer(article) {
   const mine = (video = article?.querySelector("video"));
   [first, arrived] = [0, false];
   if (!mine) return;
-  mine.addEventListener("error", sayUnplayable);
+  mine.addEventListener("error", () => sayUnplayable(mine));
   for (const kind of ["timeupdate", "seeked", "seeking"]) video.addEventListener(kind, tell);
-  if (video.error) sayUnplayable(); // it failed before this ran
+  if (mine.error) sayUnplayable(mine); // it failed before this ran
   await (coming = come(mine));
 }
 
@@ -83,9 +83,10 @@ export async function step(count) {
 }
 
 export function togglePlay() {
-  if (!video) return false;
-  if (video.paused) video.play().catch((error) => error.name === "NotSupportedError" && sayUnplayable());
-  else video.pause();
+  const mine = video;
+  if (!mine) return false;
+  if (mine.paused) mine.play().catch((error) => error.name === "NotSupportedError" && sayUnplayable(mine));
+  else mine.pause();
   return true;
 }
 
@@ -114,9 +115,8 @@ function clock(seconds) {
   return h ? `${h}:${String(m).padStart(2, "0")}:${tail}` : `${m}:${tail}`;
 }
 
-function sayUnplayable() {
-  if (!video.isConnected || video.dataset.failed) return;
-  video.dataset.failed = "yes";
+function sayUnplayable(player) {
+  if (video !== player) return; // it was said already, or another frame is shown by now
   const poster = Object.assign(document.createElement("img"), { className: "poster", src: video.poster, alt: "" });
   video.replaceWith(poster);
   frame.querySelector(".unplayable").hidden = false;

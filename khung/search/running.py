@@ -82,8 +82,9 @@ class Runner:
         """How many are under way, this one among them."""
         with self._counting:
             self._under_way += 1
+            now = self._under_way
         try:
-            yield self._under_way
+            yield now
         finally:
             with self._counting:
                 self._under_way -= 1
@@ -157,7 +158,7 @@ class _Work:
                 continue
             try:
                 job.answer = _timed(job.name, job.look)
-            except BaseException as error:
+            except BaseException as error:  # in a thread of the pool: who waits for it is told
                 if job.given_up:
                     log.warning("channel_failed_late", extra={"channel": job.name}, exc_info=error)
                 else:

@@ -235,6 +235,28 @@ def test_an_address_restores_the_open_panel(page: Page):
     expect(page.locator(f"#panel #frame[data-frame='{frame}']")).to_be_visible()
 
 
+def test_a_frame_opened_right_after_an_arrow_is_opened_once(page: Page):
+    """Else it would be shown anew under the next key, and the step that was taken would be lost."""
+    page.goto("/?q=người")
+    expect(page.locator(".card").first).to_be_visible()
+    opened = page.evaluate(
+        """async () => {
+          const press = (key) => document.activeElement.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
+          await fetch(document.querySelector(".card .shot").href); // the next time it comes at once
+          performance.clearResourceTimings();
+          press("ArrowRight");
+          document.querySelector(".card.current .shot").click();
+          while (!document.querySelector("#panel #frame")) await new Promise(requestAnimationFrame);
+          press("]");
+          await new Promise((go) => setTimeout(go, 500)); // an arrow waits less for the next one
+          return performance.getEntriesByType("resource").filter(({ name }) => name.includes("/frame/")).length;
+        }"""
+    )
+    assert opened == 1
+    frame = int(page.locator("#frame").get_attribute("data-frame-index"))
+    expect(page.locator("[data-now-frame]")).to_have_text(f"khung {frame + 1}")
+
+
 def test_keys_only_from_question_to_answer(page: Page):
     page.goto("/")
     page.keyboard.press("/")

@@ -4,12 +4,8 @@ import { addStep } from "./form.js";
 import { current, neighbourCard, setCurrent } from "./grid.js";
 import { showHistory } from "./history.js";
 import { visit } from "./navigate.js";
-import { closePanel, copyTimecode, isOpen, openedFrame, openFrame, settled } from "./panel.js";
+import { closePanel, copyTimecode, openedFrame, openFrame, passOver, settled } from "./panel.js";
 import { step, togglePlay } from "./player.js";
-
-const WAIT = 130; // ms: holding an arrow key passes over frames without opening each
-let timer;
-let waiting = null; // the frame that is opened when no other arrow comes
 
 const KEYS = {
   "/": () => focusQuery(),
@@ -22,9 +18,9 @@ const KEYS = {
   "=": meant(() => act("more")),
   "-": meant(() => act("less")),
   "c": meant(() => openedFrame() && copyTimecode()),
-  "p": meant(pick),
-  "[": () => step(-1),
-  "]": () => step(1),
+  "p": pick,
+  "[": meant(() => step(-1)),
+  "]": meant(() => step(1)),
   " ": () => play(),
 };
 
@@ -37,7 +33,7 @@ export function onKey(event) {
 }
 
 function press(event) {
-  if (event.key === "S" && event.shiftKey) return meant(check)();
+  if (event.key === "S" && event.shiftKey) return check();
   const action = KEYS[event.key.length === 1 ? event.key.toLowerCase() : event.key];
   if (!action || (event.key === " " && event.target.closest("button, summary, video"))) return false;
   return action();
@@ -73,28 +69,19 @@ function move(key) {
   const card = neighbourCard(key);
   if (!card) return document.querySelector("#main .card") ? undefined : false;
   setCurrent(card);
-  clearTimeout(timer);
-  waiting = card.querySelector(".shot").href;
-  timer = setTimeout(openWaiting, WAIT);
-}
-
-function openWaiting() {
-  clearTimeout(timer);
-  if (waiting && isOpen()) openFrame(waiting);
-  waiting = null;
+  passOver(card.querySelector(".shot").href);
 }
 
 // What is done in haste is meant for the frame that is on its way.
 function meant(action) {
   return async () => {
-    openWaiting();
     await settled();
     action();
   };
 }
 
 function play() {
-  if (togglePlay()) return;
+  if (openedFrame()?.querySelector("video")) return meant(togglePlay)();
   const link = current()?.querySelector(".shot");
   if (!link) return false;
   openFrame(link.href, { play: true });

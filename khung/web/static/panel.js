@@ -5,6 +5,9 @@ import { setUpPlayer, togglePlay } from "./player.js";
 import { getPage } from "./server.js";
 import { toast, words } from "./words.js";
 
+const WAIT = 130; // ms: holding an arrow key passes over frames without opening each
+let timer;
+let waiting = null; // the frame that is opened when no other arrow comes
 let running;
 let swapped = Promise.resolve(); // when the panel holds the frame that was asked for last
 
@@ -14,6 +17,7 @@ export const isOpen = () => panel() && !panel().hidden;
 export const openedFrame = () => document.getElementById("frame");
 
 export async function openFrame(href, { push = true, play = false } = {}) {
+  forgetWaiting();
   running?.abort();
   const mine = (running = new AbortController());
   document.body.classList.add("opening");
@@ -31,8 +35,26 @@ export async function openFrame(href, { push = true, play = false } = {}) {
   }
 }
 
+// The open panel follows the arrow keys.
+export function passOver(href) {
+  forgetWaiting();
+  waiting = href;
+  timer = setTimeout(openWaiting, WAIT);
+}
+
+function openWaiting() {
+  if (waiting && isOpen()) openFrame(waiting);
+  forgetWaiting();
+}
+
+function forgetWaiting() {
+  clearTimeout(timer);
+  waiting = null;
+}
+
 // Until the panel holds the frame that was asked for last: who answers in haste means that one, not the one still to be seen.
 export async function settled() {
+  openWaiting();
   let last;
   do {
     last = swapped;

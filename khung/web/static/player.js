@@ -1,8 +1,8 @@
 // The player at the exact moment: seek, step by frames, timecode and frame number; and what to say when it cannot play.
 import { words } from "./words.js";
 
-const PATIENCE = 2000; // ms to wait for a first frame, once the seek to it is done, before it is asked for again
-const TURNS = 10; // then its time is taken to be 0
+const PATIENCE = 500; // ms to wait for a first frame, once the seek to it is done, before it is asked for again
+const TURNS = 20; // then its time is taken to be 0
 
 let frame, video;
 let first = 0; // seconds: the first frame on the browser's clock. khung counts from that frame; browsers count from the
@@ -37,9 +37,10 @@ async function come(mine) {
 async function timeOfFirstFrame(player) {
   if (!player.requestVideoFrameCallback) return 0;
   if (player.readyState < 1) await once(player, "loadedmetadata");
+  const shown = shownAtZero(player);
   for (let turn = 0; turn < TURNS && player.isConnected && !player.error; turn++) {
     await visible();
-    const [shown, there] = [shownAtZero(player), once(player, "seeked")];
+    const there = once(player, "seeked");
     player.currentTime = turn % 2 ? 0.001 : 0; // the address may have asked for a later moment already
     const time = await Promise.race([shown, there.then(pause)]);
     if (time !== undefined) return time;

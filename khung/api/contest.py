@@ -58,9 +58,10 @@ class Booth:
             entries=[entry_out(entry) for entry in entries],
         )
 
-    async def checked(self, seat: Seat, draft: Draft) -> DraftOut:
-        """The draft with its notices and those of the team's list."""
-        task = await self._running(seat)
+    async def checked(self, seat: Seat, draft: Draft, task_key: str) -> DraftOut:
+        """The draft with its notices and those of the team's list. Here as in `propose`, SubmissionRejected when it is meant
+        for another task than the running one; without a key it is for that one."""
+        task = await self._running(seat, task_key)
         entries = await anyio.to_thread.run_sync(self.team.entries, seat.evaluation_id, task.key)
         notices = (*draft.notices, *review(draft, entries))
         return DraftOut(
@@ -73,8 +74,8 @@ class Booth:
             notices=[_notice(notice) for notice in notices],
         )
 
-    async def propose(self, seat: Seat, draft: Draft) -> EntryOut:
-        task = await self._running(seat)
+    async def propose(self, seat: Seat, draft: Draft, task_key: str) -> EntryOut:
+        task = await self._running(seat, task_key)
         return entry_out(await anyio.to_thread.run_sync(self.team.propose, task, draft, seat.username))
 
     async def send(self, seat: Seat, entry_id: int, *, again: bool) -> EntryOut:
@@ -115,13 +116,17 @@ class Booth:
         except KhungError as error:
             log.warning("contest_log_failed", extra={"reason": type(error).__name__})
 
-    async def _running(self, seat: Seat) -> TaskNow:
+    async def _running(self, seat: Seat, task_key: str) -> TaskNow:
         if not seat.evaluation_id:
             error = SubmissionRejected("No evaluation is chosen.", cure="Choose one on the contest page.")
             raise error.known_as("no_evaluation")
         task = await seat.dres.task_now(seat.evaluation_id)
         if not task.key:
             raise SubmissionRejected("No task is running.", cure="Wait for the task.").known_as("no_task")
+        if task_key not in ("", task.key):
+            cure = "Nothing was sent. Pick the frames of the new task."
+            error = SubmissionRejected(f"The answer is for another task; now it is “{task.name}”.", cure=cure)
+            raise error.known_as("task_changed", now=task.name)
         return task
 
 

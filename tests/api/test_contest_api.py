@@ -94,6 +94,17 @@ def test_nothing_is_sent_twice_by_accident(operator, dres):
     assert again.status_code == 409
 
 
+@pytest.mark.parametrize("path", ["check", "answers"])
+def test_an_answer_is_for_the_task_it_was_meant_for(operator, dres, path):
+    meant = KIS | {"task_key": operator.get("/v1/contest/now").json()["task"]["key"]}
+    assert operator.post(f"/v1/contest/{path}", json=meant).is_success
+    dres.task, dres.task_id = dres.task | {"name": "kis-2"}, "task-2"
+    refused = operator.post(f"/v1/contest/{path}", json=meant)
+    assert (refused.status_code, refused.json()["code"]) == (409, "task_changed")
+    assert "kis-2" in refused.json()["detail"]
+    assert operator.get("/v1/contest/now").json()["entries"] == []
+
+
 def test_the_list_is_the_team_s(operator, dres):
     entry = operator.post("/v1/contest/answers", json=KIS).json()
     operator.cookies.clear()

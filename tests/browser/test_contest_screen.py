@@ -58,6 +58,24 @@ def test_by_keys_and_through_a_reload(page: Page, arena, dres):
     expect(page.locator("[data-picks] li")).to_have_count(0)
 
 
+def test_picks_and_drafts_are_for_one_task(page: Page, arena, dres):
+    log_in(page, arena)
+    page.goto(f"{arena}/?q=văn phòng")
+    page.locator(".card .shot").first.click()
+    panel = page.locator("#panel")
+    panel.get_by_role("button", name="Lấy khung này").click()
+    panel.get_by_role("button", name="Kiểm tra").click()
+    expect(panel.locator(".draft")).to_contain_text("kis-1")
+    first, dres.task, dres.task_id = dres.task, dres.task | {"name": "kis-2"}, "task-2"
+    expect(page.locator("#task-bar")).to_contain_text("kis-2")
+    expect(panel.locator("[data-picks] li")).to_have_count(0)
+    panel.locator(".draft").get_by_role("button", name="Nộp").click()
+    expect(page.locator("#toast")).to_contain_text("Câu trả lời này dành cho đề khác, còn bây giờ là “kis-2”.")
+    assert dres.submissions == []
+    dres.task, dres.task_id = first, "task-1"
+    expect(panel.locator("[data-picks] li")).to_have_count(1)
+
+
 def test_without_a_mouse_from_login_to_verdict(page: Page, arena, dres):
     """Every key of the issue's journey: login, question, grid, panel, frame step, pick, verification, verdict."""
     dres.verdicts = ["CORRECT"]

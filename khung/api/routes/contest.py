@@ -58,6 +58,11 @@ class AnswerIn(Strict):
     kind: Literal["KIS", "AVS", "QA", "TRAKE"]
     picks: list[PickIn] = Field([], max_length=100)
     text: str = Field("", max_length=1000)
+    task_key: str = Field(
+        "",
+        max_length=1000,
+        description="`task.key` that the answer is meant for: while another task runs it is refused",
+    )
 
 
 class SendIn(Strict):
@@ -109,14 +114,14 @@ async def now(booth: Here, token: Token = "") -> ContestNowOut:
 async def check(asked: AnswerIn, booth: Here, service: Asked, token: Token = "") -> DraftOut:
     """Verify an answer without keeping or sending it: what would be sent, and what to look at first."""
     draft = await anyio.to_thread.run_sync(booth.draft, service, asked)
-    return await booth.checked(booth.sessions.seat(token), draft)
+    return await booth.checked(booth.sessions.seat(token), draft, asked.task_key)
 
 
 @router.post("/contest/answers", status_code=201, responses=_ANSWERS)
 async def propose(asked: AnswerIn, booth: Here, service: Asked, token: Token = "") -> EntryOut:
     """Put an answer on the team's list of the running task."""
     draft = await anyio.to_thread.run_sync(booth.draft, service, asked)
-    return await booth.propose(booth.sessions.seat(token), draft)
+    return await booth.propose(booth.sessions.seat(token), draft, asked.task_key)
 
 
 @router.post("/contest/answers/{entry_id}/send", responses=_ANSWERS)

@@ -11,7 +11,8 @@ const find = (selector) => document.querySelector(selector);
 const bar = () => find("#task-bar");
 
 let now = null; // what /v1/contest/now said, and when
-let picks = [];
+let picks = []; // of one task: they outlive a reload, and nobody's next answer
+let picksOf; // its key
 
 export function setUpContest() {
   if (!bar()) return;
@@ -39,6 +40,8 @@ export const CONTEST = {
   "contest-drop": async (button) => { if (await call("DELETE", `answers/${button.dataset.id}`)) look(); },
 };
 
+const taskKey = () => now?.task?.key ?? "";
+
 const answering = () => {
   const box = find("[data-submit] [data-answering]");
   return box && !box.hidden ? box : null;
@@ -64,7 +67,7 @@ export async function check() {
   const kind = box.querySelector("[data-kind]").value;
   const text = box.querySelector("[data-text]").value;
   const chosen = picks.length || (kind === "QA" && now.rules === "vbs") ? picks : [pickNow()];
-  verify({ kind, text, picks: chosen.map(({ shown, ...pick }) => pick) }, box.querySelector("[data-contest-draft]"));
+  verify({ kind, text, picks: chosen.map(({ shown, ...pick }) => pick), task_key: taskKey() }, box.querySelector("[data-contest-draft]"));
 }
 
 async function verify(answer, place) {
@@ -117,7 +120,7 @@ async function look() {
   if (answer?.ok) now = { ...answer.told, at: performance.now() };
   else if (!out) now = null;
   showStale(out ? complaint(answer?.told ?? { detail: words("offline") }) : "");
-  if (!picks.length) picks = stored();
+  if (picksOf !== taskKey()) [picks, picksOf] = [stored(), taskKey()];
   showSeat();
   showPicks();
   showTask();
@@ -148,7 +151,7 @@ async function onSubmit(event) {
     }
   } else if (form.matches("[data-contest-text]")) {
     event.preventDefault();
-    verify({ kind: "QA", text: new FormData(form).get("text"), picks: [] }, find("#contest [data-contest-draft]"));
+    verify({ kind: "QA", text: new FormData(form).get("text"), picks: [], task_key: taskKey() }, find("#contest [data-contest-draft]"));
   }
 }
 
@@ -283,16 +286,15 @@ function pickNow() {
   return { video_id: dataset.video, at_ms: playerNow(), shown: document.querySelector("[data-now]").textContent };
 }
 
-// Picks belong to one task and outlive a reload.
 function changePicks(next) {
   picks = next;
-  sessionStorage.setItem("picks", JSON.stringify({ task: now?.task?.key, picks }));
+  sessionStorage.setItem("picks", JSON.stringify({ task: taskKey(), picks }));
   showPicks();
 }
 
 function stored() {
   const kept = JSON.parse(sessionStorage.getItem("picks") ?? "null");
-  return kept && kept.task === now?.task?.key ? kept.picks : [];
+  return kept?.task === taskKey() ? kept.picks : [];
 }
 
 function showPicks() {

@@ -77,8 +77,9 @@ export function toMoment() {
 }
 
 export async function step(count) {
+  const mine = video;
   await coming; // steps count from the moment, also those that are asked for on the way to it
-  if (!video) return;
+  if (!mine || video !== mine) return; // it cannot play, or another frame is shown by now
   video.pause();
   seek((frameAt(now() / 1000) + count) / fps());
 }

@@ -85,6 +85,26 @@ def test_files_are_sent_with_progress(page: Page, fresh, clips):
     assert list(Path(settings.inbox_dir).glob("*.part")) == []
 
 
+def test_leaving_is_asked_about_while_files_are_on_their_way(page: Page, fresh, clips):
+    address, settings = fresh
+    held, asked = [], []
+    page.route("**/v1/uploads?*", lambda route: held.append(route))
+    page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.dismiss()))
+    page.goto(f"{address}/library")
+    page.locator("h1").click()  # browsers ask nobody who has touched nothing
+    page.set_input_files("[data-drop-videos] input", [clips / "nasa_13013.mp4"])
+    expect(page.locator("#uploads li")).to_have_count(1)
+    with page.expect_event("dialog"):
+        page.locator(".bar nav a[href='/']").click(no_wait_after=True)
+    expect(page).to_have_url(f"{address}/library")
+    held.pop().continue_()
+    expect(page.locator("#uploads li")).to_contain_text("Đã nhận")
+    assert (settings.inbox_dir / "nasa_13013.mp4").exists()
+    page.locator(".bar nav a[href='/']").click()
+    expect(page).to_have_url(f"{address}/")
+    assert asked == ["beforeunload"]
+
+
 def test_a_refused_file_says_why(page: Page, fresh, tmp_path):
     address, _ = fresh
     (tmp_path / "notes.mp4").touch()

@@ -5,6 +5,8 @@ import { words } from "./words.js";
 const LOOK_AGAIN = 3000; // ms
 const REST = 10; // times as long as a look took: one at 25,000 videos costs the service a quarter of a second of CPU
 
+let onTheirWay = 0; // files that end with the page
+
 export function setUpLibrary() {
   const zone = document.querySelector("[data-drop-videos]");
   if (!zone) return;
@@ -15,6 +17,7 @@ export function setUpLibrary() {
       zone.classList.toggle("over", kind === "dragover");
       if (kind === "drop") sendAll(event.dataTransfer.files);
     });
+  addEventListener("beforeunload", (event) => onTheirWay && event.preventDefault()); // the browser asks first
   keepLooking(0);
 }
 
@@ -25,7 +28,11 @@ async function sendChosen({ target }) {
 }
 
 async function sendAll(files) {
-  for (const file of files) await send(file);
+  onTheirWay += files.length;
+  for (const file of files) {
+    await send(file);
+    onTheirWay--;
+  }
 }
 
 async function send(file) {

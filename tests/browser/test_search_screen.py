@@ -5,6 +5,7 @@ import re
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
+from tests.support import patience
 from tests.support.screen import SHIFT, ask, settled, until
 
 pytestmark = pytest.mark.browser
@@ -21,7 +22,7 @@ def test_from_the_first_page_to_results(page: Page):
     expect(page.locator(".summary")).to_contain_text("bản chụp")
 
 
-def test_results_come_within_a_second(page: Page):
+def test_a_question_from_the_form_does_not_hang(page: Page):
     page.goto("/")
     page.fill("#ask input[name=q]", "đường phố")
     took = page.evaluate(
@@ -32,7 +33,7 @@ def test_results_come_within_a_second(page: Page):
             return performance.now() - start;
         }"""
     )
-    assert took < 5000  # a bound for a hang; the speed itself is measured in bench/
+    assert took < 20_000  # a bound for a hang; the speed itself is measured in bench/
 
 
 def test_thumbnails_move_nothing(page: Page):
@@ -308,10 +309,13 @@ def test_hover_shows_the_neighbours(page: Page):
     image = page.locator(".card .shot img").first
     own = image.get_attribute("src")
     box = page.locator(".card .shot").first.bounding_box()
-    page.mouse.move(box["x"] + 5, box["y"] + 20)
-    page.wait_for_timeout(900)
-    page.mouse.move(box["x"] + box["width"] - 12, box["y"] + 60, steps=4)
-    until(page, "(own) => document.querySelector('.card .shot img').getAttribute('src') !== own", own)
+
+    def shows_another() -> bool:
+        page.mouse.move(box["x"] + 5, box["y"] + 20)
+        page.mouse.move(box["x"] + box["width"] - 12, box["y"] + 60, steps=4)
+        return image.get_attribute("src") != own
+
+    patience.until(shows_another, "the neighbours are shown once they are loaded")
     page.mouse.move(0, 0)
     until(page, "(own) => document.querySelector('.card .shot img').src.endsWith(own)", own)
 

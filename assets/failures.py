@@ -55,6 +55,6 @@ def kept_if_broken_off(keep: Callable[[], None]) -> Iterator[None]:
     except BaseException:
         try:
             keep()
-        except Exception as error:  # noqa: BLE001 - whatever it is, it must not stand in the place of the first
-            log.warning("What was made before the failure could not be kept: %s", error)
+        except Exception as error:  # whatever it is, it must not stand in the place of the first
+            log.warning("What was made before the failure could not be kept: %s", error, exc_info=error)
         raise

@@ -1,302 +1,43 @@
 """Where things are kept: one Protocol a kind of store, an embedded and a service implementation a file each.
 
-Protocols here. Embedded: `archive_local.py`, `ledger_sqlite.py`, `records_duckdb.py`, `text_tantivy.py`, `vectors_faiss.py`; services:
-`archive_s3.py`, `ledger_postgres.py`, `records_postgres.py`, `text_opensearch.py`, `vectors_opensearch.py`, `cache_redis.py`.
+Protocols: `pipeline_stores.py`, `search_stores.py`. Embedded: `archive_local.py`, `ledger_sqlite.py`, `records_duckdb.py`, `text_tantivy.py`,
+`vectors_faiss.py`; services: `archive_s3.py`, `ledger_postgres.py`, `records_postgres.py`, `text_opensearch.py`, `vectors_opensearch.py`, `cache_redis.py`.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import BinaryIO, Protocol
-
-import numpy as np
-
-from khung.records import FrameRecord, Shot, Video
-
-
-class Archive(Protocol):
-    """Media and per-video intermediates under slash-separated keys. A key is either wholly there or not at all."""
-
-    def put_bytes(self, key: str, data: bytes, *, content_type: str = "application/octet-stream") -> None:
-        """Raises StoreError when the archive cannot be written to."""
-        ...
-
-    def put_file(self, key: str, path: Path, *, content_type: str = "application/octet-stream") -> None:
-        """A copy. Raises SourceUnreadable when the file cannot be read, another StoreError when the archive cannot be written to."""
-        ...
-
-    def get_bytes(self, key: str) -> bytes:
-        """Raises NotFound."""
-        ...
-
-    def open(self, key: str, *, offset: int = 0) -> BinaryIO:
-        """A stream from `offset` on. Raises NotFound."""
-        ...
-
-    def local_path(self, key: str) -> Path:
-        """A local file with the bytes (the file itself, or a cached copy): read-only. Raises NotFound."""
-        ...
-
-    def size(self, key: str) -> int | None:
-        """Bytes, or None when the key is not there."""
-        ...
-
-    def keys(self, prefix: str) -> Iterator[str]: ...
-    def delete(self, key: str) -> None:
-        """No error when it is not there."""
-        ...
-
-    def tidy(self, *, min_age_s: float = 86_400.0) -> int:
-        """Take away what writers left half-written that died so long ago; how many files."""
-        ...
-
-
-STAGES = ("videos", "shots", "keyframes", "embeddings", "descriptions", "shard_indices")
-"""What every video passes, in the order of work; embeddings and descriptions do not wait for one another."""
-
-BY_INVITATION = ("preview", "playable_copies")
-"""Stages for those videos alone that gain by them: an earlier stage writes their first line. What fails here spoils no video."""
-
-ALL_STAGES = (*STAGES[:3], "preview", *STAGES[3:], "playable_copies")
-"""What the ledger knows of a video, in the order of work."""
-
-MAX_ATTEMPTS = 3
-"""A video whose run died this often at a stage is left for people: it may be what kills the runs."""
-
-
-@dataclass(frozen=True, slots=True)
-class LedgerEntry:
-    """The state of one video at one stage."""
-
-    video_id: str
-    stage: str  # one of ALL_STAGES
-    state: str  # waiting | running | done | failed | linked
-    reason: str = ""  # MediaError.reason or an error's class name; of a waiting line: waiting.PUT_BACK
-    detail: str = ""  # a sentence for people
-    attempt: int = 0
-    code_version: str = ""
-    fingerprint: str = ""  # of the stage's output: the sealed shards are compared by it
-    updated_at: str = ""  # ISO 8601, UTC
-
-
-class Ledger(Protocol):
-    """What happened to every video at every stage. The truth; sensors only read it. Safe for many processes."""
-
-    def claim(self, sha256: str, source_name: str, video_id: str) -> tuple[str, str]:
-        """Register a file's content once. Returns `(video_id, linked_to)`: a content that is already known under another
-        name is recorded as `linked` with the first one's id; a name that is taken by another content gets a suffix."""
-        ...
-
-    def claimed(self, names: Collection[str]) -> set[str]:
-        """Those under which a file was registered: as the name that it had, or as a video's id."""
-        ...
-
-    def put(self, entries: Iterable[LedgerEntry]) -> None:
-        """Insert or replace by (video_id, stage); `updated_at` is set here."""
-        ...
-
-    def get(self, video_id: str) -> dict[str, LedgerEntry]:
-        """By stage."""
-        ...
-
-    def find(
-        self, *, stage: str | None = None, state: str | None = None, videos: Collection[str] | None = None
-    ) -> list[LedgerEntry]:
-        """By video and stage."""
-        ...
-
-    def counts(self) -> dict[str, dict[str, int]]:
-        """stage → state → videos."""
-        ...
-
-    def states(self) -> dict[str, frozenset[str]]:
-        """Every video → the states of its stages but for those by invitation. Folded where the lines are: a library of
-        25,000 videos has 200,000 of them."""
-        ...
-
-    def mark(self) -> str:
-        """Another one after any change but one of the same moment: much cheaper than reading what it marks."""
-        ...
-
-    def forget(self, video_id: str) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class FrameFilter:
-    """Hard conditions, joined by AND; inside one field by OR, but `objects` by AND. Empty means no condition."""
-
-    videos: tuple[str, ...] = ()
-    not_videos: tuple[str, ...] = ()
-    from_ms: int | None = None  # pts_ms >= from_ms
-    to_ms: int | None = None  # pts_ms < to_ms
-    objects: tuple[str, ...] = ()
-    not_objects: tuple[str, ...] = ()
-    facets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # field name of Description → values
-
-    def __bool__(self) -> bool:
-        return bool(
-            self.videos
-            or self.not_videos
-            or self.from_ms is not None
-            or self.to_ms is not None
-            or self.objects
-            or self.not_objects
-            or self.facets
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Timeline:
-    """The frames of one snapshot as columns, by position: what ranking needs of a frame without reading its record."""
-
-    vector_ids: np.ndarray  # int64 (n,)
-    video_index: np.ndarray  # int32 (n,), into `videos`; ascending
-    frame_index: np.ndarray  # int32 (n,), ascending within a video
-    pts_ms: np.ndarray  # int32 (n,)
-    shot_index: np.ndarray  # int32 (n,)
-    phash: np.ndarray  # uint64 (n,)
-    videos: tuple[str, ...]  # video ids, sorted
-    duration_ms: np.ndarray  # int32 (len(videos),)
-
-
-class RecordStore(Protocol):
-    """The frames' records of one snapshot, read-only. Frames have dense positions `0..n-1`, the order of (video_id, frame_index)."""
-
-    def __len__(self) -> int: ...
-    def frame(self, frame_id: str) -> FrameRecord:
-        """Raises NotFound."""
-        ...
-
-    def frames(self, frame_ids: Sequence[str]) -> list[FrameRecord]:
-        """In the order given; raises NotFound if one is missing."""
-        ...
-
-    def at(self, positions: Sequence[int]) -> list[FrameRecord]:
-        """Those at some positions of the timeline, in the order given."""
-        ...
-
-    def frames_of(self, video_id: str) -> list[FrameRecord]:
-        """By time."""
-        ...
-
-    def shots(self, video_id: str) -> list[Shot]:
-        """By time; empty for a video that is not there."""
-        ...
-
-    def videos(self) -> list[Video]: ...
-    def video(self, video_id: str) -> Video:
-        """Raises NotFound."""
-        ...
-
-    def allowed(self, where: FrameFilter) -> np.ndarray:
-        """int64 vector ids of the frames that pass, in any order."""
-        ...
-
-    def timeline(self) -> Timeline:
-        """All frames as columns; read once and kept by the caller."""
-        ...
-
-    def facet_counts(self, vector_ids: np.ndarray | None = None) -> dict[str, dict[str, int]]:
-        """field → value → frames, over all frames or those given."""
-        ...
-
-    def facet_counts_at(self, positions: np.ndarray) -> dict[str, dict[str, int]]:
-        """The same of the frames at some positions of the timeline, each once."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class TextHit:
-    vector_id: int
-    score: float
-    terms: tuple[str, ...] = ()  # the query's terms that this document matched
-
-
-class TextIndex(Protocol):
-    """BM25 (k1 = 1.2, b = .75, with the factor k1 + 1) over pre-tokenised fields (khung.text.fields). Both engines get the
-    same tokens, so ranking agrees. Document counts and average lengths are those of the whole snapshot: a score never depends on
-    how frames fell into shards."""
-
-    def __len__(self) -> int:
-        """Documents, deleted ones not counted."""
-        ...
-
-    def warm(self) -> None:
-        """Do beforehand, in seconds, what makes questions cheaper; answers stay the same. Safe while others ask, and may be left out."""
-        ...
-
-    def document_counts(self, clauses: Sequence["TextClause"]) -> list[int]:
-        """In how many documents each clause's term stands, over the whole snapshot."""
-        ...
-
-    def search(
-        self, clauses: Sequence["TextClause"], *, limit: int, allowed: np.ndarray | None = None
-    ) -> list[TextHit]:
-        """Best first, ties by vector id. `allowed`: sorted int64 vector ids, or None for all. Saying which terms matched reads
-        every document found."""
-        ...
-
-    def best(
-        self, clauses: Sequence["TextClause"], *, limit: int, allowed: np.ndarray | None = None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """`(scores, ids)` of the same hits in the same order, as columns and without terms: for ranking thousands."""
-        ...
-
-    def facets(
-        self, clauses: Sequence["TextClause"], *, allowed: np.ndarray | None = None
-    ) -> dict[str, dict[str, int]]:
-        """name → value → documents, over every document that a clause finds (all documents without clauses); the most frequent
-        value first, ties by value. `allowed` as in `search`."""
-        ...
-
-    def highlight(self, clauses: Sequence["TextClause"], vector_ids: Sequence[int]) -> list[dict[str, tuple[int, ...]]]:
-        """For each document: field → the places of the words that the clauses found, ascending; only the fields of
-        `khung.text.fields.WORD_FIELDS`, whose places are those of the caption's tokens. Raises NotFound."""
-        ...
-
-    def suggest(self, field: str, prefix: str, *, limit: int) -> list[tuple[str, int]]:
-        """The terms of a field that begin with `prefix`, with their documents; the most frequent first, ties by term."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class TextClause:
-    """One weighted term in one field, e.g. `TextClause("vi_key", "đương2", 2.0)`."""
-
-    field: str
-    term: str
-    boost: float = 1.0
-
-
-class VectorIndex(Protocol):
-    """Inner product over unit vectors, larger is better. Ids, not positions."""
-
-    dim: int
-
-    def __len__(self) -> int: ...
-    def warm(self) -> None:
-        """Do beforehand, in seconds, what makes questions cheaper; answers are at least as good. Safe while others ask, and may be left
-        out."""
-        ...
-
-    def search(
-        self, queries: np.ndarray, k: int, *, allowed: np.ndarray | None = None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """`(scores, ids)`, each `(n, k)`; missing places have id -1 and score -inf."""
-        ...
-
-    def ids(self) -> np.ndarray:
-        """Every id, int64, ascending."""
-        ...
-
-    def reconstruct(self, vector_id: int) -> np.ndarray:
-        """The stored vector `(dim,)` float32. Raises NotFound."""
-        ...
-
-
-class QueryCache(Protocol):
-    """Bytes by key with a time to live, shared by many servers; what one process keeps for itself is khung.api's. Any failure is a
-    miss."""
-
-    def get(self, key: str) -> bytes | None: ...
-    def put(self, key: str, value: bytes, *, ttl_s: float) -> None: ...
+from khung.stores.pipeline_stores import (
+    ALL_STAGES,
+    BY_INVITATION,
+    MAX_ATTEMPTS,
+    STAGES,
+    Archive,
+    Ledger,
+    LedgerEntry,
+)
+from khung.stores.search_stores import (
+    FrameFilter,
+    QueryCache,
+    RecordStore,
+    TextClause,
+    TextHit,
+    TextIndex,
+    Timeline,
+    VectorIndex,
+)
+
+__all__ = [
+    "ALL_STAGES",
+    "BY_INVITATION",
+    "MAX_ATTEMPTS",
+    "STAGES",
+    "Archive",
+    "FrameFilter",
+    "Ledger",
+    "LedgerEntry",
+    "QueryCache",
+    "RecordStore",
+    "TextClause",
+    "TextHit",
+    "TextIndex",
+    "Timeline",
+    "VectorIndex",
+]

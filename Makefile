@@ -1,6 +1,6 @@
 # Every command of the house. `make help` explains them.
 
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
+PYTHON ?= $(shell scripts/python.sh)
 VENV   := .venv
 BIN    := $(VENV)/bin
 SERVE  ?= 1

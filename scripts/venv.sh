@@ -10,6 +10,6 @@ fi
 if ! "$python" -c 'import ensurepip' 2>/dev/null; then
     "$(dirname "$0")/apt.sh" "python$("$python" -c "import sys; print(\"%d.%d\" % sys.version_info[:2])")-venv"
 fi
-echo "Making $venv with $("$python" --version) …"
+echo "Making $venv with $("$python" --version), $python …"
 "$python" -m venv "$venv"
 "$venv/bin/pip" install -q --disable-pip-version-check uv==0.13.9

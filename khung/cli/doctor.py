@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import typer
 
+from khung.cli.interpreter import is_optimised
 from khung.cli.show import Json, out, print_json
 from khung.errors import KhungError
 from khung.settings import Settings, settings, variables
@@ -50,7 +51,13 @@ def _show(findings: list[Finding]) -> None:
 
 def look_at_python(_: Settings) -> Iterator[Finding]:
     version = ".".join(map(str, sys.version_info[:3]))
-    yield Finding("Python", "ok", f"{version} on {sys.platform}, {os.cpu_count()} cores")
+    told = f"{version} on {sys.platform}, {os.cpu_count()} cores"
+    if is_optimised():
+        yield Finding("Python", "ok", told)
+    else:
+        told += "; built without optimisations: a search takes a third longer than it need"
+        cure = "remove .venv, and make it with another, your distribution's for one: make demo PYTHON=/usr/bin/python3"
+        yield Finding("Python", "note", told, cure)
 
 
 def look_at_settings(_: Settings) -> Iterator[Finding]:

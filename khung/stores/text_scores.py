@@ -23,7 +23,10 @@ _EACH = 128  # a document, of smaller libraries: a caption of thirty words has a
 _PAGE = 8_192  # hits that one question fetches: some four milliseconds, in one of which every other thread waits for Python to make objects
 _PAGES = 16  # in which a word is fetched at most: each looks through all of its documents again
 _DEEP = 1_000  # hits for which a sum takes half of tantivy's time or less, even of rare words; as with a filter
-_FREQUENT = 64  # documents with a word that is kept: to ask for a rarer one costs no more
+_FREQUENT = (
+    8  # documents with a word that is kept: of rarer ones, pairs of words for the most part, few are asked for twice
+)
+_NAMED = 64  # scores whose room a word's name and place take
 _EVERYTHING = np.zeros(0, np.uint8)
 _NOTHING = np.zeros(0, np.int32), np.zeros(0, np.float32)
 
@@ -98,7 +101,8 @@ class WordScores:
         """Up to `most` more of the scores of a word that `count` documents have; how many it were."""
         word = self._words.get(name)
         if word is None:
-            if self._used + count > len(self._scores):
+            taken = self._used + _NAMED * len(self._words)
+            if taken + count > len(self._scores):
                 return 0
             word = self._words[name] = _Word(self._used, count)
             self._used += count
@@ -108,6 +112,10 @@ class WordScores:
         self._documents[here], self._scores[here] = self._columns(hits)
         word.kept += len(hits)
         if word.kept == word.size:
+            whole = slice(word.first, word.first + word.size)
+            by_document = np.argsort(self._documents[whole])  # they came by score: a sum would jump to and fro
+            for column in (self._documents, self._scores):
+                column[whole] = column[whole][by_document]
             self._whole[name] = (word.first, word.first + word.size)
         return len(hits)
 

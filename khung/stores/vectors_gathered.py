@@ -28,13 +28,16 @@ class Gathered:
         """`name`: what the parts call those centroids."""
         of_parts = np.concatenate([part.ids for part in parts])
         by_id = np.argsort(of_parts)
-        self._ids, self._centroids = of_parts[by_id], centroids
+        self._ids = of_parts[by_id]
         lists = np.concatenate([_lists_of(part, centroids, name) for part in parts])[by_id]
         self._rows = np.argsort(lists, kind="stable").astype(np.int32)  # row, ascending by id, of each code
         self._starts = np.concatenate([[0], np.cumsum(np.bincount(lists, minlength=len(centroids)))]).astype(np.int64)
         places = np.empty(len(lists), np.int64)
         places[by_id[self._rows]] = np.arange(len(lists))
         self._low, self._step = _range_of(parts)
+        self._heads = self._coded(
+            centroids
+        )  # as exact as the codes behind them, and a quarter of the memory to look through
         self._filters: ByFilter[_Passing | None] = ByFilter()
         self.probes: Callable[[int], int] = lambda k: self.lists
         """How many lists are asked for k frames."""
@@ -42,11 +45,14 @@ class Gathered:
         for first, part in zip(np.cumsum([0, *(len(part.ids) for part in parts)]), parts, strict=False):
             for start, block in blocks(part.exact, 0, len(part.ids)):
                 here = places[first + start : first + start + len(block)]
-                self._codes[here] = np.clip(np.rint((block - self._low) / self._step), 0, 255)
+                self._codes[here] = self._coded(block)
 
     @property
     def lists(self) -> int:
-        return len(self._centroids)
+        return len(self._heads)
+
+    def _coded(self, vectors: np.ndarray) -> np.ndarray:
+        return np.clip(np.rint((vectors - self._low) / self._step), 0, 255).astype(np.uint8)
 
     def search(
         self, queries: np.ndarray, k: int, allowed: np.ndarray | None = None, *, probes: int | None = None
@@ -71,11 +77,13 @@ class Gathered:
 
     def _scanned(self, query: np.ndarray, probes: int, passing: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Scores float32 and places of all codes in the lists nearest to one query."""
-        dots, scan = compiled(_dots, any_order=True), compiled(_scan, any_order=True)
+        scan = compiled(_scan, any_order=True)
+        query, low = query * self._step, np.float32(query @ self._low)
         near = np.arange(self.lists)
         if probes < self.lists:
-            near = np.argpartition(dots(self._centroids, query), self.lists - probes)[self.lists - probes :]
-        return scan(self._codes, self._starts, near, query * self._step, np.float32(query @ self._low), passing)
+            heads, _ = scan(self._heads, np.array([0, self.lists]), near[:1], query, low, _ALL.marks)
+            near = np.argpartition(heads, self.lists - probes)[self.lists - probes :]
+        return scan(self._codes, self._starts, near, query, low, passing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,17 +132,6 @@ def _range_of(parts: Sequence[Part]) -> tuple[np.ndarray, np.ndarray]:
     low = np.min([some.min(axis=0) for some in firsts], axis=0)
     high = np.max([some.max(axis=0) for some in firsts], axis=0)
     return low, np.maximum(high - low, 1e-9) / np.float32(255)
-
-
-def _dots(vectors, query):
-    """Inner products."""
-    scores = np.empty(vectors.shape[0], np.float32)
-    for i in range(vectors.shape[0]):
-        total = np.float32(0)
-        for j in range(vectors.shape[1]):
-            total += vectors[i, j] * query[j]
-        scores[i] = total
-    return scores
 
 
 def _scan(codes, starts, lists, query, low, passing):

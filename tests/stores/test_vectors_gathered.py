@@ -7,7 +7,6 @@ import pytest
 from sample_frames import DIM, make_vectors
 
 from khung.stores import vectors_gathered
-from khung.stores.ordering import best_first
 from khung.stores.vectors_build import IndexPolicy, train_coarse, write_part
 from khung.stores.vectors_faiss import FaissVectors
 from khung.stores.vectors_gathered import Gathered, gathered
@@ -111,17 +110,3 @@ def test_lists_grow_with_the_length_of_the_answer() -> None:
     probes = Probes(8, 37)
     assert [probes(k) for k in (1, 10, 20, 300, 590)] == [8, 8, 9, 37, 66]
     assert Probes(16, 16)(5000) == 16
-
-
-@pytest.mark.parametrize("seed", range(20))
-def test_best_first_is_the_order_by_two_columns(seed: int) -> None:
-    """Ties, negative scores, both zeros, infinities; cut anywhere."""
-    rng = np.random.default_rng(seed)
-    size, k = int(rng.integers(0, 400)), int(rng.integers(1, 420))
-    scores = rng.choice(np.array([-np.inf, -2.5, -1e-30, -0.0, 0.0, 1e-30, 0.5, 3.25, np.inf], np.float32), size)
-    scores[::3] = rng.standard_normal(len(scores[::3]))
-    rows = rng.permutation(2**20)[:size].astype(np.int32)
-    order = np.lexsort((rows, -scores))[:k]
-    best, at = best_first(scores, rows, k)
-    assert np.array_equal(best, scores[order]) and np.array_equal(at, rows[order])
-    assert (best.dtype, at.dtype) == (np.float32, np.int64)

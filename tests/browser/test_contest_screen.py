@@ -76,6 +76,32 @@ def test_picks_and_drafts_are_for_one_task(page: Page, arena, dres):
     expect(panel.locator("[data-picks] li")).to_have_count(1)
 
 
+def test_what_is_sent_from_the_list_leaves_the_picks(page: Page, arena, dres):
+    """Frames gathered for one answer are not lost by another, be it of the list or a text."""
+    dres.task = dres.task | {"name": "qa-1", "taskGroup": "QA", "taskType": "VQA"}
+    dres.verdicts = ["WRONG", "WRONG"]
+    log_in(page, arena)
+    page.locator("[data-contest-text] input").fill("bốn người")
+    page.locator("[data-contest-text]").get_by_role("button").click()
+    page.locator("#contest .draft").get_by_role("button", name="Đưa vào danh sách").click()
+    expect(page.locator("[data-answers]")).to_contain_text("bốn người")
+    page.goto(f"{arena}/?q=văn phòng")
+    page.locator(".card .shot").first.click()
+    page.locator("#panel").get_by_role("button", name="Lấy khung này").click()
+    expect(page.locator("#panel [data-picks] li")).to_have_count(1)
+    page.goto(f"{arena}/contest")
+    page.locator("[data-contest-text] input").fill("năm người")
+    page.locator("[data-contest-text]").get_by_role("button").click()
+    expect(page.locator("#contest .draft")).to_contain_text("năm người")
+    page.locator("[data-answers]").get_by_role("button", name="Nộp").click()
+    expect(page.locator("#toast")).to_have_text("Sai")
+    expect(page.locator("#contest .draft")).to_contain_text("năm người")
+    page.locator("#contest .draft").get_by_role("button", name="Nộp").click()
+    expect(page.locator("#contest .draft")).to_have_count(0)
+    page.go_back()
+    expect(page.locator("#panel [data-picks] li")).to_have_count(1)
+
+
 def test_without_a_mouse_from_login_to_verdict(page: Page, arena, dres):
     """Every key of the issue's journey: login, question, grid, panel, frame step, pick, verification, verdict."""
     dres.verdicts = ["CORRECT"]

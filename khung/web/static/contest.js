@@ -89,7 +89,7 @@ async function verify(answer, place) {
 async function keep(thenSend = null) {
   const button = thenSend ?? find("[data-do=contest-keep]");
   const entry = await call("POST", "answers", JSON.parse(button.dataset.answer));
-  if (entry && !thenSend) finish(words("contest_keep"));
+  if (entry && !thenSend) finish(words("contest_keep"), button);
   return entry;
 }
 
@@ -100,14 +100,17 @@ async function send(button) {
   const again = button.dataset.again === "yes" || button.textContent === words("contest_send_again");
   const told = entry && (await call("POST", `answers/${entry.id}/send`, { again }));
   button.disabled = false;
-  if (told) finish(known(`verdict_${told.verdict}`, told.message), { CORRECT: "good", WRONG: "bad" }[told.verdict]);
+  if (told) finish(known(`verdict_${told.verdict}`, told.message), button, { CORRECT: "good", WRONG: "bad" }[told.verdict]);
   else look();
 }
 
-function finish(text, tone) {
+// The draft that was kept or sent is done with, and so are its picks. What is sent from the list leaves both as they are.
+function finish(text, { dataset }, tone) {
   toast(text, tone);
-  changePicks([]);
-  document.querySelectorAll("[data-contest-draft]").forEach((place) => place.replaceChildren());
+  if (dataset.answer) {
+    if (JSON.parse(dataset.answer).picks.length) changePicks([]);
+    document.querySelectorAll("[data-contest-draft]").forEach((place) => place.replaceChildren());
+  }
   look();
 }
 

@@ -6,13 +6,13 @@ Running them side by side, time-outs and failures are `engine.py`; putting them 
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import partial, reduce
 
 import numpy as np
 from cachetools import LRUCache
 
 from khung.errors import NotFound
-from khung.records import FrameRecord, vector_id
+from khung.records import FrameRecord
 from khung.search.clauses import Ask, caption_ask, normalised, screen_ask
 from khung.search.frames import Frames, vector_ids
 from khung.search.fusion import Found
@@ -123,7 +123,7 @@ class Channels:
         if not expected:
             return Found.nothing()
         raw, ids = self.snapshot.text.best(ask.clauses, limit=question.depth, allowed=question.allowed)
-        return Found(ids, raw, normalised(raw, expected), ask.matched)
+        return Found(ids, raw, normalised(raw, expected), partial(ask.why, self.snapshot.text))
 
     # Facets: sets of frames, looked up side by side with the other channels, then asked about the frames those found.
 
@@ -177,11 +177,11 @@ class FacetSets:
             for column in _counted(facet, ids, records):
                 met[row, column] = met[row, column] and _count_fits(facet, records[int(ids[column])])
         share = met.mean(axis=0, dtype=np.float32)
-        order = np.argsort(ids)
+        order, labels = np.argsort(ids), [_label(facet) for facet, _ in self.sets]
 
-        def why(record: FrameRecord) -> str:
-            kept = met[:, order[np.searchsorted(ids, vector_id(record.frame_id), sorter=order)]]
-            return ", ".join(_label(facet) for (facet, _), ok in zip(self.sets, kept, strict=True) if ok)
+        def why(of: np.ndarray, _: Sequence[FrameRecord]) -> list[str]:
+            kept = met[:, order[np.searchsorted(ids, of, sorter=order)]].T.tolist()
+            return [", ".join(label for label, ok in zip(labels, row, strict=True) if ok) for row in kept]
 
         return Found(ids, share, share, why)
 

@@ -5,7 +5,7 @@ bare syllables are rare and would win by their weight alone; a marked word asks 
 Both languages are always asked; the guess only changes their weight.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from math import log
@@ -19,6 +19,7 @@ from khung.text.fields import WORD_FIELDS, english_words, screen_words, vietname
 
 _OTHER_LANGUAGE = 0.3
 _NGRAM = 0.25
+_FEW = 8  # records whose texts are read sooner than an index says what they hold; fifty take four times as long
 _PARTS = ("_sh", "_ngram")  # how the fields end that hold no whole words
 _SAY_NOTHING = "a an and are as at be by for from in is it of on or that the there to was were with"
 ENGLISH_FUNCTION_WORDS = frozenset(_SAY_NOTHING.split())
@@ -37,18 +38,14 @@ class Ask:
         return [clause for group in self.groups for clause in group]
 
     @cached_property
-    def _told(self) -> list[tuple[str, str, str]]:
-        """Field, term and typed word of the clauses that are words: parts of words and pairs tell nobody anything."""
-        return [
-            (c.field, c.term, self.words[c.term])
-            for c in self.clauses
-            if c.field in WORD_FIELDS and c.term in self.words
-        ]
+    def _told(self) -> list[TextClause]:
+        """The clauses that are words: parts of words and pairs tell nobody anything."""
+        return [c for c in self.clauses if c.field in WORD_FIELDS and c.term in self.words]
 
     @cached_property
     def _texts(self) -> list[Callable[[FrameRecord], Mapping[str, frozenset[str]]]]:
         """Which texts of a record hold the fields that were asked."""
-        asked = {field for field, _, _ in self._told}
+        asked = {clause.field for clause in self._told}
         return [read for field, read in _TEXTS.items() if field in asked]
 
     def expected(self, index: TextIndex) -> float:
@@ -59,12 +56,21 @@ class Ask:
         counts, documents = iter(index.document_counts(self.clauses)), len(index)
         return sum([_expected(group, counts, documents) for group in self.groups])
 
-    def matched(self, record: FrameRecord) -> str:
-        """The typed words that a frame's texts hold, in order."""
+    def why(self, index: TextIndex, ids: np.ndarray, records: Sequence[FrameRecord]) -> list[str]:
+        """By frame the typed words that its texts hold, in order: as the index knows it, or else read from the records."""
+        held = index.holding(self._told, ids) if len(ids) > _FEW else None
+        if held is None:
+            return [self._named(map(self._reading(record), self._told)) for record in records]
+        return [self._named(row) for row in zip(*(mask.tolist() for mask in held), strict=True)] or [""] * len(ids)
+
+    def _named(self, held: Iterable[bool]) -> str:
+        return ", ".join(dict.fromkeys(self.words[c.term] for c, there in zip(self._told, held, strict=True) if there))
+
+    def _reading(self, record: FrameRecord) -> Callable[[TextClause], bool]:
         there: dict[str, frozenset[str]] = {}
         for read in self._texts:
             there.update(read(record))
-        return ", ".join(dict.fromkeys([word for field, term, word in self._told if term in there[field]]))
+        return lambda clause: clause.term in there[clause.field]
 
 
 @lru_cache(maxsize=16_384)

@@ -45,9 +45,10 @@ def _channels(answer: "Answer", ids: np.ndarray, records: Sequence[FrameRecord])
         if not len(held):
             continue
         found, places = answer.found[name], places[held]
-        columns = (found.raw[places], found.normalised[places], answer.fused.shares[name][at[held]])
-        for n, *gave in zip(held.tolist(), *(c.tolist() for c in columns), strict=True):
-            told[n][name] = ChannelScore(*gave, found.why(records[n]))
+        columns = (held, found.raw[places], found.normalised[places], answer.fused.shares[name][at[held]])
+        why = found.why(ids[held], [records[n] for n in held.tolist()])
+        for n, raw, normalised, share, said in zip(*(c.tolist() for c in columns), why, strict=True):
+            told[n][name] = ChannelScore(raw, normalised, share, said)
     return told
 
 

@@ -5,7 +5,7 @@ S. Bruch, S. Gai, A. Ingber, “An Analysis of Fusion Functions for Hybrid Retri
 SIGIR 2009. Channels are asked in `channels.py`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -26,7 +26,8 @@ class Found:
     ids: np.ndarray  # int64 (n,)
     raw: np.ndarray  # float32 (n,)
     normalised: np.ndarray  # float32 (n,)
-    why: Callable[[FrameRecord], str] = field(default=lambda record: "")
+    why: Callable[[np.ndarray, Sequence[FrameRecord]], Sequence[str]] = field(default=lambda ids, _: [""] * len(ids))
+    """Of some of the frames, by id and record: what in each was found, in words."""
 
     @staticmethod
     def nothing() -> "Found":

@@ -50,7 +50,7 @@ class Space:
         found, raw, near = ids[0], scores[0], scale(scores[0])
         keep = (found >= 0) & (near > 0) & (found != (vector_id(question.like) if question.like else -1))
         why = _looks_like(question)
-        return Found(found[keep], raw[keep], near[keep], lambda _: why)
+        return Found(found[keep], raw[keep], near[keep], lambda of, _: [why] * len(of))
 
     def _parts(self, question: "Question") -> list[Part]:
         texts, images = [], []

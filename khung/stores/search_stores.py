@@ -140,6 +140,11 @@ class TextIndex(Protocol):
         """`(scores, ids)` of the same hits in the same order, as columns and without terms: for ranking thousands."""
         ...
 
+    def holding(self, clauses: Sequence[TextClause], vector_ids: np.ndarray) -> list[np.ndarray] | None:
+        """By clause, which of the documents (int64 ids) hold its term (bool); None where to know it takes reading them. Ids that are not here
+        hold nothing."""
+        ...
+
     def facets(self, clauses: Sequence[TextClause], *, allowed: np.ndarray | None = None) -> dict[str, dict[str, int]]:
         """name → value → documents, over every document that a clause finds (all documents without clauses); the most frequent
         value first, ties by value. `allowed` as in `search`."""

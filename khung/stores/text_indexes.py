@@ -78,6 +78,9 @@ class _WhenAsked:
     ) -> tuple[np.ndarray, np.ndarray]:
         return self._ask(lambda index: index.best(clauses, limit=limit, allowed=allowed))
 
+    def holding(self, clauses: Sequence[TextClause], vector_ids: np.ndarray) -> list[np.ndarray] | None:
+        return None  # the server is not asked for what its readers know, least of all while it is down
+
     def facets(self, clauses: Sequence[TextClause], *, allowed: np.ndarray | None = None) -> dict[str, dict[str, int]]:
         return self._ask(lambda index: index.facets(clauses, allowed=allowed))
 

@@ -92,6 +92,10 @@ class OpenSearchText:
         hits = self.search(clauses, limit=limit, allowed=allowed, terms=False)
         return np.array([h.score for h in hits], np.float32), np.array([h.vector_id for h in hits], np.int64)
 
+    def holding(self, clauses: Sequence[TextClause], vector_ids: np.ndarray) -> list[np.ndarray] | None:
+        check_clauses(clauses)
+        return None
+
     def facets(self, clauses: Sequence[TextClause], *, allowed: np.ndarray | None = None) -> dict[str, dict[str, int]]:
         check_clauses(clauses)
         should = {"should": self._should(clauses, False), "minimum_should_match": 1} if clauses else {}

@@ -76,6 +76,22 @@ class WordScores:
         scores, documents = best_first(rounded(sums).astype(np.float32), documents, limit)
         return scores, self._ids[documents]
 
+    def holding(
+        self, clauses: Sequence[TextClause], counts: Sequence[int], vector_ids: np.ndarray
+    ) -> list[np.ndarray] | None:
+        """As TextIndex says; None while a frequent word is not kept."""
+        if not self._are_kept((c.field, c.term) for c, n in zip(clauses, counts, strict=True) if n >= _FREQUENT):
+            return None
+        documents = np.searchsorted(self._ids, vector_ids).astype(np.int32)
+        documents[~is_in(vector_ids, self._ids)] = -1
+        return [is_in(documents, self._with(c, n)) for c, n in zip(clauses, counts, strict=True)]
+
+    def _with(self, clause: TextClause, count: int) -> np.ndarray:
+        """The documents with a word, ascending."""
+        if count >= _FREQUENT:
+            return self._documents[slice(*self._whole[clause.field, clause.term])]
+        return np.sort(self._asked([clause] if count else [])[0])
+
     def _are_kept(self, names: Iterable[tuple[str, str]]) -> bool:
         return all(name in self._whole for name in names)
 

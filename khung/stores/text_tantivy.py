@@ -94,6 +94,10 @@ class TantivyText:
         found = self._found(clauses, limit, allowed)
         return found.scores.astype(np.float32), found.ids
 
+    def holding(self, clauses: Sequence[TextClause], vector_ids: np.ndarray) -> list[np.ndarray] | None:
+        kept, counts = self._scores, self.document_counts(clauses)
+        return kept.holding(clauses, counts, vector_ids) if kept else None
+
     def facets(self, clauses: Sequence[TextClause], *, allowed: np.ndarray | None = None) -> dict[str, dict[str, int]]:
         from tantivy import Occur, Query
 

@@ -99,6 +99,23 @@ def test_columns_are_the_same_hits(make_index: MakeIndex) -> None:
             assert np.allclose(scores, [h.score for h in hits])
 
 
+def test_who_holds_a_word_is_known_or_not_said(make_index: MakeIndex) -> None:
+    """Frequent words, rare ones and one of nowhere; ids of no document among them."""
+    texts = [
+        (i, {"vi_key": "chung rieng" if i == 7 else "chung" if i % 2 else "khac", "en": "chung"}) for i in range(40)
+    ]
+    index = make_index(texts, parts=3)
+    clauses = [clause("rieng"), clause("chung", 0.3), clause("nowhere"), clause("chung", field="en")]
+    for _ in range(4):  # what is asked for is learned meanwhile
+        index.best(clauses, limit=5)
+    ids = np.array([-3, 7, 1, 2, 2**62, 39], np.int64)
+    if (held := index.holding(clauses, ids)) is not None:
+        rieng, odd, there = ids == 7, np.isin(ids, [1, 7, 39]), np.isin(ids, [1, 2, 7, 39])
+        assert [mask.tolist() for mask in held] == [m.tolist() for m in (rieng, odd, np.zeros(6, bool), there)]
+        assert index.holding([], ids) == [] and len(index.holding(clauses, ids[:0])) == 4
+    assert (held is None) == (not isinstance(index, TantivyText) or index._scores is None)
+
+
 def test_only_whole_words_of_the_right_field(make_index: MakeIndex) -> None:
     index = make_index([(1, {"vi_key": "đương2 pho4"}), (2, {"en": "street", "ocr_key": "pho4"})])
     assert [h.vector_id for h in index.search([clause("pho4")], limit=5)] == [1]

@@ -119,6 +119,18 @@ def test_without_room_tantivy_answers(folders: list[Path], plain: TantivyText, m
         check(index, plain, clauses, 10)
 
 
+def test_who_holds_a_word(plain: TantivyText, warm: TantivyText) -> None:
+    ids = np.sort(np.random.default_rng(3).choice(plain.ids(), 60, replace=False))
+    clauses = [TextClause(field, word) for word in [*WORDS, "nowhere"] for field in ("vi_key", "en")]
+    assert warm.holding(clauses, ids) is None and plain.holding(clauses, ids) is None, "nothing is kept yet"
+    while summed(warm, clauses, 10) is None:
+        pass
+    held = warm.holding(clauses, ids)
+    for clause, mask in zip(clauses, held, strict=True):
+        there = plain.best([clause], limit=DOCUMENTS, allowed=ids)[1]
+        assert mask.tolist() == np.isin(ids, there).tolist()
+
+
 def test_many_ask_while_words_are_fetched(
     plain: TantivyText, warm: TantivyText, monkeypatch: pytest.MonkeyPatch
 ) -> None:

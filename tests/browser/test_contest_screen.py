@@ -76,6 +76,19 @@ def test_picks_and_drafts_are_for_one_task(page: Page, arena, dres):
     expect(panel.locator("[data-picks] li")).to_have_count(1)
 
 
+def test_without_storage_only_a_reload_loses_the_picks(page: Page, arena, dres):
+    page.add_init_script(
+        "const denied = { get() { throw new DOMException('denied', 'SecurityError'); } };"
+        "for (const name of ['localStorage', 'sessionStorage']) Object.defineProperty(window, name, denied);"
+    )
+    log_in(page, arena)
+    page.goto(f"{arena}/?q=văn phòng")
+    expect(page.locator("#task-bar")).to_contain_text("kis-1")
+    page.locator(".card .shot").first.click()
+    page.locator("#panel").get_by_role("button", name="Lấy khung này").click()
+    expect(page.locator("#panel [data-picks] li")).to_have_count(1)
+
+
 def test_what_is_sent_from_the_list_leaves_the_picks(page: Page, arena, dres):
     """Frames gathered for one answer are not lost by another, be it of the list or a text."""
     dres.task = dres.task | {"name": "qa-1", "taskGroup": "QA", "taskType": "VQA"}

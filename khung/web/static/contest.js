@@ -291,13 +291,21 @@ function pickNow() {
 
 function changePicks(next) {
   picks = next;
-  sessionStorage.setItem("picks", JSON.stringify({ task: taskKey(), picks }));
+  try {
+    sessionStorage.setItem("picks", JSON.stringify({ task: taskKey(), picks }));
+  } catch {
+    // storage may be off or full: then picks do not outlive a reload, and nothing else is lost
+  }
   showPicks();
 }
 
 function stored() {
-  const kept = JSON.parse(sessionStorage.getItem("picks") ?? "null");
-  return kept?.task === taskKey() ? kept.picks : [];
+  try {
+    const kept = JSON.parse(sessionStorage.getItem("picks") ?? "null");
+    return kept?.task === taskKey() ? kept.picks : [];
+  } catch {
+    return []; // as above
+  }
 }
 
 function showPicks() {

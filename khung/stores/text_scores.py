@@ -23,9 +23,7 @@ _EACH = 128  # a document, of smaller libraries: a caption of thirty words has a
 _PAGE = 8_192  # hits that one question fetches: some four milliseconds, in one of which every other thread waits for Python to make objects
 _PAGES = 16  # in which a word is fetched at most: each looks through all of its documents again
 _DEEP = 1_000  # hits for which a sum takes half of tantivy's time or less, even of rare words; as with a filter
-_FREQUENT = (
-    8  # documents with a word that is kept: of rarer ones, pairs of words for the most part, few are asked for twice
-)
+_FREQUENT = 8  # documents with a word that is kept: rarer ones, mostly pairs of words, are seldom asked for twice
 _NAMED = 64  # scores whose room a word's name and place take
 _EVERYTHING = np.zeros(0, np.uint8)
 _NOTHING = np.zeros(0, np.int32), np.zeros(0, np.float32)

@@ -140,8 +140,9 @@ class Desk:
         began, answer, error = time.perf_counter(), None, None
         try:
             answer = flight.answer()
-        except StopIteration as raised:  # a future does not take it, and who waits would never hear
-            error = RuntimeError("A search ended by StopIteration.")
+        except (StopIteration, SystemExit, KeyboardInterrupt) as raised:
+            # The first no future takes, and who waits would never hear; the others would end the event loop, and with it the service.
+            error = RuntimeError(f"A search ended by {type(raised).__name__}.")
             error.__cause__ = raised
         except BaseException as raised:  # noqa: BLE001 - whoever waits for the answer raises it
             error = raised

@@ -116,7 +116,7 @@ class Runner:
         if not job.done and not work.wait(lambda: job.done, left):
             job.given_up = True
             return NotYet()
-        if isinstance(job.error, QueryError | NotFound) or (job.error and not isinstance(job.error, Exception)):
+        if isinstance(job.error, QueryError | NotFound):
             raise job.error
         return job.error
 
@@ -158,7 +158,9 @@ class _Work:
                 continue
             try:
                 job.answer = _timed(job.name, job.look)
-            except BaseException as error:  # in a thread of the pool: who waits for it is told
+            except (
+                BaseException
+            ) as error:  # in a thread of the pool: who waits is told. A panic of tantivy is no Exception
                 if job.given_up:
                     log.warning("channel_failed_late", extra={"channel": job.name}, exc_info=error)
                 else:

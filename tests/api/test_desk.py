@@ -105,11 +105,16 @@ def test_failures_reach_every_waiter_and_are_not_kept():
     asyncio.run(story())
 
 
-def test_a_stray_stop_iteration_reaches_who_waits():
+@pytest.mark.parametrize("stray", [StopIteration, SystemExit, KeyboardInterrupt])
+def test_what_would_end_the_event_loop_reaches_who_waits_as_an_error(stray):
+    def fails():
+        raise stray
+
     async def story():
         desk = Desk(ServeSettings())
-        with pytest.raises(RuntimeError, match="StopIteration"):
-            await desk.ask("q", lambda: next(iter(())), keep=ALWAYS)
+        with pytest.raises(RuntimeError, match=stray.__name__):
+            await asyncio.create_task(desk.ask("q", fails, keep=ALWAYS))
+        assert await desk.ask("another", lambda: 1, keep=ALWAYS) == 1
         desk.close()
 
     asyncio.run(story())

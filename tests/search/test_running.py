@@ -6,6 +6,7 @@ import threading
 import weakref
 
 import pytest
+import tantivy
 
 from khung.errors import QueryError, SearchUnavailable
 from khung.search.running import Runner, log
@@ -41,6 +42,16 @@ def test_why_a_channel_was_late_is_logged_when_it_fails_after_all(caplog):
     gate.set()
     until(lambda: "channel_failed_late" in [record.message for record in caplog.records])
     assert "the disk is gone" in caplog.text
+
+
+def test_a_panic_of_tantivy_is_the_channels_own_too():
+    """Rust's panics come as PanicException, which is no Exception: a search for no hits at all is one."""
+    searcher = tantivy.Index(tantivy.SchemaBuilder().build()).searcher()
+    jobs = {"text": lambda: searcher.search(tantivy.Query.all_query(), 0), "vector": lambda: 1}
+    answers, degraded = Runner().run(jobs)
+    assert (answers, [(d.channel, d.reason) for d in degraded]) == ({"vector": 1}, [("text", "PanicException")])
+    with pytest.raises(SearchUnavailable):
+        Runner().run({"text": jobs["text"]})
 
 
 def test_an_error_is_the_channels_own_and_a_question_to_mend_is_raised():

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,8 @@ from khung.web.render import STATIC
 
 if TYPE_CHECKING:
     from khung.vision import Embedder
+
+log = logging.getLogger("khung.api")
 
 FORM = 2**16  # bytes that a form adds around its files
 
@@ -84,14 +87,22 @@ def create_app(
 
 
 async def _watch(service: Service, collector: Collector | None) -> None:
-    """Follow the snapshot pointer, and tidy up when there is nothing else to do."""
+    """Look around for as long as the service lives: who stopped at the first error would serve an old snapshot for ever."""
     while True:
         await asyncio.sleep(service.settings.serve.poll_s)
-        if await anyio.to_thread.run_sync(service.serving.refresh):
-            await service.rewarm()
-        await anyio.to_thread.run_sync(service.serving.sweep)
-        if collector and not service.desk.in_flight:
-            collector.look_at_everything()
+        try:
+            await _look_around(service, collector)
+        except Exception:
+            log.exception("watch_failed")
+
+
+async def _look_around(service: Service, collector: Collector | None) -> None:
+    """Follow the snapshot pointer, and tidy up when there is nothing else to do."""
+    if await anyio.to_thread.run_sync(service.serving.refresh):
+        await service.rewarm()
+    await anyio.to_thread.run_sync(service.serving.sweep)
+    if collector and not service.desk.in_flight:
+        collector.look_at_everything()
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:

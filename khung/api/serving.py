@@ -158,7 +158,7 @@ class Serving:
             warming = threading.Thread(target=self._warm, name="khung-warm", daemon=True)
             self._warming = [*(thread for thread in self._warming if thread.is_alive()), warming]
             warming.start()
-        except (KhungError, OSError, ValueError, RuntimeError) as error:  # whatever it is, the old one goes on serving
+        except Exception as error:  # noqa: BLE001 - whatever it is, a lack of memory too, the old one goes on serving
             self._refuse(wanted, error)
             return False
         return True
@@ -243,7 +243,8 @@ class Serving:
     def _refuse(self, snapshot_id: str | None, error: Exception) -> None:
         told = " ".join(error.told).strip() if isinstance(error, KhungError) else type(error).__name__
         if self.rejected != told:
-            log.error("snapshot_refused", extra={"snapshot": snapshot_id, "reason": str(error)})
+            unforeseen = None if isinstance(error, KhungError) else error  # then where it happened is worth knowing
+            log.error("snapshot_refused", extra={"snapshot": snapshot_id, "reason": str(error)}, exc_info=unforeseen)
         REFUSED.inc()
         self.rejected, self._refused = told, (snapshot_id, time.monotonic())
 

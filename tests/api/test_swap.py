@@ -141,6 +141,42 @@ def test_a_damaged_snapshot_is_refused_and_the_old_one_serves(home):
         assert client.get("/v1/search", params={"q": "xám"}).status_code == 200
 
 
+def test_a_snapshot_for_which_memory_lacks_is_tried_again(home, monkeypatch, caplog):
+    settings, older, newer = home
+    with TestClient(create_app(settings, embedder=ColourEmbedder())) as client:
+        serving, lacks = client.app.state.service.serving, [True]
+        open_it = serving._open
+
+        def opened(snapshot_id):
+            if lacks:
+                raise MemoryError
+            return open_it(snapshot_id)
+
+        monkeypatch.setattr(serving, "_open", opened)
+        rollback(settings.shelf_dir, newer)
+        until(lambda: client.get("/v1/status").json()["rejected"] == "MemoryError")
+        assert client.get("/ready").json()["snapshot"] == older
+        assert "in opened" in caplog.text, "the log says where"
+        lacks.clear()
+        monkeypatch.setattr("khung.api.serving.RETRY_S", 0.0)
+        until(lambda: client.get("/ready").json()["snapshot"] == newer)
+
+
+def test_the_pointer_is_followed_after_whatever_error(home, monkeypatch, caplog):
+    settings, older, newer = home
+    with TestClient(create_app(settings, embedder=ColourEmbedder())) as client:
+        service = client.app.state.service
+
+        async def fails():
+            raise TypeError("unforeseen")
+
+        monkeypatch.setattr(service, "rewarm", fails)
+        rollback(settings.shelf_dir, newer)
+        until(lambda: "watch_failed" in caplog.text)
+        rollback(settings.shelf_dir, older)
+        until(lambda: client.get("/ready").json()["snapshot"] == older)
+
+
 def test_answers_are_kept_by_snapshot(home):
     settings, _, newer = home
     with TestClient(create_app(settings, embedder=ColourEmbedder())) as client:

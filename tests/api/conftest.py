@@ -10,6 +10,7 @@ import psutil
 import pytest
 from fastapi.testclient import TestClient
 
+from khung.api import logs
 from khung.api.app import create_app
 from khung.settings import Settings
 from khung.shards.snapshot import rollback
@@ -20,6 +21,12 @@ from tests.support.patience import until
 from tests.support.processes import answers
 from tests.support.served import free_port
 from tests.support.small_home import ColourEmbedder, add, build, make_old_clip, put_in_service, settings_for
+
+
+@pytest.fixture(scope="session", autouse=True)
+def logging_as_served() -> None:
+    """Before the first test, for pytest sees only what loggers do that are there when a test begins."""
+    logs.configure()
 
 
 @pytest.fixture(scope="session")

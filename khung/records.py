@@ -1,4 +1,4 @@
-"""The words of the house as frozen values: Video, Shot, Keyframe, Description, FrameRecord, Hit.
+"""The words of the house as frozen values: Video, Shot, Keyframe, Description, FrameRecord, SealedRecord, Hit.
 
 Half-open ranges; units in names; `pts_ms` is an integer of milliseconds from the first frame's display time.
 Nothing here computes more than an identity. What a search makes hundreds of are tuples: they take a fifth of the time to make.
@@ -6,7 +6,7 @@ Nothing here computes more than an identity. What a search makes hundreds of are
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import NamedTuple
@@ -163,6 +163,32 @@ class FrameRecord:
         return self.keyframe.pts_ms
 
 
+class SealedRecord:
+    """A FrameRecord as a snapshot holds it: its JSON, as `tables.to_json` writes it, read when somebody asks for the record.
+
+    Of the fifty on a page mostly nobody does: what is shown of a frame is handed on as it stands in its JSON.
+    """
+
+    __slots__ = ("_read", "_record", "json")
+
+    def __init__(self, json: bytes, read: Callable[[Iterable[bytes]], list[FrameRecord]]) -> None:
+        self.json, self._read = json, read
+        self._record: FrameRecord | None = None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SealedRecord) and self.json == other.json
+
+    def __hash__(self) -> int:
+        return hash(self.json)
+
+    @property
+    def record(self) -> FrameRecord:
+        """Raises CorruptError."""
+        if self._record is None:
+            (self._record,) = self._read([self.json])
+        return self._record
+
+
 class ChannelScore(NamedTuple):
     """What one channel gave a hit: its raw score, the normalised one in [0, 1], its share of the sum, and why in words."""
 
@@ -173,10 +199,15 @@ class ChannelScore(NamedTuple):
 
 
 class Hit(NamedTuple):
-    """A FrameRecord with its score in [0, 1] and the part that each channel gave (`vector`, `text`, `screen_text`, `facets`)."""
+    """A frame with its score in [0, 1] and the part that each channel gave (`vector`, `text`, `screen_text`, `facets`)."""
 
-    record: FrameRecord
+    sealed: SealedRecord
     score: float
     channels: Mapping[str, ChannelScore]
     more_in_video: int = 0  # hits of the same video that were collapsed into this page's cap
     chain: tuple["Hit", ...] = ()  # the following steps of an "A then B" hit
+
+    @property
+    def record(self) -> FrameRecord:
+        """Raises CorruptError."""
+        return self.sealed.record

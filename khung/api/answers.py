@@ -22,7 +22,6 @@ from khung.api.media import etag_matches
 from khung.api.question import Question
 from khung.api.schemas import MAX_DEPTH, SearchOut
 from khung.api.signing import Signer
-from khung.api.written import FrameTexts
 from khung.search.engine import SearchResult
 
 _END = b'"}'
@@ -51,7 +50,7 @@ class Answer:
     whole: bool  # no channel was missing: it may be kept
 
     @classmethod
-    def of(cls, question: Question, result: SearchResult, key: str, frames: FrameTexts) -> "Answer":
+    def of(cls, question: Question, result: SearchResult, key: str) -> "Answer":
         """`key` names all that the result depends on but what failed and what was not ready yet."""
         end = question.offset + question.limit
         more = len(result.hits) == question.limit and end <= MAX_DEPTH
@@ -63,7 +62,7 @@ class Answer:
             *(one.channel for one in result.degraded),
         )
         digest = hashlib.blake2b("\0".join(names).encode(), digest_size=12).hexdigest()
-        head = written.page(result, frames).removesuffix(_END)
+        head = written.page(result).removesuffix(_END)
         return cls(head, digest, result.snapshot_id, end if more else 0, not result.degraded)
 
     def shown(self) -> SearchOut:

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from khung.api.written import FrameTexts
 from khung.errors import NotFound
 from khung.search.engine import Engine
 from khung.shards.snapshot import Snapshot
@@ -23,7 +22,6 @@ class Resident:
     readers: int = 0
     retired: bool = False
     used_at: float = 0.0  # time.monotonic()
-    frame_texts: FrameTexts = field(default_factory=FrameTexts)
     _asked_by: tuple[Engine | None, str] = (None, "")
     _gists: dict[str, "Gist"] = field(default_factory=dict)
 

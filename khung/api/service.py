@@ -135,7 +135,7 @@ class Service:
     ) -> Answer:
         with self.serving.borrow(snapshot_id) as resident:
             result = resident.engine.search(request, listener)
-            answer = Answer.of(question, result, key, resident.frame_texts)
+            answer = Answer.of(question, result, key)
         RESULTS.observe(len(result.hits))
         if self.shared and answer.whole and self._key(question, answer.snapshot_id) == key:
             self.shared.put(key, answer.pack(), ttl_s=SHARED_S)

@@ -15,7 +15,6 @@ from khung.api import written
 from khung.api.problems import problem_of
 from khung.api.schemas import SearchIn
 from khung.api.service import Service
-from khung.api.written import FrameTexts
 from khung.errors import KhungError
 from khung.search.engine import SearchResult
 from khung.search.parsed import ParsedQuery
@@ -29,7 +28,6 @@ class Stream:
     told: "asyncio.Queue[ServerSentEvent | None]" = field(default_factory=asyncio.Queue)
     begun: asyncio.Event = field(default_factory=asyncio.Event)
     task: "asyncio.Task[None] | None" = None
-    frames: FrameTexts = field(default_factory=FrameTexts)
     has_parsed: bool = False
     failed: KhungError | None = None
 
@@ -62,7 +60,7 @@ class Stream:
         self._tell(_event("parsed", orjson.dumps(parsed)))
 
     def partial(self, channels: Sequence[str], result: SearchResult) -> None:
-        page = written.page(result, self.frames, before={"channels": list(channels)})
+        page = written.page(result, before={"channels": list(channels)})
         self._tell(_event("partial", page))
 
     def _tell(self, event: ServerSentEvent) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from cachetools import LRUCache
 
 from khung.errors import NotFound
-from khung.records import FrameRecord
+from khung.records import FrameRecord, SealedRecord
 from khung.search.clauses import Ask, caption_ask, normalised, screen_ask
 from khung.search.frames import Frames, vector_ids
 from khung.search.fusion import Found
@@ -179,7 +179,7 @@ class FacetSets:
         share = met.mean(axis=0, dtype=np.float32)
         order, labels = np.argsort(ids), [_label(facet) for facet, _ in self.sets]
 
-        def why(of: np.ndarray, _: Sequence[FrameRecord]) -> list[str]:
+        def why(of: np.ndarray, _: Sequence[SealedRecord]) -> list[str]:
             kept = met[:, order[np.searchsorted(ids, of, sorter=order)]].T.tolist()
             return [", ".join(label for label, ok in zip(labels, row, strict=True) if ok) for row in kept]
 

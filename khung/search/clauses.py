@@ -12,7 +12,7 @@ from math import log
 
 import numpy as np
 
-from khung.records import FrameRecord
+from khung.records import FrameRecord, SealedRecord
 from khung.stores import TextClause, TextIndex
 from khung.text import compact, english, fold, key, marked, ngrams, shingles, tokens
 from khung.text.fields import WORD_FIELDS, english_words, screen_words, vietnamese_words
@@ -56,12 +56,14 @@ class Ask:
         counts, documents = iter(index.document_counts(self.clauses)), len(index)
         return sum([_expected(group, counts, documents) for group in self.groups])
 
-    def why(self, index: TextIndex, ids: np.ndarray, records: Sequence[FrameRecord]) -> list[str]:
+    def why(self, index: TextIndex, ids: np.ndarray, records: Sequence[SealedRecord]) -> list[str]:
         """By frame the typed words that its texts hold, in order: as the index knows it, or else read from the records."""
         held = index.holding(self._told, ids) if len(ids) > _FEW else None
         if held is None:
-            return [self._named(map(self._reading(record), self._told)) for record in records]
-        return [self._named(row) for row in zip(*(mask.tolist() for mask in held), strict=True)] or [""] * len(ids)
+            return [self._named(map(self._reading(sealed.record), self._told)) for sealed in records]
+        rows = list(zip(*(mask.tolist() for mask in held), strict=True))
+        named = {row: self._named(row) for row in set(rows)}  # many frames hold the same of the words
+        return [named[row] for row in rows] or [""] * len(ids)
 
     def _named(self, held: Iterable[bool]) -> str:
         return ", ".join(dict.fromkeys(self.words[c.term] for c, there in zip(self._told, held, strict=True) if there))

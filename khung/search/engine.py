@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from khung.records import FrameRecord, Hit
+from khung.records import Hit, SealedRecord
 from khung.search.answering import Answer, Answering
 from khung.search.channels import Channels
 from khung.search.collapse import collapse
@@ -188,11 +188,11 @@ class Engine:
         chosen = ranking.frames[kept[page]]
         more = left[timeline.video_index[chosen[:, 0]]].tolist()
         ids = timeline.vector_ids[chosen]
-        return hits_of(ids, self._records(chosen), scores[page].tolist(), more, answers)
+        return hits_of(ids, self._sealed(chosen), scores[page].tolist(), more, answers)
 
-    def _records(self, positions: np.ndarray) -> list[list[FrameRecord]]:
+    def _sealed(self, positions: np.ndarray) -> list[list[SealedRecord]]:
         """Records by row of positions (n, m)."""
-        records, width = self.snapshot.records.at(positions.ravel().tolist()), positions.shape[1]
+        records, width = self.snapshot.records.sealed(positions.ravel()), positions.shape[1]
         return [records[start : start + width] for start in range(0, len(records), width)]
 
     def _reranked(
@@ -204,7 +204,7 @@ class Engine:
         if self.reranker is None or ranking.frames.shape[1] > 1 or not len(kept):
             return kept, scores
         depth = self.reranker.depth
-        records = [record for (record,) in self._records(ranking.frames[kept[:depth]])]
+        records = self.snapshot.records.at(ranking.frames[kept[:depth], 0])
         head = scores[:depth].tolist()
         looked = self.runner.attempt(RERANKER, lambda: self.reranker.rerank(parsed, records, head))
         if isinstance(looked, Degraded):

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from khung.records import ChannelScore, FrameRecord, Hit
+from khung.records import ChannelScore, Hit, SealedRecord
 
 if TYPE_CHECKING:
     from khung.search.answering import Answer
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def hits_of(
     ids: np.ndarray,
-    records: Sequence[Sequence[FrameRecord]],
+    records: Sequence[Sequence[SealedRecord]],
     scores: Sequence[float],
     more: Sequence[int],
     answers: Sequence["Answer"],
@@ -35,7 +35,7 @@ def hits_of(
     ]
 
 
-def _channels(answer: "Answer", ids: np.ndarray, records: Sequence[FrameRecord]) -> list[dict[str, ChannelScore]]:
+def _channels(answer: "Answer", ids: np.ndarray, records: Sequence[SealedRecord]) -> list[dict[str, ChannelScore]]:
     """By frame, what each channel that found it gave."""
     told: list[dict[str, ChannelScore]] = [{} for _ in records]
     at = np.searchsorted(answer.fused.ids, ids)

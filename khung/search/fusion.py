@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from khung.records import FrameRecord
+from khung.records import SealedRecord
 from khung.search.loops import together
 from khung.search.parsed import Event, ParsedQuery
 from khung.stores.loops import at_hand
@@ -26,7 +26,7 @@ class Found:
     ids: np.ndarray  # int64 (n,)
     raw: np.ndarray  # float32 (n,)
     normalised: np.ndarray  # float32 (n,)
-    why: Callable[[np.ndarray, Sequence[FrameRecord]], Sequence[str]] = field(default=lambda ids, _: [""] * len(ids))
+    why: Callable[[np.ndarray, Sequence[SealedRecord]], Sequence[str]] = field(default=lambda ids, _: [""] * len(ids))
     """Of some of the frames, by id and record: what in each was found, in words."""
 
     @staticmethod

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from khung.errors import CorruptError, NotFound
-from khung.records import FrameRecord, Shot, Video
+from khung.records import FrameRecord, SealedRecord, Shot, Video
 from khung.stores import FrameFilter, Timeline, tables
 from khung.stores.facet_columns import FacetColumns
 from khung.stores.records_part import (
@@ -47,14 +47,15 @@ class DuckRecords:
             raise CorruptError(f"The frames' table cannot be read: {error}") from error
         self._videos = by_video(VIDEOS, Video, folders)
         self._shots = by_video(SHOTS, Shot, folders)
-        self._timeline, self._part, self._row = self._read_timeline()
+        self._timeline, self._part, row = self._read_timeline()
+        self._begin, self._end = self._bounds(row)
         self._starts = np.searchsorted(self._timeline.video_index, np.arange(len(self._timeline.videos) + 1))
         self._video_number = {name: number for number, name in enumerate(self._timeline.videos)}
         self._by_id = np.argsort(self._timeline.vector_ids, kind="stable")
         self._ids = self._timeline.vector_ids[self._by_id]
 
     def __len__(self) -> int:
-        return len(self._row)
+        return len(self._part)
 
     def close(self) -> None:
         self._db.close()
@@ -68,8 +69,10 @@ class DuckRecords:
         return self.at([self._position(frame_id) for frame_id in frame_ids])
 
     def at(self, positions: Sequence[int]) -> list[FrameRecord]:
-        parts, rows = self._part[positions].tolist(), self._row[positions].tolist()
-        return self._read([self._records[part].line(row) for part, row in zip(parts, rows, strict=True)])
+        return self._read(self._lines(positions))
+
+    def sealed(self, positions: Sequence[int]) -> list[SealedRecord]:
+        return [SealedRecord(line, self._read) for line in self._lines(positions)]
 
     def frames_of(self, video_id: str) -> list[FrameRecord]:
         if video_id not in self._videos:
@@ -91,6 +94,10 @@ class DuckRecords:
 
     def timeline(self) -> Timeline:
         return self._timeline
+
+    def _lines(self, positions: Sequence[int]) -> list[bytes]:
+        where = [of[positions].tolist() for of in (self._part, self._begin, self._end)]
+        return [self._records[part].data[begin:end] for part, begin, end in zip(*where, strict=True)]
 
     def _position(self, frame_id: str) -> int:
         video_id, _, index = frame_id.rpartition("/")
@@ -175,6 +182,17 @@ class DuckRecords:
                 "FROM read_parquet($path, file_row_number = true)",
                 {"part": number, "path": str(folder / FRAMES)},
             )
+
+    def _bounds(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Where the record of each position begins and ends in its part, int64 (n,) bytes; `rows` within the parts."""
+        begin, end = np.zeros((2, len(rows)), np.int64)
+        for number, part in enumerate(self._records):
+            of_part = self._part == number
+            if np.count_nonzero(of_part) != len(part.offsets) - 1:
+                raise CorruptError("The frames' table has not as many rows as there are records.")
+            begin[of_part] = part.offsets[rows[of_part]]
+            end[of_part] = part.offsets[rows[of_part] + 1] - 1  # without the line's end
+        return begin, end
 
     def _read_timeline(self) -> tuple[Timeline, np.ndarray, np.ndarray]:
         rows = self._columns(

@@ -90,23 +90,16 @@ def write_part(folder: Path, videos: Sequence[Video], shots: Sequence[Shot], rec
 
 
 class RecordFile:
-    """The records of one part by row. Raises CorruptError."""
+    """The records of one part as JSON: that of a row stands in `data` from its offset to the next. Raises CorruptError."""
 
     def __init__(self, folder: Path) -> None:
         try:
-            self._offsets = load(folder / OFFSETS)
-            self._data = _mapped(folder / RECORDS)
+            self.offsets = load(folder / OFFSETS)  # int64 (rows + 1,)
+            self.data = _mapped(folder / RECORDS)
         except (OSError, ValueError, EOFError) as error:
             raise CorruptError(f"The records in {folder} cannot be read: {error}") from error
-        if len(self._data) != self._offsets[-1]:
+        if len(self.data) != self.offsets[-1]:
             raise CorruptError(f"{folder / RECORDS} is not as long as its offsets say.")
-
-    def __len__(self) -> int:
-        return len(self._offsets) - 1
-
-    def line(self, row: int) -> bytes:
-        """A record as JSON."""
-        return self._data[self._offsets.item(row) : self._offsets.item(row + 1)]
 
 
 @cache

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from khung.errors import NotFound, QueryError, StoreError
-from khung.records import FrameRecord, Shot, Video
+from khung.records import FrameRecord, SealedRecord, Shot, Video
 from khung.stores import FrameFilter, Timeline, tables
 from khung.stores.postgres import Postgres
-from khung.stores.records_part import LISTS, SCALARS, row_of
+from khung.stores.records_part import LISTS, SCALARS, record_reader, row_of
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -102,6 +102,10 @@ class PostgresRecords:
     def at(self, positions: Sequence[int]) -> list[FrameRecord]:
         t = self._timeline
         return self.frames([f"{t.videos[t.video_index[at]]}/{t.frame_index[at]}" for at in positions])
+
+    def sealed(self, positions: Sequence[int]) -> list[SealedRecord]:
+        """Written anew: PostgreSQL keeps an object's fields in an order of its own."""
+        return [SealedRecord(tables.to_json(record), record_reader()) for record in self.at(positions)]
 
     def frames_of(self, video_id: str) -> list[FrameRecord]:
         sql = "SELECT record::text FROM frames WHERE shard_id = ANY(%s) AND video_id = %s ORDER BY frame_index"

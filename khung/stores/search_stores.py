@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from khung.records import FrameRecord, Shot, Video
+from khung.records import FrameRecord, SealedRecord, Shot, Video
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,10 @@ class RecordStore(Protocol):
 
     def at(self, positions: Sequence[int]) -> list[FrameRecord]:
         """Those at some positions of the timeline, in the order given."""
+        ...
+
+    def sealed(self, positions: Sequence[int]) -> list[SealedRecord]:
+        """The same, not read yet."""
         ...
 
     def frames_of(self, video_id: str) -> list[FrameRecord]:

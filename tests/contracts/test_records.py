@@ -12,7 +12,7 @@ from sample_frames import make_records, make_shots, make_video
 
 from khung.errors import NotFound, QueryError
 from khung.records import FrameRecord, Shot, Video, vector_id
-from khung.stores import FrameFilter, RecordStore
+from khung.stores import FrameFilter, RecordStore, tables
 from khung.stores.postgres import Postgres
 from khung.stores.records_duckdb import DuckRecords, write_part
 from khung.stores.records_postgres import PostgresRecords, load_part
@@ -65,6 +65,15 @@ def test_records_at_positions_are_those_of_the_timeline(store: RecordStore) -> N
     expected = [f"{timeline.videos[timeline.video_index[at]]}/{timeline.frame_index[at]}" for at in order]
     assert [record.frame_id for record in store.at(order)] == expected
     assert store.at([]) == []
+
+
+def test_sealed_records_are_the_same_unread(store: RecordStore) -> None:
+    order = np.arange(len(store))[::-3]
+    records, sealed = store.at(order), store.sealed(order)
+    assert [one.json for one in sealed] == [tables.to_json(record) for record in records]
+    assert [one.record for one in sealed] == records
+    assert sealed[0].record is sealed[0].record  # read once
+    assert store.sealed([]) == []
 
 
 ALL = [record for name in sorted(VIDEOS) for record in make_records(name, VIDEOS[name])]

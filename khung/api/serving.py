@@ -211,8 +211,9 @@ class Serving:
         try:
             with self.borrow() as resident:
                 resident.engine.warm(self._has_ended)
-        except KhungError as error:
-            log.warning("warming_failed", extra={"reason": str(error)})
+        except Exception as error:  # whatever it is, a lack of memory too: unwarmed it answers as well, only later
+            unforeseen = None if isinstance(error, KhungError) else error
+            log.warning("warming_failed", extra={"reason": str(error)}, exc_info=unforeseen)
 
     def _has_ended(self) -> bool:
         return self._closed

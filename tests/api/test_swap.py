@@ -162,6 +162,21 @@ def test_a_snapshot_for_which_memory_lacks_is_tried_again(home, monkeypatch, cap
         until(lambda: client.get("/ready").json()["snapshot"] == newer)
 
 
+def test_what_cannot_be_warmed_answers_all_the_same(home, monkeypatch, caplog):
+    settings, _, newer = home
+
+    def warm(self, ended):
+        raise MemoryError("no room to gather")
+
+    monkeypatch.setattr(Engine, "warm", warm)
+    with TestClient(create_app(settings, embedder=ColourEmbedder())) as client:
+        until(lambda: "warming_failed" in caplog.text)
+        assert "no room to gather" in caplog.text and "in warm" in caplog.text, "the log says where"
+        assert client.get("/v1/search", params={"q": "xám"}).status_code == 200
+        rollback(settings.shelf_dir, newer)
+        until(lambda: client.get("/ready").json()["snapshot"] == newer)
+
+
 def test_the_pointer_is_followed_after_whatever_error(home, monkeypatch, caplog):
     settings, older, newer = home
     with TestClient(create_app(settings, embedder=ColourEmbedder())) as client:

@@ -1,5 +1,6 @@
 """`khung search`: one question, answered in the terminal, with a picture of the answer on request."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -61,10 +62,18 @@ def search(
     if sheet:
         _write_sheet(text, result.hits, sheet)
     if json:
-        return print_json(plain(result) | {"sheet": str(sheet) if sheet else None})
+        told = plain(replace(result, hits=[])) | {"hits": [_told(hit) for hit in result.hits]}
+        return print_json(told | {"sheet": str(sheet) if sheet else None})
     _show(result)
     if sheet:
         out.print(f"[dim]contact sheet:[/] {sheet}")
+
+
+def _told(hit: Hit) -> dict[str, Any]:
+    """For programs: with the record that was read."""
+    told = {"record": hit.record, **hit._asdict(), "chain": [_told(step) for step in hit.chain]}
+    del told["sealed"]
+    return plain(told)
 
 
 def _refuse_unknown(video: str, snapshot: Any) -> None:

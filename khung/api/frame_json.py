@@ -67,7 +67,7 @@ class FrameSource(Struct, gc=False):
     screen_text: Raw
 
 
-# -- FrameOut, in its order
+# -- FrameOut, in its order. Some names are Description's, too, but a Struct's fields begin with its base's: neither can be made of the other
 
 
 class _Shot(Struct, gc=False):

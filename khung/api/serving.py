@@ -14,6 +14,7 @@ from khung.errors import CorruptError, CursorExpired, KhungError, NotFound, Sear
 from khung.metrics import INDEXED, OPENED_SECONDS, REFUSED, SNAPSHOT
 from khung.search.assembly import engine_of
 from khung.search.encoders import QueryEncoders
+from khung.search.engine import Engine
 from khung.shards.pointer import Move
 from khung.shards.shelf import Shelf
 
@@ -155,12 +156,10 @@ class Serving:
             began = time.perf_counter()
             self._swap(self._open(wanted))
             OPENED_SECONDS.set(time.perf_counter() - began)
-            warming = threading.Thread(target=self._warm, name="khung-warm", daemon=True)
-            self._warming = [*(thread for thread in self._warming if thread.is_alive()), warming]
-            warming.start()
         except Exception as error:  # noqa: BLE001 - whatever it is, a lack of memory too, the old one goes on serving
             self._refuse(wanted, error)
             return False
+        self._begin_warming()
         return True
 
     def close(self) -> None:
@@ -203,15 +202,28 @@ class Serving:
             resident.since = time.monotonic()
             engine = engine_of(self._encoders.settings, resident.snapshot, self._encoders.of)
             if engine.encoders != resident.engine.encoders:
-                engine.warm(self._has_ended)
+                self._warm(engine)
                 resident.engine = engine
 
-    def _warm(self) -> None:
+    def _begin_warming(self) -> None:
         """What the first questions would wait for, while they are already answered."""
+        warming = threading.Thread(target=self._warm_what_serves, name="khung-warm", daemon=True)
         try:
-            with self.borrow() as resident:
-                resident.engine.warm(self._has_ended)
-        except Exception as error:  # whatever it is, a lack of memory too: unwarmed it answers as well, only later
+            warming.start()
+        except RuntimeError as error:  # there is no room for another thread
+            log.warning("warming_failed", extra={"reason": str(error)})
+            return
+        self._warming = [*(thread for thread in self._warming if thread.is_alive()), warming]
+
+    def _warm_what_serves(self) -> None:
+        with contextlib.suppress(SearchUnavailable), self.borrow() as resident:  # it may be out of service already
+            self._warm(resident.engine)
+
+    def _warm(self, engine: Engine) -> None:
+        """Whatever fails in it, a lack of memory too, is only logged: unwarmed an engine answers as well, only later."""
+        try:
+            engine.warm(self._has_ended)
+        except Exception as error:
             unforeseen = None if isinstance(error, KhungError) else error
             log.warning("warming_failed", extra={"reason": str(error)}, exc_info=unforeseen)
 

@@ -158,9 +158,7 @@ class _Work:
                 continue
             try:
                 job.answer = _timed(job.name, job.look)
-            except (
-                BaseException
-            ) as error:  # in a thread of the pool: who waits is told. A panic of tantivy is no Exception
+            except BaseException as error:  # who waits is told. A panic of tantivy is no Exception
                 if job.given_up:
                     log.warning("channel_failed_late", extra={"channel": job.name}, exc_info=error)
                 else:

@@ -9,7 +9,7 @@ from khung.api.app import create_app
 from khung.api.serving import Serving
 from khung.errors import ModelFileMissing, VectorSpaceMismatch
 from khung.search.encoders import QueryEncoders
-from khung.search.engine import SearchRequest
+from khung.search.engine import Engine, SearchRequest
 from khung.shards.shelf import Shelf
 from khung.shards.snapshot import rollback
 from khung.stores.archive_local import LocalArchive
@@ -83,6 +83,11 @@ def test_a_space_that_nobody_can_ask_is_refused_by_both_names_with_the_cure(home
     serving.close()
 
 
+def unwarmed(engine, ended):
+    """That there is no room to warm an engine does not keep it from answering."""
+    raise MemoryError
+
+
 def test_an_encoder_that_was_missing_is_looked_for_again(home, monkeypatch):
     settings, _ = home
     found = []
@@ -100,6 +105,7 @@ def test_an_encoder_that_was_missing_is_looked_for_again(home, monkeypatch):
     serving.refresh()
     assert serving.fingerprint == "", "not at every look: loading may be expensive"
     monkeypatch.setattr(serving_module, "RETRY_S", -1.0)
+    monkeypatch.setattr(Engine, "warm", unwarmed)
     serving.refresh()
     with serving.borrow() as here:
         assert here.engine.search(PICTURE).degraded == []

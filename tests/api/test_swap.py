@@ -177,6 +177,21 @@ def test_what_cannot_be_warmed_answers_all_the_same(home, monkeypatch, caplog):
         until(lambda: client.get("/ready").json()["snapshot"] == newer)
 
 
+def test_without_room_for_another_thread_a_snapshot_goes_into_service(home, monkeypatch, caplog):
+    settings, older, _ = home
+    serving = Serving(Shelf(settings.shelf_dir), QueryEncoders(settings, [ColourEmbedder()]))
+
+    def start(thread):
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as crowded:
+        crowded.setattr(threading.Thread, "start", start)
+        assert serving.refresh()
+    assert (serving.snapshot_id, serving.rejected) == (older, "")
+    assert "warming_failed" in caplog.text
+    serving.close()
+
+
 def test_the_pointer_is_followed_after_whatever_error(home, monkeypatch, caplog):
     settings, older, newer = home
     with TestClient(create_app(settings, embedder=ColourEmbedder())) as client:

@@ -120,6 +120,7 @@ class _display:
         self._now = ""
         self._videos: dict[str, set[str]] = {}
         self._wanted: set[str] = set()
+        self._told_all = False
         self._over = threading.Event()
         self._watcher = threading.Thread(target=self._watch, daemon=True)
 
@@ -131,11 +132,14 @@ class _display:
     def __exit__(self, stopped_by: type[BaseException] | None, *_: object) -> None:
         self._over.set()
         self._watcher.join()
-        if stopped_by is None:
+        if self._told_all:
             self._finish_all()
+        elif stopped_by is None and self._now:  # it broke off: no tick for the stage that it broke off in
+            self._bars.update(self._tasks[self._now], failed="broke off", at="")
         self._bars.stop()
 
     def _tell(self, event: Event) -> None:
+        self._told_all = event["event"] == "over"
         if event["event"] == "waiting":
             self._bars.console.print("[dim]Another khung ingest is at work; this one waits for its turn.[/]")
         if event["event"] == "file":

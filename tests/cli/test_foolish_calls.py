@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from awkward_files import clip
 from patience import until
 
 
@@ -71,6 +72,15 @@ def test_a_folder_without_a_video(khung, tmp_path):
     answer = khung("ingest", "papers")
     assert answer.returncode == 0
     assert "There is no video in" in answer.stderr and "papers" in answer.stderr
+
+
+def test_a_stage_that_could_not_run_has_no_tick(khung, tmp_path):
+    clip(tmp_path / "clip.mp4", frames=20)
+    answer = khung("ingest", "clip.mp4", KHUNG_MODELS_DIR=str(tmp_path / "nowhere"))
+    assert answer.returncode == 2 and "khung models pull" in answer.stderr
+    probing, *_, decoding = [line for line in answer.stderr.splitlines() if "probing" in line or "decoding" in line]
+    assert "✓" in probing
+    assert "✓" not in decoding and "broke off" in decoding
 
 
 def test_a_port_that_no_machine_has(khung):

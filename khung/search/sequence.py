@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from khung.search.parsed import Gap
-from khung.stores.loops import compiled
+from khung.stores.loops import at_hand
 
 DEFAULT_GAP_MS = 180_000
 """The longest time between two events when the question names none: three minutes."""
@@ -51,8 +51,8 @@ def chains(
     `found`: for each event its frames, int64 positions ascending in the order of (video, time), and their scores in (0, 1];
     `pts_ms` and `video`: of every position. A chain's total is in [0, 1].
     """
-    step, ended = compiled(_step), compiled(_ended)
-    longest = max(len(positions) for positions, _ in found)
+    rounds, longest = sum(len(positions) for positions, _ in found), max(len(positions) for positions, _ in found)
+    step, ended = at_hand(_step, rounds), at_hand(_ended, rounds)
     # Two pieces for all steps: to be given fresh memory for each may take as long as the step.
     reached, backs = np.empty((2, longest), np.float32), np.empty((len(found), longest), np.int32)
     best, turn = np.ascontiguousarray(found[0][1], np.float32), 0

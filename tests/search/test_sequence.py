@@ -4,11 +4,13 @@ from itertools import pairwise, product
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from khung.search import sequence
 from khung.search.parsed import Gap
 from khung.search.sequence import DEFAULT_GAP_MS, PRICE_PER_MS, chains
+from khung.stores.loops import compiled
 
 
 def solve(scores, pts, starts, gaps, price=PRICE_PER_MS):
@@ -58,7 +60,13 @@ def cases(draw):
     return scores, pts.astype(np.int64), np.cumsum([0, *lengths]), gaps, draw(st.sampled_from([0.0, 1e-6, 1e-5]))
 
 
-@settings(max_examples=300, deadline=None)
+@pytest.fixture(params=[lambda loop: loop, compiled], ids=["as it stands", "compiled"], autouse=True)
+def _ways_to_run(request, monkeypatch):
+    """A command that asks one question runs the loops as they stand, a service compiled."""
+    monkeypatch.setattr(sequence, "at_hand", lambda loop, rounds: request.param(loop))
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(cases())
 def test_equal_to_every_chain_tried(case):
     scores, pts, starts, gaps, price = case

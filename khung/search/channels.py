@@ -14,13 +14,15 @@ from cachetools import LRUCache
 from khung.errors import NotFound
 from khung.records import FrameRecord, SealedRecord
 from khung.search.clauses import Ask, caption_ask, normalised, screen_ask
+from khung.search.facets import soft_facets
 from khung.search.frames import Frames, vector_ids
 from khung.search.fusion import Found
 from khung.search.parsed import Event, Facet, Hard
 from khung.search.request import SnapshotLike
+from khung.search.scan import scan
 from khung.search.spaces import Space, side_by_side
 from khung.stores import FrameFilter, TextClause
-from khung.text import fold, tokens
+from khung.text import fold, marked, tokens
 
 CHANNELS = ("vector", "text", "screen_text", "facets")
 STAND_INS = "vector_fallback"
@@ -132,9 +134,9 @@ class Channels:
         event = question.event
         sets = [(facet, self._holding(facet)) for facet in event.facets]
         sets = [(facet, held) for facet, held in sets if len(held)]  # what no frame has tells no frame from another
-        named = {value for facet in event.facets if facet.negative for value in facet.values}
-        for words in event.without if not named else ():
-            sets.append((Facet("mention", (words,), negative=True), self._mentioning(words, question.language)))
+        for words in event.without:
+            if not soft_facets(scan(words), bare=not marked(words))[0]:  # else its facets tell
+                sets.append((Facet("mention", (words,), negative=True), self._mentioning(words, question.language)))
         return FacetSets(tuple(sets))
 
     def _holding(self, facet: Facet) -> np.ndarray:

@@ -43,6 +43,9 @@ def soft_facets(words: Sequence[Token], *, bare: bool) -> tuple[list[Facet], lis
             at += 1
             continue
         entry, length = found
+        if entry.kind == "plain":
+            at += length
+            continue
         facet, first = _facet(entry, words, at, bare)
         if facet not in facets:
             facets.append(facet)
@@ -82,7 +85,9 @@ def _facet(entry: Entry, words: Sequence[Token], at: int, bare: bool) -> tuple[F
 
 
 def _number(words: Sequence[Token], end: int, bare: bool) -> tuple[int, int]:
-    """The number that ends before `words[end]` and how many words it has; (0, 0) if none does."""
+    """The number that ends before `words[end]` and how many words it has; (0, 0) if none does, or a stop stands between."""
+    if end and end < len(words) and words[end].start > words[end - 1].end + 1:
+        return 0, 0
     if end and isinstance(words[end - 1].value, float):
         return int(words[end - 1].value), 1
     for length in (3, 2, 1):

@@ -64,7 +64,7 @@ class Island:
 
 def nodes_of(tokens: Sequence[Token], *, bare: bool) -> list[Node]:
     """Phrases of the lexicon and quantities become single nodes."""
-    return _quantities(_phrases(tokens, bare))
+    return _without_clocks(_quantities(_phrases(tokens, bare)))
 
 
 def _phrases(tokens: Sequence[Token], bare: bool) -> list[Node]:
@@ -88,18 +88,48 @@ def _single(token: Token) -> Node:
     return Node(token.kind, [token], "" if token.value is None else str(token.value))
 
 
-# A duration (2 phút 30 giây, 2 phút rưỡi), then a minute or second of the video (phút thứ 2, phút 2 giây 30).
-_QUANTITY = re.compile(r"(?P<d>(?:NU)+Z?)|(?P<m>UH?NUN|UH?N)")
+# A duration (2 phút 30 giây, 2 phút rưỡi), then a minute or second of the video (phút thứ 2, phút 2 giây 30). A number in letters (n) after
+# a unit is none without “thứ”, nor is a unit of one letter (u) but after a number in digits: “bây giờ ba người”, “it's a dog”.
+_QUANTITY = re.compile(r"(?P<d>(?:[Nn]U|Nu)+Z?)|(?P<m>UH[Nn](?:U[Nn])?|UN(?:UN)?)")
 
 
 def _quantities(nodes: list[Node]) -> list[Node]:
     joined, last = [], 0
-    for match in _QUANTITY.finditer(_kinds(nodes)):
+    for match in _QUANTITY.finditer("".join(map(_as_written, nodes))):
         part = nodes[match.start() : match.end()]
         words = [word for node in part for word in node.words]
         joined += [*nodes[last : match.start()], Node(str(match.lastgroup), words, _unit(part), _sum_ms(part))]
         last = match.end()
     return joined + nodes[last:]
+
+
+def _as_written(node: Node) -> str:
+    """The kind; in a small letter a number in letters and a unit of one."""
+    letters = node.kind == "N" and node.words[0].kind != "N"
+    letter = node.kind == "U" and len(node.words[0].text) == 1
+    return node.kind.lower() if letters or letter else node.kind
+
+
+# What a clock on the wall shows is no place in a video: “từ 7 giờ đến 9 giờ sáng”, “at 9:00 pm”, “sau 17h”.
+_CLOCK = re.compile(r"(?:[kdN][D-])?[kd]Y?(?![EL])")
+_DAY_MS = 4 * _UNIT_MS["h"]  # so many hours and more, as “giờ” or “h”, are such a clock
+
+
+def _without_clocks(nodes: list[Node]) -> list[Node]:
+    for match in _CLOCK.finditer(_kinds(nodes)):
+        part = nodes[match.start() : match.end()]
+        by_the_word = part[-1].kind == "Y" and any(n.kind == "k" or n.ms >= _UNIT_MS["h"] for n in part)
+        if by_the_word or any(map(_of_the_day, part)):
+            for node in part:
+                node.kind = "w"
+    for node in nodes:
+        node.kind = node.kind.replace("Y", "w")
+    return nodes
+
+
+def _of_the_day(node: Node) -> bool:
+    said = " ".join(word.text.lower() for word in node.words)
+    return node.kind == "d" and node.ms >= _DAY_MS and re.search(r"giờ|gio|\dh|\bh\b", said) is not None
 
 
 def _kinds(nodes: Sequence[Node]) -> str:
@@ -139,10 +169,10 @@ _ISLANDS = re.compile(
     "|".join(
         f"(?P<{name}>{pattern})"
         for name, pattern in {
+            "first": f"[IV@]?(?:Ed|(?:[Nd]-)?dE){_VIDEO}",
             "range": f"[RVIB@]{{0,2}}(?:{_P}[D-]{_P}|N[D-]d|m[D-]N)|B{_P}A{_P}",
-            "first": f"[IV@]?(?:Ed|dE){_VIDEO}",
             "last": f"[IV@]?(?:Ld|dL){_VIDEO}|@?LF?Xd",
-            "later": ",?(?:C@?Sd|C@?d[SC]?|A?@?d[SC]),?",
+            "later": ",?(?:C,?@?Sd|C,?@?d[SC]?|A?@?d[SC]),?",
             "edge": "[@I]?[ELB]F?X|[@I][EL]$",
             "after": f"[SR]{_P}O?{_VIDEO}",
             "until": f"T{_P}{_VIDEO}|D[km]{_VIDEO}",
@@ -150,7 +180,7 @@ _ISLANDS = re.compile(
             "within": ",?[VI]d",
             "then": ",?A?C+,?",
             "before_event": ",?P",
-            "after_event": ",?Q",
+            "after_event": ",?d?Q",
             "without": "[Gg]",
             "quote": "q",
             "field": "f",

@@ -135,14 +135,19 @@ STRUCTURE = Lexicon(
         "X": "video: video | clip | phim | đoạn phim | bộ phim | đoạn video | video này | film | movie | the video | the film | the clip",
         "@": "at: lúc | khoảng | tại | ở | vào lúc | vào | vào khoảng | at | around | at about | quanh | ở khoảng | at around",
         "C": """then: sau đó | rồi | rồi sau đó | và sau đó | rồi thì | tiếp theo | tiếp theo là | tiếp đó | tiếp đến | kế đó | kế tiếp
+            then: không lâu sau đó | không lâu sau | ít lâu sau | ít lâu sau đó | ngay sau đó | một lúc sau | một lúc sau đó
             then: kế đến | xong rồi | và rồi | then | and then | after that | and after that | followed by | afterwards""",
         "P": "before: trước khi",
         "Q": "after: sau khi",
-        "G": """without: không có | không có bất kỳ | không thấy | không còn | !không | chẳng có | không hề có | ngoại trừ | !trừ
-            without: without | without any | with no | excluding | except | but no | but not | and no""",
+        "Y": "daypart: sáng | trưa | chiều | tối | đêm | khuya | am | pm",
+        "G": """without: không có | không có bất kỳ | không thấy | không còn | không phải | không phải là | !không | chẳng có | không hề có | ngoại trừ | !trừ
+            without: without | without any | with no | excluding | except | except for | but no | but not | and no""",
         "g": "without: no",
         # What only looks like structure: falling is not "then", and so on.
         "w": """plain: lá rơi | mưa rơi | tuyết rơi | đánh rơi | rơi xuống nước | rơi xuống đất | rơi xuống sông | rơi xuống biển | rời khỏi | sau lưng | trước mặt | bắt đầu | giữa đường | đầu tóc | từ từ
+            plain: không khí | không gian | !không quân | !không trung | hàng không | pháo phòng không | tên lửa phòng không | không ngừng | không lâu | !không may
+            plain: không những | không chỉ | không thể | không được | không biết | không rõ | không ai | không sao | không kịp | thuốc trừ sâu | trừ sâu | cửa hàng | nhà hàng
+            plain: gian hàng | bán hàng | khách hàng | xếp hàng | mặt hàng | đơn hàng | trước và sau | trước và sau khi | bù giờ
             plain: end of the street | from behind""",
     },
     loose="UZHSTRODBAVIELFX@",
@@ -196,5 +201,6 @@ FACETS = Lexicon(
         "weather": phrases.WEATHER,
         "place": phrases.PLACES,
         "emotions": phrases.EMOTIONS,
+        "plain": phrases.PLAIN,
     }
 )

@@ -55,6 +55,11 @@ proud: tự hào | proud
 tired: mệt mỏi | tired | exhausted
 focused: tập trung | chăm chú | focused | concentrating
 """
+# What only looks like a facet: to pull is no pair of scissors, a policy no book.
+PLAIN = """
+plain: kéo lưới | kéo co | kéo dài | kéo theo | kéo xe | kéo vali | kéo cờ | kéo thuyền | chính sách | ngân sách | danh sách | sông hồng | cam kết | cam ranh
+plain: nhảy dù | dù lượn | mặc dù | dù trời | dù cho | dù là | dù sao | world cup | bò sát | bé bò | đang bò | bò trên | bò vào | bò ra | tập trung đông
+"""
 # Other words for the classes of khung.vision's objects.tsv, whose own names are added below.
 SYNONYMS = """
 person: người đàn ông | đàn ông | người phụ nữ | phụ nữ | cô gái | chàng trai | em bé | trẻ em | đứa trẻ | cậu bé | cô bé | bé gái | bé trai | em học sinh | học sinh | đám đông | bà cụ | ông cụ

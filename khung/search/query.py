@@ -6,14 +6,16 @@ its span, and an ambiguous one comes with its other reading. Tokens are `scan.py
 `lexicon.py`, fields and times `terms.py`, facets `facets.py`, courtesies `commands.py`, what becomes one event `segments.py`, what stands around a pattern `surroundings.py`.
 """
 
+from collections.abc import Sequence
+
 from khung.errors import QueryError
 from khung.search.facets import soft_facets
 from khung.search.grammar import Island, islands_of, nodes_of
 from khung.search.parsed import ESCAPE, Alternative, Event, Facet, Gap, ParsedQuery, Piece
 from khung.search.scan import scan
 from khung.search.segments import Segment
-from khung.search.surroundings import SEPARATORS, Surroundings, close_opening_clause, negatable
-from khung.search.terms import Conditions, short
+from khung.search.surroundings import SEPARATORS, Surroundings, close_opening_clause
+from khung.search.terms import Conditions, known, short
 from khung.text import clean
 from khung.text.language import language
 
@@ -22,6 +24,7 @@ MAX_EVENTS = 6
 _LATER = (0.5, 1.5)  # “2 minutes later” accepts half to one and a half times that gap
 _MINUTE_MS = 60_000
 _MAX_NEGATED = 4
+_MAX_VALUE = 4
 
 
 def parse(text: str, *, further: bool = False) -> ParsedQuery:
@@ -30,6 +33,18 @@ def parse(text: str, *, further: bool = False) -> ParsedQuery:
         error = QueryError(f"The question has {len(text)} characters.", cure=f"At most {MAX_CHARS} are read.")
         raise error.known_as("field_too_long", where="q", most=MAX_CHARS)
     return _Reading(clean(text).strip(), further).query()
+
+
+def _about(island: Island) -> tuple[Gap, str]:
+    """The gap that a duration before or after “later” means, and what to call it."""
+    ms = island.times[0]
+    return Gap(round(ms * _LATER[0]), round(ms * _LATER[1])), f"about {short(ms)} later"
+
+
+def _runs(numbers: Sequence[int]) -> list[tuple[int, int]]:
+    """The first and the last of each run of numbers that follow one another."""
+    ends = [n for n in numbers if n + 1 not in numbers]
+    return list(zip([n for n in numbers if n - 1 not in numbers], ends, strict=True))
 
 
 class _Reading:
@@ -48,6 +63,7 @@ class _Reading:
         self.gaps: list[Gap] = []
         self.within: int | None = None
         self.lead: Gap | None = None
+        self.opening_gap: Gap | None = None
         self.swaps: list[int] = []
         self.conditions = Conditions()
         self.pieces: list[Piece] = []
@@ -70,7 +86,7 @@ class _Reading:
         self._time(island, self.conditions.narrow(start, end))
 
     def _first(self, island: Island) -> None:
-        self._time(island, self.conditions.narrow(None, island.times[0]))
+        self._time(island, self.conditions.narrow(None, island.times[-1]))
 
     def _last(self, island: Island) -> None:
         self.conditions.last_ms = island.times[0]
@@ -80,7 +96,11 @@ class _Reading:
         self._time(island, self.conditions.narrow(None, island.times[0]))
 
     def _at(self, island: Island) -> None:
-        """A clock reaches 15 s around; “phút 3” is the third minute or the one that shows 3: both."""
+        """A clock reaches 15 s around; “phút 3” is the third minute or the one that shows 3: both. Several (“phút 23, phút 108”) are words:
+        no frame is at all of them."""
+        if sum(i.name == "at" for i in self.islands) > 1:
+            self.segments[-1].nodes += island.nodes
+            return
         ms = island.times[0]
         minute = "k" not in island.kinds and ms % _MINUTE_MS == 0
         self._time(island, self.conditions.around(ms, _MINUTE_MS) if minute else self.conditions.around(ms))
@@ -111,19 +131,19 @@ class _Reading:
         """A border between two events; at an edge of the text it is only a word of courtesy."""
         if self.segments[-1] and self.around.content_after(island):
             self.segments.append(Segment())
-            self.gaps.append(gap or Gap())
+            self.gaps.append(gap or self.opening_gap or Gap())
+            self.opening_gap = None
             self.pieces.append(Piece("then", label, island.start, island.end))
             self._doubt(island)
 
     def _later(self, island: Island) -> None:
-        ms = island.times[0]
-        gap, label = Gap(round(ms * _LATER[0]), round(ms * _LATER[1])), f"about {short(ms)} later"
+        gap, label = _about(island)
         if self._leads(island):
             self.lead = gap
             self.pieces.append(Piece("gap", label, island.start, island.end))
             return None
         if not self.segments[-1] or not self.around.content_after(island):
-            return self._time(island, self.conditions.narrow(ms, None))
+            return self._time(island, self.conditions.narrow(island.times[0], None))
         return self._then(island, gap, label)
 
     def _within(self, island: Island) -> None:
@@ -144,10 +164,14 @@ class _Reading:
             self.swaps.append(0)
 
     def _after_event(self, island: Island) -> None:
-        """“B sau khi A” is A, then B; “sau khi A, B” the same."""
-        if self.segments[-1] and self.around.content_after(island):
+        """“B sau khi A” is A, then B; “sau khi A, B” the same. “5 phút sau khi A, B”: so long after it."""
+        gap, label = _about(island) if "d" in island.kinds else (None, "then")
+        if self.segments[-1].names_something(bare=self.bare) and self.around.content_after(island):
             self.swaps.append(len(self.segments) - 1)
-            self._then(island)
+            self._then(island, gap, label)
+        elif gap and self.around.border_after(island):
+            self.opening_gap = gap
+            self.pieces.append(Piece("gap", label, island.start, island.end))
 
     def _doubt(self, island: Island) -> None:
         """Bare “roi” is “then” or “falls”: the other reading is offered."""
@@ -159,11 +183,7 @@ class _Reading:
     # Words that are taken out of the text.
 
     def _without(self, island: Island) -> int | None:
-        taken = []
-        for node in self.nodes[island.last :]:
-            if len(taken) == _MAX_NEGATED or not negatable(node):
-                break
-            taken.append(node)
+        taken = self.around.negated_by(island, _MAX_NEGATED)
         words = [t for node in taken for t in node.words]
         facets, _ = soft_facets(words, bare=self.bare)
         doubtful = island.kinds == "g"  # "no" alone negates only a thing that is known
@@ -182,9 +202,18 @@ class _Reading:
             self.segments[-1].screen_text.append(said)
             self.pieces.append(Piece("screen_text", said, island.start, island.end))
 
-    def _field(self, island: Island) -> None:
-        label = self.conditions.read_field(self.text[island.start : island.end])
-        self.pieces.append(Piece("field", label, island.start, island.end, hard=True))
+    def _field(self, island: Island) -> int:
+        """`field:value`; words after it that belong to the longest value that is known are taken, too: `obj:xe máy`."""
+        last = island.last
+        for at, node in enumerate(self.nodes[last : last + _MAX_VALUE], last + 1):
+            if not node.words[0].is_word:
+                break
+            if known(self.text[island.start : node.end]):
+                last = at
+        end = self.nodes[last - 1].end
+        label = self.conditions.read_field(self.text[island.start : end])
+        self.pieces.append(Piece("field", label, island.start, end, hard=True))
+        return last
 
     def _leads(self, island: Island) -> bool:
         """Does it stand at the head of a further step?"""
@@ -200,8 +229,9 @@ class _Reading:
             )
             raise error.known_as("too_many_steps", steps=len(self.segments), most=MAX_EVENTS)
         events = [self._event(segment, opening=n == 0) for n, segment in enumerate(self.segments)]
-        for n in self.swaps:
-            events[n : n + 2] = reversed(events[n : n + 2])
+        for first, last in _runs(self.swaps):  # “C sau khi B sau khi A” is A, B, C
+            events[first : last + 2] = reversed(events[first : last + 2])
+            self.gaps[first : last + 1] = reversed(self.gaps[first : last + 1])
         return ParsedQuery(
             text=self.text,
             language=language(self.text),

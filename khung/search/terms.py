@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from khung.errors import QueryError
 from khung.search.lexicon import FACETS
 from khung.stores import FrameFilter
-from khung.text import norm
+from khung.text import fold, norm
 from khung.timecode import format_ms, parse_ms
 from khung.vision.vocabulary import scenes, vocabulary
 
@@ -19,6 +19,9 @@ _FACET_FIELDS = {
     "action": "actions",
 }
 _OPEN = ("scene_type", "actions")  # fields without a closed list of values
+# As `time:sáng` they are meant; in free text they mean more than a part of the day.
+_TIMES = {"sáng": "morning", "trưa": "noon", "chiều": "afternoon", "tối": "evening", "đêm": "night"}
+_TIMES |= {fold(word): time for word, time in _TIMES.items()}
 AT_MS = 15_000
 """“at 2:30” reaches 15 s to either side."""
 
@@ -91,19 +94,21 @@ class Conditions:
         if name == "video":
             (self.not_videos if negative else self.videos).append(value)
         else:
-            label = (
-                norm(value) if norm(value) in vocabulary("object") else FACETS.value("objects", value) or norm(value)
-            )
-            (self.not_objects if negative else self.objects).append(label)
+            labels = (_object(value) or norm(value)).split(",")
+            if negative:
+                self.not_objects += labels
+            elif len(labels) == 1:
+                self.objects += labels
+            else:  # “xe” is any vehicle; `objects` asks for all of its values
+                self.facets["objects"] = self.facets.get("objects", ()) + tuple(labels)
 
     def _add_facet(self, facet: str, name: str, value: str) -> None:
-        own = norm(value) in FACETS.values(facet)
-        known = norm(value) if own else _scene(norm(value)) if facet in _OPEN else FACETS.value(facet, value)
-        if known is None:
+        found = _value(facet, value) or (norm(value) if facet in _OPEN else None)
+        if found is None:
             there = ", ".join(FACETS.values(facet))
             error = QueryError(f"“{value}” is no {name} that is known.", cure=f"Known: {there}.")
             raise error.known_as("value_unknown", value=value, name=name, there=there)
-        self.facets[facet] = self.facets.get(facet, ()) + tuple(known.split(","))
+        self.facets[facet] = self.facets.get(facet, ()) + tuple(found.split(","))
 
     def _add_other(self, name: str, value: str) -> None:
         if name in ("ocr", "text"):
@@ -118,9 +123,28 @@ class Conditions:
             self.around(parse_ms(value))
 
 
-def _scene(value: str) -> str:
-    """The English name of a scene in either language; other values as they are."""
-    return next((scene.en for scene in scenes() if value in (scene.en, norm(scene.vi))), value)
+def known(term: str) -> bool:
+    """Is it `name:value` with a value of several words that stands in the vocabulary?"""
+    name, _, value = term.lstrip("-").partition(":")
+    if name.lower() in ("obj", "object"):
+        return _object(value) is not None
+    facet = _FACET_FIELDS.get(name.lower())
+    return facet is not None and _value(facet, value) is not None
+
+
+def _object(value: str) -> str | None:
+    """The detector's classes that a word names, joined by commas."""
+    return norm(value) if norm(value) in vocabulary("object") else FACETS.value("objects", value)
+
+
+def _value(facet: str, value: str) -> str | None:
+    """The values of a facet that a word names in either language, joined by commas."""
+    own = norm(value)
+    if facet == "scene_type":
+        return next((scene.en for scene in scenes() if own in (scene.en, norm(scene.vi))), None)
+    if facet == "time_of_day" and own in _TIMES:
+        return _TIMES[own]
+    return own if own in FACETS.values(facet) else FACETS.value(facet, value)
 
 
 def short(ms: int | None) -> str:

@@ -90,7 +90,10 @@ def _canonical(event: str) -> str:
 
 def _difference(want: Golden) -> str:
     got = told(parse(want.question))
-    hard = {k: str(parse_ms(v)) if k in ("from", "to", "last") else v for k, v in want.hard.items()}
+    hard = {
+        k: str(parse_ms(v)) if k in ("from", "to", "last") else v.replace("VEHICLE", VEHICLE)
+        for k, v in want.hard.items()
+    }
     pairs = [
         ("events", [_canonical(e) for e in want.events], got.events),
         ("gaps", want.gaps, got.gaps),

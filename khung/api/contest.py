@@ -19,7 +19,7 @@ from khung.contest.review import review
 from khung.contest.sessions import Seat, Sessions
 from khung.contest.submission import Draft, Notice, Pick, item_name, prepare
 from khung.contest.team import Entry, Team
-from khung.errors import AnswerError, ContestError, KhungError, NotFound, SubmissionRejected
+from khung.errors import AnswerError, ContestLoginNeeded, KhungError, NotFound, SubmissionRejected
 from khung.search.request import SearchRequest
 from khung.settings import Settings
 
@@ -83,24 +83,22 @@ class Booth:
 
     def log_search(self, token: str, service: Service, request: SearchRequest, shown: SearchOut) -> None:
         """Tell the contest's server what was asked and shown, beside the answer: nobody waits for it, nothing fails by it."""
-        try:
-            seat = self.sessions.seat(token)
-        except ContestError:
-            return
-        if seat.evaluation_id:
-            task = asyncio.create_task(self._log(seat, service, request, shown))
-            self._logging.add(task)
-            task.add_done_callback(self._logging.discard)
+        task = asyncio.create_task(self._log(token, service, request, shown))
+        self._logging.add(task)
+        task.add_done_callback(self._logging.discard)
 
     async def aclose(self) -> None:
         if self._logging:
             await asyncio.wait(self._logging, timeout=2)
         await self.sessions.aclose()
 
-    async def _log(self, seat: Seat, service: Service, request: SearchRequest, shown: SearchOut) -> None:
+    async def _log(self, token: str, service: Service, request: SearchRequest, shown: SearchOut) -> None:
         at_ms = time.time_ns() // 1_000_000
         events = logs.events_of(request, at_ms)
         try:
+            seat = await self.sessions.seat(token)
+            if not seat.evaluation_id:
+                return
             with service.serving.borrow() as here:
                 names = {video.video_id: item_name(video) for video in here.snapshot.records.videos()}
             told = logs.result_log(
@@ -113,6 +111,8 @@ class Booth:
             )
             await seat.dres.log_query(seat.evaluation_id, logs.query_log(events, at_ms))
             await seat.dres.log_result(seat.evaluation_id, told)
+        except ContestLoginNeeded:
+            return
         except KhungError as error:
             log.warning("contest_log_failed", extra={"reason": type(error).__name__})
 

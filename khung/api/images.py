@@ -72,19 +72,40 @@ class QueryImages:
 def decoded(data: bytes, max_pixels: int) -> "Image":
     """Upright, RGB, at least LONG_SIDE on its long side where it was that large. The header's size is judged before a pixel is decoded.
     Raises MediaError for what is no picture, or one of more than `max_pixels`."""
-    from PIL import Image, ImageOps
+    from PIL import Image
 
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
         if image.width * image.height > max_pixels:
             raise _too_large()
         image.draft("RGB", (LONG_SIDE, LONG_SIDE))
-        return ImageOps.exif_transpose(image).convert("RGB")
+        return _upright(image).convert("RGB")
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:  # a warning where those are errors
         raise _too_large() from error
     except (OSError, SyntaxError, ValueError) as error:
         cure = "Send a JPEG, PNG or WebP file."
         raise MediaError("not_an_image", "This is not an image that khung reads.", cure=cure) from error
+
+
+def _upright(image: "Image") -> "Image":
+    """Turned as the camera's mark says. Pillow's own `exif_transpose` writes all marks again, and breaks off at those that it can only read."""
+    from PIL import ExifTags, Image
+
+    try:
+        mark = image.getexif().get(ExifTags.Base.Orientation)
+    except Exception:  # noqa: BLE001 - of any kind, when they are broken: then the picture stands as it lies
+        return image
+    how = Image.Transpose
+    turns = (
+        how.FLIP_LEFT_RIGHT,
+        how.ROTATE_180,
+        how.FLIP_TOP_BOTTOM,
+        how.TRANSPOSE,
+        how.ROTATE_270,
+        how.TRANSVERSE,
+        how.ROTATE_90,
+    )
+    return image.transpose(turns[mark - 2]) if mark in range(2, 9) else image
 
 
 def _too_large() -> MediaError:

@@ -2,7 +2,7 @@
 
 import re
 
-_RANGE = re.compile(r"^bytes=\s*(\d*)-(\d*)\s*$", re.IGNORECASE)
+_RANGE = re.compile(r"^bytes=\s*(\d{0,18})-(\d{0,18})\s*$", re.IGNORECASE | re.ASCII)  # no file has more bytes
 
 
 class Unsatisfiable(Exception):

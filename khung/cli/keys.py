@@ -18,7 +18,9 @@ def create(
     scope: Annotated[
         list[str] | None, typer.Option(help=f"What it may do, may be repeated: {', '.join(keys.SCOPES)}.")
     ] = None,
-    days: Annotated[float | None, typer.Option(help="How long it is good; without: until it is revoked.")] = None,
+    days: Annotated[
+        float | None, typer.Option(min=0.001, max=36_500, help="How long it is good; without: until it is revoked.")
+    ] = None,
 ) -> None:
     """Make a key and show it, once. As soon as there is one, the service asks everyone for a key."""
     whole, key = keys.create(settings().keys_path, name, scope or ["search"], days=days)

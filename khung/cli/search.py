@@ -10,7 +10,7 @@ from rich.table import Table
 
 from khung.cli.engine import opened_engine
 from khung.cli.show import Json, errors, out, plain, print_json
-from khung.errors import ConfigError, NotFound
+from khung.errors import ConfigError, MediaError, NotFound
 from khung.records import Hit, Keyframe
 from khung.settings import settings
 from khung.stores import FrameFilter
@@ -124,15 +124,14 @@ def _caption(hit: Hit, language: str) -> str:
 
 def _pixels(path: Path) -> Any:
     import numpy as np
-    from PIL import Image, UnidentifiedImageError
+
+    from khung.api.images import decoded
 
     try:
-        with Image.open(path) as picture:
-            return np.asarray(picture.convert("RGB"))
-    except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
-        raise ConfigError(
-            f"{path} is not a picture that can be read.", cure="Give a JPEG, PNG, WebP or AVIF file."
-        ) from error
+        return np.asarray(decoded(path.read_bytes(), settings().serve.max_image_pixels))
+    except (MediaError, OSError) as error:
+        cure = "Give a JPEG, PNG or WebP file that is not larger."
+        raise ConfigError(f"{path} is not a picture that can be read.", cure=cure) from error
 
 
 def _write_sheet(text: str, hits: list[Hit], path: Path) -> None:

@@ -33,24 +33,29 @@ def serve(
     config = config.model_copy(update={"host": host, "port": port, "serve": serve})
     check_public(config)
     _refuse_taken_port(host, port, "serve")
-    out.print(
-        f"[bold]khung[/] is at [bold cyan]http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}[/]  (Ctrl-C stops it)"
-    )
+    out.print(f"[bold]khung[/] is at [bold cyan]{_address(host, port)}[/]  (Ctrl-C stops it)")
     server.run(config)
+
+
+def _address(host: str, port: int) -> str:
+    """Where a browser on this machine finds it."""
+    at = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http://{f'[{at}]' if ':' in at else at}:{port}"
 
 
 def _refuse_taken_port(host: str, port: int, command: str) -> None:
     import socket
 
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:  # also of a name that is no address of this machine
-            raise ConfigError(
-                f"Port {port} on {host} cannot be used: {error.strerror}.",
-                cure=f"Choose another: khung {command} --port {port + 1 if port < 65535 else 8001}",
-            ) from error
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:  # also of a name that is no address of this machine
+        raise ConfigError(
+            f"Port {port} on {host} cannot be used: {error.strerror}.",
+            cure=f"Choose another: khung {command} --port {port + 1 if port < 65535 else 8001}",
+        ) from error
 
 
 def encode_serve(
@@ -75,6 +80,6 @@ def encode_serve(
     app = create_encoder(config)
     encoder = app.state.encoders.of(fingerprints(config).embedder)
     out.print(
-        f"[bold]khung encode-serve[/] is at [bold cyan]http://{host}:{port}/v1[/] with {encoder.fingerprint}  (Ctrl-C stops it)"
+        f"[bold]khung encode-serve[/] is at [bold cyan]{_address(host, port)}/v1[/] with {encoder.fingerprint}  (Ctrl-C stops it)"
     )
     uvicorn.run(app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=20)

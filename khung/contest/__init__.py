@@ -9,7 +9,7 @@ The way of an answer::
     team = Team(settings.contest_path)
     sessions = Sessions(settings.contest, team)            # one of each a process
     token, seat = await sessions.login(name, password)     # the token goes into an HttpOnly cookie
-    seat = sessions.seat(token)                            # every later request
+    seat = await sessions.seat(token)                      # every later request
     now = await seat.dres.task_now(seat.evaluation_id)
     draft = prepare("KIS", [Pick(video, frame_index, pts_ms)], rules=settings.contest.rules)
     notices = draft.notices + review(draft, team.entries(now.evaluation_id, now.key))

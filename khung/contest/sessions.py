@@ -6,6 +6,7 @@ Sessions stand in the team's file, so a restart of khung in the middle of a task
 import asyncio
 import hashlib
 import secrets
+import sqlite3
 from dataclasses import dataclass
 
 from khung.contest.dres import Dres
@@ -41,16 +42,14 @@ class Sessions:
         chosen = running[0] if len(running) == 1 else ""
         token = secrets.token_urlsafe(32)
         row = (_hash(token), self._settings.server, user.username or username, dres.session, chosen)
-        with self._team.changing() as db:
-            db.execute("INSERT INTO seats VALUES (?, ?, ?, ?, ?)", row)
+        await self._changed("INSERT INTO seats VALUES (?, ?, ?, ?, ?)", row)
         self._clients[_hash(token)] = dres
-        return token, self.seat(token)
+        return token, await self.seat(token)
 
-    def seat(self, token: str) -> Seat:
+    async def seat(self, token: str) -> Seat:
         """The operator of a browser. Raises ContestLoginNeeded when nobody is logged in under this token."""
         where = (_hash(token), self._settings.server)
-        with self._team.changing() as db:
-            row = db.execute("SELECT * FROM seats WHERE token_hash = ? AND server = ?", where).fetchone()
+        row = await self._changed("SELECT * FROM seats WHERE token_hash = ? AND server = ?", where)
         if row is None:
             error = ContestLoginNeeded("You are not logged in at the contest's server.", cure="Log in.")
             raise error.known_as("contest_login")
@@ -58,18 +57,16 @@ class Sessions:
         self._clients[where[0]] = dres
         return Seat(row["username"], row["evaluation_id"], dres)
 
-    def choose(self, token: str, evaluation_id: str) -> Seat:
+    async def choose(self, token: str, evaluation_id: str) -> Seat:
         """Take part in this evaluation from now on."""
-        self.seat(token)
-        with self._team.changing() as db:
-            db.execute("UPDATE seats SET evaluation_id = ? WHERE token_hash = ?", (evaluation_id, _hash(token)))
-        return self.seat(token)
+        await self.seat(token)
+        await self._changed("UPDATE seats SET evaluation_id = ? WHERE token_hash = ?", (evaluation_id, _hash(token)))
+        return await self.seat(token)
 
     async def logout(self, token: str) -> None:
         """Forget the operator, at the server too if it answers."""
-        seat = self.seat(token)
-        with self._team.changing() as db:
-            db.execute("DELETE FROM seats WHERE token_hash = ?", (_hash(token),))
+        seat = await self.seat(token)
+        await self._changed("DELETE FROM seats WHERE token_hash = ?", (_hash(token),))
         self._clients.pop(_hash(token), None)
         try:
             await seat.dres.logout()
@@ -81,6 +78,15 @@ class Sessions:
     async def aclose(self) -> None:
         clients, self._clients = self._clients, {}
         await asyncio.gather(*(dres.aclose() for dres in clients.values()))
+
+    async def _changed(self, sql: str, values: tuple[str, ...]) -> sqlite3.Row | None:
+        """One statement, and the first row that it gives. In a thread: another process may hold the file for seconds."""
+
+        def change() -> sqlite3.Row | None:
+            with self._team.changing() as db:
+                return db.execute(sql, values).fetchone()
+
+        return await asyncio.to_thread(change)
 
     def _client(self, session: str = "") -> Dres:
         return Dres(self._settings.server, session=session, timeout_s=self._settings.timeout_s, seen=self._team)

@@ -2,6 +2,8 @@
 
 import csv
 import io
+import sqlite3
+from contextlib import closing
 
 import pytest
 from fastapi.testclient import TestClient
@@ -170,6 +172,14 @@ def test_searches_are_logged_for_the_organisers(operator, dres):
     assert "văn phòng" in str(dres.logs)
 
 
+def test_a_search_does_not_wait_for_the_team_s_file(operator, settings):
+    with closing(sqlite3.connect(settings.contest_path, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        assert operator.get("/", params={"q": "văn phòng"}).status_code == 200
+        assert operator.get("/health").status_code == 200
+        other.execute("ROLLBACK")
+
+
 def test_without_a_contest_there_is_no_door(client):
     assert client.get("/contest").status_code == 404
     assert client.get("/v1/contest/now").status_code == 404
@@ -188,6 +198,8 @@ def test_answer_files_of_the_ai_challenge(client):
     assert rows(client.get("/v1/answer-file", params={"name": "q-2-qa", "q": "văn phòng", "answer": "4"}))[0][2] == "4"
     chain = rows(client.get("/v1/answer-file", params={"name": "q-3-trake", "q": "trên phố", "then": "văn phòng"}))
     assert all(len(row) == 3 and int(row[1]) < int(row[2]) for row in chain)
+    steps = {"name": "query-1-kis", "q": "trên phố", "then": "văn phòng"}
+    assert rows(client.get("/v1/answer-file", params=steps)) == [row[:2] for row in chain]
     assert client.get("/v1/answer-file", params={"name": "q-1-else", "q": "x"}).status_code == 422
     assert client.get("/v1/answer-file", params={"name": "q-2-qa", "q": "văn phòng"}).status_code == 422
 

@@ -6,9 +6,9 @@ import zlib
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
-from khung.api.images import KEPT, LONG_SIDE, QueryImages
+from khung.api.images import KEPT, LONG_SIDE, QueryImages, decoded
 from khung.errors import MediaError, NotFound
 from khung.settings import ServeSettings
 
@@ -37,12 +37,25 @@ def test_large_pictures_become_small(images):
     assert (width, height) == (LONG_SIDE, LONG_SIDE // 3)
 
 
-def test_the_camera_s_rotation_is_followed(images):
+@pytest.mark.parametrize("mark", range(10))
+def test_the_camera_s_rotation_is_followed(mark):
+    out, exif = io.BytesIO(), Image.Exif()
+    exif[0x0112] = mark
+    pixels = np.random.default_rng(0).integers(0, 255, (5, 9, 3), np.uint8)
+    Image.fromarray(pixels).resize((90, 50), Image.Resampling.NEAREST).save(out, "JPEG", exif=exif, quality=95)
+    turned = ImageOps.exif_transpose(Image.open(io.BytesIO(out.getvalue())))
+    np.testing.assert_array_equal(np.asarray(decoded(out.getvalue(), 10_000)), np.asarray(turned))
+
+
+@pytest.mark.parametrize(
+    "entry", [struct.pack("<HHI4s", 0x0112, 3, 1, b"\6\0\0\0"), struct.pack("<HHI4s", 0x0112, 2, 4, b"six\0")]
+)
+def test_marks_of_a_camera_that_cannot_be_written_again_spoil_no_picture(images, entry, monkeypatch):
+    broken = struct.pack("<HHII", 0x0132, 10, 1, 26)  # a signed fraction at an offset that holds none
+    marks = b"Exif\0\0II*\0\x08\0\0\0" + struct.pack("<H", 2) + entry + broken + b"\0\0\0\0"
     out = io.BytesIO()
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    Image.new("RGB", (80, 40)).save(out, "JPEG", exif=exif)
-    assert images.put(out.getvalue())[1:] == (40, 80)
+    Image.new("RGB", (80, 40)).save(out, "JPEG", exif=marks)
+    assert sorted(images.put(out.getvalue())[1:]) == [40, 80]
 
 
 def header_bomb(side=60_000):

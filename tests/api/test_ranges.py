@@ -22,6 +22,9 @@ from khung.api.ranges import Unsatisfiable, parse_range
         ("BYTES=1-2", (1, 3)),
         ("bytes=5-4", None),  # not valid: ignored
         ("bytes=-", None),
+        ("bytes=" + "9" * 5000 + "-", None),
+        ("bytes=0-" + "9" * 5000, None),
+        ("bytes=٣-", None),
         ("bytes=a-b", None),
         ("items=0-5", None),
         ("bytes=0-1,5-6", None),  # several ranges may be ignored

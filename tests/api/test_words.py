@@ -79,10 +79,10 @@ def test_an_error_is_said_by_its_code_else_by_its_kind():
     assert vi.told("", "not_found", {}, "There is none.").startswith("Địa chỉ này")
     assert vi.told("reason_empty_file", "media_refused", {}, "Empty.") == "Tệp rỗng. Hãy gửi lại."
     assert vi.told("", "tea", {}, "Tea.") == "Tea."
-    long = {"where": "q", "most": "512"}
-    assert vi.told("field_too_long", "request_refused", long, "query.q: …").startswith("Phần “câu hỏi” dài quá 512")
+    long = {"where": "q", "most": "1000"}
+    assert vi.told("field_too_long", "request_refused", long, "query.q: …").startswith("Phần “câu hỏi” dài quá 1000")
     assert en.told("field_too_long", "request_refused", long, "query.q: …").startswith(
-        "“the question” is longer than 512"
+        "“the question” is longer than 1000"
     )
     assert en.told("no_frame", "not_found", frame, "There is none.") == "There is none."
     assert "told_no_frame" in vi.all() and "told_no_frame" not in en.all()

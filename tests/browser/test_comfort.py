@@ -16,7 +16,12 @@ pytestmark = pytest.mark.browser
         ("/frame/nobody/1", 404, "Không có khung hình nobody/1.", "There is no frame nobody/1."),
         ("/video/nobody", 404, "Không có video nobody.", "There is no video nobody"),
         ("/nowhere", 404, "Địa chỉ này không dẫn đến đâu", "Not Found"),
-        ("/?q=" + "x" * 600, 422, "Phần “câu hỏi” dài quá 512 ký tự.", "“the question” is longer than 512 characters."),
+        (
+            "/?q=" + "x" * 1200,
+            422,
+            "Phần “câu hỏi” dài quá 1000 ký tự.",
+            "“the question” is longer than 1000 characters.",
+        ),
         ("/?q=phố&page=-1", 422, "Phần “số trang” có giá trị", "“the page number” has a value"),
         ("/?q=phố&from=<i>abc</i>", 422, "“<i>abc</i>” không phải là thời điểm.", "“<i>abc</i>” is not a time."),
         ("/?q=phố&from=0:30&to=0:10", 422, "Không có lúc nào vừa sau 0:30 vừa trước 0:10.", "No time is both after"),

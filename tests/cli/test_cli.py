@@ -128,15 +128,16 @@ def test_the_doctor_names_the_cure_for_missing_models(tmp_path):
     assert "khung models pull" in answer.stdout
 
 
-def test_a_taken_port_is_told(khung):
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_a_taken_port_is_told(khung, host):
     import socket
 
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as taken:
+        taken.bind((host, 0))
         taken.listen()
-        answer = khung("serve", "--port", str(taken.getsockname()[1]))
+        answer = khung("serve", "--host", host, "--port", str(taken.getsockname()[1]))
     assert answer.returncode == 2
-    assert "--port" in answer.stderr
+    assert "--port" in answer.stderr and "already in use" in answer.stderr
 
 
 def test_the_module_is_the_command(tmp_path: Path):
@@ -156,4 +157,5 @@ def test_sealing_alone_counts_the_videos(tmp_path, monkeypatch):
         tell({"event": "run", "asset": "shard_indices", "partitions": ["03"]})
         assert display._bars.tasks[0].total == 2
         ledger.put([LedgerEntry("b", "shard_indices", "done")])
+        tell({"event": "over"})
     assert (display._bars.tasks[0].completed, display._bars.tasks[0].total) == (2, 2)

@@ -28,6 +28,12 @@ def test_create_list_revoke(run):
     assert run("keys", "revoke", "ffffffff").exception
 
 
+@pytest.mark.parametrize("days", ["nan", "inf", "1e12", "0", "-1"])
+def test_a_time_that_no_key_can_last_is_refused(run, days):
+    refused = run("keys", "create", "Lan", "--days", days)
+    assert refused.exit_code == 2 and not isinstance(refused.exception, ValueError | OverflowError)
+
+
 def test_an_open_door_to_the_world_is_refused(run):
     refused = run("serve", "--host", "0.0.0.0")
     assert isinstance(refused.exception, ConfigError) and "khung keys create" in refused.exception.cure

@@ -39,12 +39,12 @@ class Desk:
         self.token, _ = await self.sessions.login(name, password)
 
     async def propose(self, frame: int = 3144, item: str = "L21_V001") -> Entry:
-        seat = self.sessions.seat(self.token)
+        seat = await self.sessions.seat(self.token)
         now = await seat.dres.task_now(seat.evaluation_id)
         return self.team.propose(now, prepare("KIS", [Pick(video(item), frame)]), seat.username)
 
     async def send(self, entry: Entry, **options: bool) -> Entry:
-        seat = self.sessions.seat(self.token)
+        seat = await self.sessions.seat(self.token)
         return await send(seat.dres, self.team, entry.id, seat.username, **options)
 
 
@@ -175,7 +175,7 @@ async def test_a_restart_logs_nobody_out(dres_server: DresServer, desk: Desk) ->
     entry = await desk.propose()
     restarted = Desk(dres_server.address, desk.team.path)
     restarted.token = desk.token
-    seat = restarted.sessions.seat(desk.token)
+    seat = await restarted.sessions.seat(desk.token)
     assert (seat.username, seat.evaluation_id) == ("thi", "run-1")
     assert (await restarted.send(entry)).verdict == "CORRECT"
     assert restarted.team.entries("run-1")[0].sent_by == "thi"
@@ -200,14 +200,14 @@ async def test_operators_share_the_list_but_not_the_session(dres_server: DresSer
 async def test_a_token_that_nobody_gave_is_nobody(desk: Desk) -> None:
     for token in ("", "x", desk.token[:-1]):
         with pytest.raises(ContestLoginNeeded):
-            desk.sessions.seat(token)
+            await desk.sessions.seat(token)
 
 
 async def test_logout_forgets_here_even_when_the_server_is_down(dres_server: DresServer, desk: Desk) -> None:
     dres_server.faults["getApiV2Logout"] = Fault(503)
     await desk.sessions.logout(desk.token)
     with pytest.raises(ContestLoginNeeded):
-        desk.sessions.seat(desk.token)
+        await desk.sessions.seat(desk.token)
 
 
 async def test_logout_closes_the_session_at_the_server(dres_server: DresServer, desk: Desk) -> None:
@@ -216,14 +216,14 @@ async def test_logout_closes_the_session_at_the_server(dres_server: DresServer, 
 
 
 async def test_an_evaluation_is_chosen(desk: Desk) -> None:
-    assert desk.sessions.choose(desk.token, "run-2").evaluation_id == "run-2"
-    assert desk.sessions.seat(desk.token).evaluation_id == "run-2"
+    assert (await desk.sessions.choose(desk.token, "run-2")).evaluation_id == "run-2"
+    assert (await desk.sessions.seat(desk.token)).evaluation_id == "run-2"
 
 
 async def test_a_session_of_another_server_is_not_shown_to_this_one(desk: Desk, nobody: str) -> None:
     moved = Sessions(ContestSettings(server=nobody), desk.team)
     with pytest.raises(ContestLoginNeeded):
-        moved.seat(desk.token)
+        await moved.seat(desk.token)
 
 
 async def test_no_server_no_sessions(tmp_path: Path) -> None:

@@ -93,35 +93,35 @@ async def logout(booth: Here, token: Token = "") -> Response:
 @router.get("/contest/evaluations", responses=_ANSWERS)
 async def evaluations(booth: Here, token: Token = "") -> list[EvaluationOut]:
     """The contest runs that the operator takes part in."""
-    runs = await booth.sessions.seat(token).dres.evaluations()
+    runs = await (await booth.sessions.seat(token)).dres.evaluations()
     return [EvaluationOut(id=run.id, name=run.name, status=run.status) for run in runs]
 
 
 @router.put("/contest/evaluation", responses=_ANSWERS)
 async def choose(asked: EvaluationIn, booth: Here, token: Token = "") -> SeatOut:
     """Take part in one of them."""
-    seat = booth.sessions.choose(token, asked.evaluation_id)
+    seat = await booth.sessions.choose(token, asked.evaluation_id)
     return SeatOut(username=seat.username, evaluation_id=seat.evaluation_id)
 
 
 @router.get("/contest/now", responses=_ANSWERS)
 async def now(booth: Here, token: Token = "") -> ContestNowOut:
     """The running task, its countdown, and the team's answers to it."""
-    return await booth.now(booth.sessions.seat(token))
+    return await booth.now(await booth.sessions.seat(token))
 
 
 @router.post("/contest/check", responses=_ANSWERS)
 async def check(asked: AnswerIn, booth: Here, service: Asked, token: Token = "") -> DraftOut:
     """Verify an answer without keeping or sending it: what would be sent, and what to look at first."""
     draft = await anyio.to_thread.run_sync(booth.draft, service, asked)
-    return await booth.checked(booth.sessions.seat(token), draft, asked.task_key)
+    return await booth.checked(await booth.sessions.seat(token), draft, asked.task_key)
 
 
 @router.post("/contest/answers", status_code=201, responses=_ANSWERS)
 async def propose(asked: AnswerIn, booth: Here, service: Asked, token: Token = "") -> EntryOut:
     """Put an answer on the team's list of the running task."""
     draft = await anyio.to_thread.run_sync(booth.draft, service, asked)
-    return await booth.propose(booth.sessions.seat(token), draft, asked.task_key)
+    return await booth.propose(await booth.sessions.seat(token), draft, asked.task_key)
 
 
 @router.post("/contest/answers/{entry_id}/send", responses=_ANSWERS)
@@ -129,13 +129,13 @@ async def send(
     entry_id: Annotated[int, Path(ge=1, le=2**53)], asked: SendIn, booth: Here, token: Token = ""
 ) -> EntryOut:
     """Send an answer of the list to the contest's server, once."""
-    return await booth.send(booth.sessions.seat(token), entry_id, again=asked.again)
+    return await booth.send(await booth.sessions.seat(token), entry_id, again=asked.again)
 
 
 @router.delete("/contest/answers/{entry_id}", status_code=204, responses=_ANSWERS)
 async def drop(entry_id: Annotated[int, Path(ge=1, le=2**53)], booth: Here, token: Token = "") -> Response:
     """Take an answer that was not sent off the list."""
-    booth.sessions.seat(token)
+    await booth.sessions.seat(token)
     await anyio.to_thread.run_sync(booth.team.drop, entry_id)
     return Response(status_code=204)
 
@@ -144,12 +144,15 @@ async def drop(entry_id: Annotated[int, Path(ge=1, le=2**53)], booth: Here, toke
     "/answer-file", responses={200: {"content": {"text/csv": {}}}} | documented(404, 422, 503), response_class=Response
 )
 async def answer_file(asked: Annotated[AnswerFileIn, Query()], service: Asked) -> Response:
-    """The best hits of a search as an answer file of the AI Challenge (KIS, QA, TRAKE by the name of the query)."""
+    """The best hits of a search as an answer file of the AI Challenge (KIS, QA, TRAKE by the name of the query). Of “A then B” TRAKE takes
+    all steps, the others the first."""
+    task = aic.task_of(asked.name)
     answer, _ = await service.answer(asked.model_copy(update={"limit": aic.MAX_ROWS, "offset": 0, "cursor": ""}))
     shown = await anyio.to_thread.run_sync(answer.shown, limiter=service.screens)
-    with service.serving.borrow() as here:
+    with service.serving.borrow(answer.snapshot_id) as here:
         names = {video.video_id: item_name(video) for video in here.snapshot.records.videos()}
-    rows = [aic.row(names[hit.frame.video_id], _frames(hit), answer=asked.answer) for hit in shown.hits]
+    steps = None if task == "trake" else 1
+    rows = [aic.row(names[hit.frame.video_id], _frames(hit)[:steps], answer=asked.answer) for hit in shown.hits]
     return _csv(asked.name, aic.write(asked.name, rows))
 
 

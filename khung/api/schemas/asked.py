@@ -6,8 +6,9 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field, model_validator
 
 from khung.search.fusion import PRESETS
+from khung.search.query import MAX_CHARS
 
-MAX_QUERY = 512
+MAX_QUERY = MAX_CHARS
 MAX_STEPS = 5  # after the first: six events in all
 MAX_LIMIT = 200
 MAX_DEPTH = 1000

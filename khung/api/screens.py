@@ -40,7 +40,7 @@ def answer(state: PageState, shown: SearchOut, t: Words) -> dict[str, Any]:
 
 def terms(state: PageState) -> frozenset[str]:
     """What to light up. Words that say nothing of a picture would light up everything."""
-    asked = [parse(text) for text in (state.q, *state.then)]
+    asked = [parse(state.q), *(parse(text, further=True) for text in state.then)]
     empty = ENGLISH_FUNCTION_WORDS if any(parsed.language == "en" for parsed in asked) else frozenset()
     events = [event for parsed in asked for event in parsed.events]
     said = [word for event in events for word in tokens(event.text) if word not in empty]

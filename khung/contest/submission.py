@@ -40,8 +40,10 @@ class Pick:
 
     @classmethod
     def at(cls, video: Video, ms: int) -> Self:
-        """The frame on the screen at a time of the player."""
-        return cls(video, frame_of_ms(ms, video.fps_num, video.fps_den), ms)
+        """The frame on the screen at a time of the player, which at its very end still shows the last."""
+        frame = frame_of_ms(ms, video.fps_num, video.fps_den)
+        last = video.frame_count - 1
+        return cls(video, min(frame, last) if ms <= video.duration_ms else frame, ms)
 
 
 @dataclass(frozen=True, slots=True)

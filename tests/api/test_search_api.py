@@ -218,3 +218,10 @@ def test_presets_are_other_orders_of_the_same_question(client):
     other = ask(preset="text only", limit=1).json()["next"]
     assert ask(preset="rrf", limit=1, cursor=other).status_code == 400  # another question
     assert ask(q="", like="cockatoo_cc0/0", preset="text only").status_code == 422  # nothing to look with
+
+
+def test_a_step_is_read_on_the_page_as_it_is_asked(client):
+    """“sau 10 phút …” leads a step; as a question of its own its two times would cross."""
+    step = {"q": "trên phố", "then": "sau 10 phút văn phòng trước 5 phút"}
+    assert client.get("/v1/search", params=step).status_code == 200
+    assert client.get("/", params=step).status_code == 200

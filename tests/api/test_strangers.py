@@ -82,6 +82,7 @@ def test_who_has_a_network_is_one_peer(one, other, same):
 def test_a_long_path_is_not_remembered_but_ruled_alike():
     assert rule_of("GET", "/v1/search" + "/x" * 5000) == rule_of("GET", "/v1/search")
     assert rule_of("PATCH", "/library").rate == "uploads"
+    assert (rule_of("POST", "/v1/uploads").rate, rule_of("GET", "/v1/uploads/a.mp4").rate) == ("uploads", "")
 
 
 # -- floods

@@ -98,6 +98,13 @@ def test_a_time_of_the_player_gives_the_frame_on_the_screen() -> None:
     assert (draft.frames, draft.times_ms) == ((50,), (2_000,))
 
 
+def test_a_player_at_its_very_end_shows_the_last_frame() -> None:
+    film = video(frame_count=250, duration_ms=10_000)
+    assert prepare("KIS", [Pick.at(film, 10_000)]).frames == (249,)
+    with pytest.raises(AnswerError):
+        prepare("KIS", [Pick.at(film, 10_041)])
+
+
 def test_question_answers_by_the_rules_of_each_contest() -> None:
     pick = Pick(video("N001-V001"), 100)
     assert prepare("QA", [], text="  a red\n car ").answer.wire() == {"text": "a red car"}

@@ -94,6 +94,8 @@ _QUANTITY = re.compile(r"(?P<d>(?:[Nn]U|Nu)+Z?)|(?P<m>UH[Nn](?:U[Nn])?|UN(?:UN)?
 
 
 def _quantities(nodes: list[Node]) -> list[Node]:
+    if not any(node.kind == "U" for node in nodes):
+        return nodes
     joined, last = [], 0
     for match in _QUANTITY.finditer("".join(map(_as_written, nodes))):
         part = nodes[match.start() : match.end()]
@@ -123,7 +125,8 @@ def _without_clocks(nodes: list[Node]) -> list[Node]:
             for node in part:
                 node.kind = "w"
     for node in nodes:
-        node.kind = node.kind.replace("Y", "w")
+        if node.kind == "Y":
+            node.kind = "w"
     return nodes
 
 

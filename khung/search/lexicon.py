@@ -136,6 +136,7 @@ STRUCTURE = Lexicon(
         "@": "at: lúc | khoảng | tại | ở | vào lúc | vào | vào khoảng | at | around | at about | quanh | ở khoảng | at around",
         "C": """then: sau đó | rồi | rồi sau đó | và sau đó | rồi thì | tiếp theo | tiếp theo là | tiếp đó | tiếp đến | kế đó | kế tiếp
             then: không lâu sau đó | không lâu sau | ít lâu sau | ít lâu sau đó | ngay sau đó | một lúc sau | một lúc sau đó
+            then: cuối cùng là | và cuối cùng là | cuối cùng thì | và cuối cùng | and finally | finally
             then: kế đến | xong rồi | và rồi | then | and then | after that | and after that | followed by | afterwards""",
         "P": "before: trước khi",
         "Q": "after: sau khi",

@@ -13,7 +13,7 @@ _TOKEN = re.compile(
   | (?P<k>\d{1,3}:\d{1,2}(?::\d{1,2})?(?:\.\d{1,3})?(?![\w:]))
   | (?P<d>\d{1,6}(?:h|min|m|ph|p|s)(?:\d{1,6}(?:min|m|ph|p|s)?){0,2}(?!\w))
   | (?P<N>\d{1,6}(?:[.,]\d{1,3})?(?:st|nd|rd|th)?(?!\w))
-  | (?P<C>->|→|=>)
+  | (?P<C>->|→|=>|(?<!\w)(?:E|sự\ kiện\ |su\ kien\ |event\ )\d{1,2}\ ?:|\(\d\))
   | (?P<dash>[-–—](?=\s*\d))
   | (?P<G>(?<!\S)-(?=[^\W\d_]))
   | (?P<comma>[,;.!?])
@@ -42,7 +42,7 @@ class Token:
 
 
 def scan(text: str) -> list[Token]:
-    """The tokens of a clean text, in order. Kinds: q quote, f field, k clock, d duration, N number, C arrow, `-` dash
+    """The tokens of a clean text, in order. Kinds: q quote, f field, k clock, d duration, N number, C arrow or the number of an event (“E1:”, “(2)”), `-` dash
     before a number, G minus before a word, `,` punctuation, w word, W escaped word."""
     return [_token(match) for match in _TOKEN.finditer(text)]
 

@@ -1,12 +1,13 @@
 """The notes of one video: what the describer and the reader of text said of each keyframe.
 
 A frame that one of them fails on does not cost the others theirs: it stays without, is named in the ledger and in the metadata, and is
-asked again when the stage is run for its video again: only it, while the recipe and the keyframes are the same. Only when nothing but failures comes,
+asked again when the stage is run for its video again: only it, while the recipe and the keyframes are the same. A copy of another video
+borrows its descriptions, but not its text: subtitles and banners make no other frame to whoever finds copies. Only when nothing but failures comes,
 the video fails. What a run has made is kept every minute, and the next one goes on from there.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import dagster as dg
@@ -39,13 +40,14 @@ KEPT_EVERY_S = 60.0
 def describe_frames(video_id: str, library: Library, describer: Describer, reader: TextReader) -> Outcome:
     frames, fingerprint = library.keyframes(video_id), notes_fingerprint(describer.fingerprint, reader.fingerprint)
     known = borrowed(video_id, frames, library, lambda v: _whole(v, library, fingerprint))
+    described = {index: note.description for index, note in known.items()}
     begun = {note.frame_index: note for note in library.begun(video_id, fingerprint, digest(frames)) or ()}
     strained, made = strain_of(describer), _Made()
-    made.notes |= begun | {index: replace(note, frame_index=index) for index, note in known.items()}
+    made.notes |= begun
     todo = [frame for frame in frames if frame.frame_index not in made.notes]
     draft = _Draft(video_id, library, fingerprint, frames, made, kept=len(begun))
     with kept_if_broken_off(draft.keep):
-        made.look_at(todo, library, describer, reader, draft.keep_now_and_then)
+        made.look_at(todo, described, library, describer, reader, draft.keep_now_and_then)
     draft.keep()
     notes = [made.notes[frame.frame_index] for frame in frames]
     notes_fit(frames, [note.frame_index for note in notes])
@@ -85,17 +87,21 @@ class _Made:
     def look_at(
         self,
         frames: Sequence[Keyframe],
+        described: Mapping[int, Description],
         library: Library,
         describer: Describer,
         reader: TextReader,
         after_each: Callable[[], None],
     ) -> None:
+        """Read the frames, and describe those that are not among `described`."""
         for part, images in _with_images(frames, library):
             patience = 0 if self.whole() else PATIENCE
-            said = each(images, describer.describe, patience=patience)
+            new = [image for frame, image in zip(part, images, strict=True) if frame.frame_index not in described]
+            said = iter(each(new, describer.describe, patience=patience))
             read = each(images, reader.read, patience=patience)
-            for frame, description, lines in zip(part, said, read, strict=True):
-                self._take(frame.frame_index, description, lines)
+            for frame, lines in zip(part, read, strict=True):
+                index = frame.frame_index
+                self._take(index, described[index] if index in described else next(said), lines)
             after_each()
 
     def whole(self) -> list[FrameNotes]:

@@ -4,7 +4,7 @@ The sensor, `khung ingest` and the `register_files` job all come through `regist
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import dagster as dg
@@ -13,7 +13,7 @@ from pydantic import Field
 from khung.errors import MediaError
 from khung.stores import Ledger, LedgerEntry
 from khung.stores.library import Library
-from khung.stores.sources import SourceFile, put_source
+from khung.stores.sources import SourceFile, get_source, put_source
 from khung.text.forms import clean
 from khung.text.slug import video_id_of
 from khung.video.identity import file_sha256
@@ -29,16 +29,23 @@ class Registered:
 
 
 def register(path: Path, ledger: Ledger, library: Library) -> Registered:
-    """Claim the file's content. Registering the same file again changes nothing. Raises MediaError `unreadable`."""
+    """Claim the file's content. Registering the same file again changes nothing but where it lies, as long as it has not been copied into
+    the archive: it may have moved. Raises MediaError `unreadable`."""
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise MediaError("unreadable", f"{clean(path.name)} cannot be read: it is no file.")
     try:
         sha256 = file_sha256(path)
     except OSError as error:
         raise MediaError("unreadable", f"{clean(path.name)} cannot be read: {error.strerror}.") from error
     name = clean(path.name)
     video_id, linked_to = ledger.claim(sha256, name, video_id_of(name))
-    if not linked_to and "videos" not in ledger.get(video_id):
-        put_source(library.archive, video_id, SourceFile(str(path.absolute()), name, sha256))
-        ledger.put([LedgerEntry(video_id, "videos", "waiting", detail=f"from {name}")])
+    owner = linked_to or video_id
+    copied = ledger.get(owner).get("videos")
+    if copied is None or copied.state != "done":
+        source = get_source(library.archive, owner) if copied else SourceFile("", name, sha256)
+        put_source(library.archive, owner, replace(source, path=str(path.absolute())))
+    if copied is None:
+        ledger.put([LedgerEntry(owner, "videos", "waiting", detail=f"from {name}")])
     return Registered(path, video_id, linked_to)
 
 

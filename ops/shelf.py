@@ -1,6 +1,6 @@
 """Chores of the shelf: put an older snapshot back into service, and take away what nothing needs any more."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack
 
 import dagster as dg
@@ -43,18 +43,20 @@ def collect_garbage(
     context.log.info(
         f"{len(taken.snapshots)} snapshots, {len(taken.shards)} shards, {len(taken.aside)} left-overs removed."
     )
-    pictures = list(unused_pictures(library, shelf, settings.keep_snapshots))
+    done = {entry.video_id for entry in ledger.find(stage="keyframes", state="done")}
+    pictures = list(unused_pictures(library, shelf, settings.keep_snapshots, done))
     for key in pictures:
         library.archive.delete(key)
     context.log.info(f"{len(pictures)} pictures and {library.archive.tidy()} half-written files removed.")
 
 
-def unused_pictures(library: Library, shelf: Shelf, keep: int) -> Iterator[str]:
-    """Archive keys of pictures whose frame is neither a keyframe nor in a snapshot that may come back."""
+def unused_pictures(library: Library, shelf: Shelf, keep: int, done: Collection[str]) -> Iterator[str]:
+    """Archive keys of pictures whose frame is neither a keyframe nor in a snapshot that may come back. `done`: the videos whose keyframes are
+    not just being made anew; the pictures of others may belong to keyframes that are yet to be written."""
     kept = list(dict.fromkeys(move.snapshot_id for move in reversed(shelf.history())))[:keep]
     with ExitStack() as open_ones:
         snapshots = [open_ones.enter_context(shelf.open(one, verify=False)) for one in kept]
-        for video_id in library.video_ids():
+        for video_id in filter(done.__contains__, library.video_ids()):
             shown = _shown(video_id, library, snapshots)
             for key in library.archive.keys(f"frames/{video_id}/"):
                 if shown is not None and int(key.split("/")[2]) not in shown:

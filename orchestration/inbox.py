@@ -8,6 +8,7 @@ nothing in it is moved or deleted. What a file is does not matter here, only whe
 import os
 import re
 import sqlite3
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -76,8 +77,8 @@ class Inbox:
 
 
 def arrivals(folder: Path) -> Iterator[Arrival]:
-    """Every file below `folder` that may be a video, in the order of names. Hidden files, half-named ones (`x.mp4.part`) and
-    symbolic links are no arrivals: a link could lead out of the inbox."""
+    """Every file below `folder` that may be a video, in the order of names. Hidden files, half-named ones (`x.mp4.part`), pipes
+    and symbolic links are no arrivals: a link could lead out of the inbox."""
     for base, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
@@ -87,5 +88,7 @@ def arrivals(folder: Path) -> Iterator[Arrival]:
             try:
                 told = path.stat()
             except FileNotFoundError:  # it went while we looked
+                continue
+            if not stat.S_ISREG(told.st_mode):
                 continue
             yield Arrival(path, f"{told.st_size}:{told.st_mtime_ns}:{told.st_ctime_ns}", told.st_size)

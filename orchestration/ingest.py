@@ -11,7 +11,7 @@ import gc
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from assets.partitions import SHARDS
 from khung.errors import ConfigError, KhungError
 from khung.settings import Settings, settings
 from khung.shards.shelf import Shelf, open_shelf
-from khung.stores import BY_INVITATION, MAX_ATTEMPTS, Ledger, LedgerEntry
+from khung.stores import BY_INVITATION, MAX_ATTEMPTS, Ledger
 from khung.stores.library import Library
 from khung.stores.open import open_archive, open_ledger
 from ops.intake import register_all
@@ -54,8 +54,8 @@ class Ingest:
     settings: Settings
 
     def bring(self, paths: Sequence[Path], retry: bool = False) -> bool:
-        """Register the files, make everything that is pending, publish. True when none of these files failed; `retry`: nor any
-        of those that failed before."""
+        """Register the files, make everything that is pending, publish. True when none of these files failed, nor any other that was tried
+        meanwhile; `retry`: nor any of those that failed before."""
         known, unreadable = register_all(paths, self.ledger, self.library)
         for video in known:
             tell("file", path=str(video.path), video_id=video.video_id, linked_to=video.linked_to)
@@ -65,8 +65,11 @@ class Ingest:
         if retry:
             meant |= {e.video_id for state in ("failed", "running") for e in self.ledger.find(state=state)}
         self._again(meant)
+        before = {(e.video_id, e.stage) for e in self.ledger.find(state="failed")}
         self.catch_up()
-        failed = list(self._failed(meant))
+        failed = [
+            e for e in self.ledger.find(state="failed") if e.video_id in meant or (e.video_id, e.stage) not in before
+        ]
         for entry in failed:
             said = {"stage": entry.stage, "reason": entry.reason, "detail": entry.detail}
             tell("failed", video_id=entry.video_id, **said, extra=entry.stage in BY_INVITATION)
@@ -117,10 +120,6 @@ class Ingest:
         stopped = [e for e in entries if e.state == "failed" or (e.state == "running" and e.attempt >= MAX_ATTEMPTS)]
         self.ledger.put(replace(e, state="waiting", attempt=0) for e in stopped)
 
-    def _failed(self, video_ids: set[str]) -> Iterator[LedgerEntry]:
-        for video_id in sorted(video_ids):
-            yield from (entry for entry in self.ledger.get(video_id).values() if entry.state == "failed")
-
 
 def _fault(result: dg.ExecuteInProcessResult, *, foreseen: bool) -> str:
     """What stopped a run, in its own words; empty when it was no more than videos that failed, which the ledger tells."""
@@ -167,7 +166,10 @@ def main(arguments: Sequence[str]) -> int:
     """Returns the exit code."""
     asked = _parser().parse_args(arguments)
     config = settings()
-    config = config.model_copy(update={"home": config.home.absolute()})
+    config = config.model_copy(update={n: path.absolute() for n, path in config if isinstance(path, Path)})
+    os.environ.update(
+        {f"KHUNG_{n.upper()}": str(path) for n, path in config if isinstance(path, Path)}
+    )  # for its children
     try:
         paths = files_of(asked.paths)
         os.chdir(ROOT)  # dagster.yaml names its folders from here

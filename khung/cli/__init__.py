@@ -75,6 +75,8 @@ REFUSALS = {
     errno.ENOENT: "Name a place that is there.",
     errno.EEXIST: "A folder was expected there.",
     errno.ENOTDIR: "A folder was expected there.",
+    errno.ENAMETOOLONG: "Give it a shorter name.",
+    errno.ELOOP: "Its links lead in a circle: name the file itself.",
     errno.EISDIR: "A file was expected there.",
 }
 """What the system says no to, whatever was called, and the cure."""

@@ -129,6 +129,9 @@ def look_at_large_models(config: Settings) -> Iterator[Finding]:
 
 def look_at_home(config: Settings) -> Iterator[Finding]:
     parent = next(p for p in (config.home, *config.home.absolute().parents) if p.exists())
+    if not parent.is_dir():
+        yield Finding("home", "missing", f"{parent} is no folder", "set KHUNG_HOME to a folder of yours")
+        return
     if not os.access(parent, os.W_OK):
         yield Finding("home", "missing", f"{parent} cannot be written", "set KHUNG_HOME to a folder of yours")
         return

@@ -4,6 +4,7 @@ The kitchen tells events as JSON lines on its output; how many videos have passe
 """
 
 import importlib.util
+import json as json_lines
 import os
 import subprocess
 import sys
@@ -13,7 +14,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO
 
-import orjson
 import typer
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
@@ -98,7 +98,13 @@ def _kitchen(paths: list[Path], retry: bool, complaints: BinaryIO) -> subprocess
 def _events(kitchen: subprocess.Popen[bytes]) -> Iterator[Event]:
     for line in kitchen.stdout or ():
         if line.startswith(b"{"):
-            yield orjson.loads(line)
+            yield _legible(json_lines.loads(line))
+
+
+def _legible(event: Event) -> Event:
+    """With marks for the bytes of a file's name that are no UTF-8."""
+    said = json_lines.dumps(event, ensure_ascii=False).encode("utf-8", "surrogateescape")
+    return json_lines.loads(said.decode("utf-8", "replace"))
 
 
 class _display:
@@ -204,14 +210,17 @@ def _summary(events: list[Event]) -> None:
         errors.print(f"[red]✗[/] {escape(event['path'])}: {escape(event['detail'])}")
     for event in events:
         if event["event"] == "empty":
-            errors.print(f"[yellow]![/] There is no video in {escape(event['path'])}: no file with the ending of one.")
+            errors.print(
+                f"[yellow]![/] There is no video in {escape(event['path'])}: no file with the ending of one (links are passed over)."
+            )
     for event in files:
         if event["linked_to"]:
             out.print(f"[blue]↪[/] {escape(Path(event['path']).name)} is the same content as {event['linked_to']}")
     worked = any(e["event"] == "run" for e in events)
     good = len({e["linked_to"] or e["video_id"] for e in files} - bad)
     if not files and not unreadable:
-        out.print("[green]✓[/] the library is up to date" + ("" if worked else "; nothing was left to do"))
+        if not bad:
+            out.print("[green]✓[/] the library is up to date" + ("" if worked else "; nothing was left to do"))
         return
     out.print(
         f"{'[green]✓[/]' if good else '[red]✗[/]'} {good} of {len(files) + len(unreadable)} files can be found"

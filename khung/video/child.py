@@ -12,6 +12,7 @@ import os
 import resource
 import signal
 import sys
+import tempfile
 from collections.abc import Callable
 
 from khung.errors import MediaError
@@ -42,9 +43,13 @@ def main() -> None:
     except MemoryError:
         say({"error": {"reason": "decoder_memory", "message": "The decoder asked for more memory than allowed."}})
     except OSError as error:
-        if error.errno not in (errno.EFBIG, errno.ENOSPC, errno.EDQUOT):
+        said = f"The decoded frames cannot be kept: {error.strerror}."
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):  # the machine's fault, and not the video's
+            say({"outage": {"message": said, "cure": f"Make room in {tempfile.gettempdir()}, or set TMPDIR."}})
+        elif error.errno == errno.EFBIG:
+            say({"error": {"reason": "decoder_output", "message": said}})
+        else:
             raise
-        say({"error": {"reason": "decoder_output", "message": f"The decoded frames cannot be kept: {error.strerror}."}})
 
 
 def lock(limits: dict) -> str:

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 
-from khung.errors import MediaError
+from khung.errors import MediaError, Outage
 
 STALL_S = 120.0  # a child that says nothing for so long hangs; it reports at least every second of decoding
 MAX_ANSWER_BYTES = 4 * 2**20  # six hours of perceptual hashes are 0.4 MB
@@ -87,7 +87,7 @@ class _Talk:
         self.process, self.limits, self.progress = process, limits, progress
         self.stopped = ""
         self.result: dict | None = None
-        self.error: MediaError | None = None
+        self.error: MediaError | Outage | None = None
         self.stderr = b""
         self._line = b""
 
@@ -129,6 +129,8 @@ class _Talk:
             self.result = dict(message["result"])
         elif error := message.get("error"):
             self.error = MediaError(str(error["reason"]), str(error["message"]), cure=str(error.get("cure", "")))
+        elif outage := message.get("outage"):
+            self.error = Outage(str(outage["message"]), cure=str(outage["cure"]))
         else:
             told = dict(message["progress"])
             if self.progress:
@@ -138,7 +140,7 @@ class _Talk:
         self.stderr = (self.stderr + data)[-MAX_STDERR_BYTES:]
 
     def answer(self, returncode: int) -> dict:
-        """The result, or the MediaError that tells how the child ended."""
+        """The result, or the MediaError that tells how the child ended, or the Outage that it met."""
         if self.error is not None and not self.stopped:
             raise self.error
         if self.result is not None and not self.stopped:

@@ -45,8 +45,9 @@ class Clock:
 def frame_rate(pts_ms: np.ndarray, promised: Fraction | None) -> tuple[Fraction, bool]:
     """`(average rate, is it variable)` of the frames at these times.
 
-    The promised rate is kept when the times agree with it to a thousandth (so 29.97 stays 30000/1001). Variable: more
-    than one in 200 steps is off the median by more than a millisecond and a twentieth.
+    The promised rate is kept when the times agree with it to a thousandth (so 29.97 stays 30000/1001), and when nearly all steps do: a
+    pause of half a minute changes where the frames are, not how they follow one another. Variable: more than one in 200 steps is off
+    the median by more than a millisecond and a twentieth, or a frame is shown more than a step and a half from where its number says.
     """
     if len(pts_ms) < 2 or pts_ms[-1] <= pts_ms[0]:
         return promised or _FALLBACK_RATE, False
@@ -54,9 +55,12 @@ def frame_rate(pts_ms: np.ndarray, promised: Fraction | None) -> tuple[Fraction,
     median = float(np.median(steps))
     off = np.abs(steps - median) > max(1.01, median / 20)
     measured = Fraction(1000 * (len(pts_ms) - 1), int(pts_ms[-1] - pts_ms[0]))
-    if promised and abs(promised / measured - 1) < Fraction(1, 1000):
-        return promised, bool(off.mean() > 1 / 200)
-    return measured.limit_denominator(1001), bool(off.mean() > 1 / 200)
+    uneven = bool(off.mean() > 1 / 200)
+    agrees = promised and abs(promised / measured - 1) < Fraction(1, 1000)
+    follows = promised and not uneven and abs(median - float(1000 / promised)) <= 1
+    rate = promised if promised and (agrees or follows) else measured.limit_denominator(1001)
+    apart = np.abs(pts_ms - pts_ms[0] - np.arange(len(pts_ms)) * float(1000 / rate))
+    return rate, uneven or bool(apart.max() > 1.5 * max(median, 1.0))
 
 
 def duration_ms(pts_ms: np.ndarray, rate: Fraction) -> int:

@@ -12,6 +12,7 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -101,11 +102,13 @@ def _label_vectors(e5: E5, e5_weights: str, cache_dir: Path) -> np.ndarray:
     english, vietnamese = _texts()
     key = hashlib.sha256("\n".join([e5_weights, str(E5.code_version), *english, *vietnamese]).encode()).hexdigest()
     cache = cache_dir / f"labels-{key[:16]}.npy"
-    if cache.exists():
+    with suppress(OSError, ValueError, EOFError):  # there is none yet, or a broken one: made anew
         return load(cache)
     vectors = (e5.queries(english) + e5.queries(vietnamese)) / 2
     if os.access(cache_dir, os.W_OK):
         with tempfile.NamedTemporaryFile(dir=cache_dir, prefix=".labels-", delete=False) as out:
             np.save(out, vectors)
+            os.fchmod(out.fileno(), 0o644)  # others may use the folder, too
+            os.fsync(out.fileno())
         os.replace(out.name, cache)
     return vectors

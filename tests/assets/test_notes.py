@@ -108,6 +108,20 @@ def test_servers_that_are_gone_stop_the_run_and_the_videos_wait(kitchen, monkeyp
     assert "No model server answered" in entries[0].detail
 
 
+def test_a_copy_borrows_descriptions_and_reads_its_own_text(kitchen, monkeypatch):
+    """A subtitle makes no other frame to whoever finds copies."""
+    theirs = FrameNotes(50, Description({"vi": "mượn", "en": "borrowed"}), ())
+    monkeypatch.setattr("assets.notes.borrowed", lambda *_: {index: theirs for index in (0, 25, 75)})
+    with MoodyServer([colour]) as server:
+        settings = described_by(server.url)
+        describer, reader = load_describer(settings), load_reader(settings)
+        outcome = describe_frames("film", kitchen.library, describer, reader)
+    notes = kitchen.library.notes("film", f"{describer.fingerprint}+{reader.fingerprint}")
+    assert [note.frame_index for note in notes if note.description.captions["vi"] == "mượn"] == [0, 25, 75]
+    assert [len(note.screen_text) for note in notes] == [1] * FRAMES
+    assert outcome.metadata["borrowed"] == 3
+
+
 def greys(server: MoodyServer) -> list[int]:
     """Which of the pictures the server was asked for, by their numbers."""
     return sorted(round(shown(body) / 40) for body in server.requests)

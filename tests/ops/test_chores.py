@@ -1,5 +1,6 @@
 """Retiring, rolling back, collecting: on a real shelf, by the jobs that an operator starts."""
 
+import dataclasses
 from dataclasses import replace
 from pathlib import Path
 
@@ -106,6 +107,17 @@ def test_garbage_is_what_nothing_shows(kitchen):
     assert kitchen.library.archive.size(used)
     assert kitchen.library.archive.size(unused) is None
     assert served(kitchen) == {A, B, C}
+
+
+def test_pictures_of_keyframes_that_are_being_made_anew_are_no_garbage(kitchen):
+    new = kitchen.library.put_image(A, 9, "thumb.webp", b"of a keyframe that is yet to be written")
+    entry = kitchen.ledger.get(A)["keyframes"]
+    kitchen.ledger.put([dataclasses.replace(entry, state="running")])
+    assert kitchen.run("collect_garbage_job").success
+    assert kitchen.library.archive.size(new)
+    kitchen.ledger.put([entry])
+    assert kitchen.run("collect_garbage_job").success
+    assert kitchen.library.archive.size(new) is None
 
 
 def test_an_audit_before_the_first_snapshot_says_so(instance, tmp_path):

@@ -48,6 +48,27 @@ def test_again_changes_nothing(stores, tmp_path):
     assert ledger.get("a") == before
 
 
+@pytest.mark.parametrize("state", ["waiting", "running", "failed"])
+@pytest.mark.parametrize("name", ["a.mp4", "another name.mp4"])
+def test_a_file_that_moved_before_it_was_copied_is_found_where_it_is_now(stores, tmp_path, state, name):
+    ledger, library = stores
+    old = put(tmp_path, "a.mp4", b"abc")
+    register(old, ledger, library)
+    ledger.put([LedgerEntry("a", "videos", state)])
+    (tmp_path / "new").mkdir()
+    new = old.rename(tmp_path / "new" / name)
+    register(new, ledger, library)
+    source = get_source(library.archive, "a")
+    assert (source.path, source.name) == (str(new), "a.mp4")
+    assert ledger.get("a")["videos"].state == state
+
+
+def test_a_pipe_is_not_waited_for(stores, tmp_path):
+    os.mkfifo(tmp_path / "pipe.mp4")
+    with pytest.raises(MediaError, match="no file"):
+        register(tmp_path / "pipe.mp4", *stores)
+
+
 def test_what_stopped_half_way_is_made_good(stores, tmp_path):
     """A claim without a line: the process died between the two."""
     ledger, library = stores

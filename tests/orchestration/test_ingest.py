@@ -15,6 +15,9 @@ from ear import listening
 from khung.settings import Settings
 from khung.shards.snapshot import current
 from khung.stores.ledger_sqlite import SqliteLedger
+from khung.stores.library import Library
+from khung.stores.open import open_archive
+from ops.intake import register
 from orchestration.turn import turn
 
 pytestmark = pytest.mark.models
@@ -161,6 +164,26 @@ def test_without_a_path_it_finishes_what_is_pending_and_retry_tries_what_failed(
     assert retried.code == 1
     assert [event["asset"] for event in retried.all("run")] == ["videos"]
     assert {event["video_id"] for event in retried.all("failed")} == {"empty"}
+
+
+def test_what_fails_without_having_been_named_is_told_too(shop, first):
+    lost = clip(shop.home / "lost.mp4", frames=41)
+    register(lost, shop.ledger, Library(open_archive(shop.settings)))
+    lost.unlink()
+    told = shop.ingest()
+    assert told.code == 1
+    assert {event["video_id"] for event in told.all("failed")} == {"lost"}
+    assert shop.ingest().code == 0  # it was told once
+
+
+def test_a_name_that_is_no_utf8_and_a_folder_of_models_that_is_not_absolute(shop, first):
+    name = clip(shop.home / "bad.mp4", frames=39).rename(os.fsdecode(os.fsencode(str(shop.home)) + b"/bad\xff.mp4"))
+    command = [sys.executable, "-m", "khung", "ingest", str(name)]
+    own = {"KHUNG_HOME": "khung", "DAGSTER_HOME": str(shop.home / "dagster"), "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
+    own["KHUNG_MODELS_DIR"] = os.path.relpath(shop.models_dir, shop.home)
+    told = subprocess.run(command, cwd=shop.home, env=os.environ | own, capture_output=True, text=True, check=False)
+    assert told.returncode == 0, told.stderr
+    assert "1 of 1 files" in told.stdout
 
 
 def test_a_second_one_says_that_it_waits_for_its_turn(shop, first):

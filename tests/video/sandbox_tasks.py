@@ -1,6 +1,7 @@
 """What a decoder taken over by a hostile file might do. Each runs in the sandboxed child (see test_sandbox.py)."""
 
 import ctypes
+import errno
 import os
 import socket
 import time
@@ -52,6 +53,10 @@ def fill_disk(request, tell):
     with Path(request["path"]).open("wb") as file:
         while True:
             file.write(bytes(2**20))
+
+
+def find_no_room(request, tell):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def flood(request, tell):

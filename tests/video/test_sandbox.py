@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from khung.errors import MediaError
+from khung.errors import MediaError, Outage
 from khung.video.sandbox import ChildLimits, run
 
 SMALL = ChildLimits(memory_bytes=2**30, cpu_s=5, wall_s=20, file_bytes=2**20, stall_s=20)
@@ -74,6 +74,12 @@ def test_a_child_cannot_fill_the_disk(tmp_path):
     target = tmp_path / "big"
     assert failure("fill_disk", {"path": str(target)}).reason == "decoder_output"
     assert target.stat().st_size <= SMALL.file_bytes
+
+
+def test_a_full_disk_is_not_the_video_s_fault():
+    with pytest.raises(Outage, match="No space left") as told:
+        run("sandbox_tasks:find_no_room", {}, SMALL)
+    assert "TMPDIR" in told.value.cure
 
 
 def kernel_allows_a_network_of_ones_own():

@@ -3,6 +3,7 @@
 from fractions import Fraction
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -67,6 +68,21 @@ def test_a_promise_that_lies_is_not_believed():
 def test_a_few_long_steps_make_the_rate_variable():
     pts_ms = np.cumsum([0] + [40] * 50 + [700] * 3)
     assert frame_rate(pts_ms, Fraction(25))[1]
+
+
+@pytest.mark.parametrize(
+    "promised", [Fraction(25), Fraction(15_000, 601)]
+)  # what was meant, and the mean of the whole file
+def test_one_pause_makes_the_rate_variable_and_lets_it_stand(promised):
+    pts_ms = np.arange(15_000) * 40 + 30_000 * (np.arange(15_000) >= 1000)
+    rate, variable = frame_rate(pts_ms, promised)
+    assert variable
+    assert rate == Fraction(25) or promised != Fraction(25)
+
+
+def test_one_dropped_frame_moves_those_after_it():
+    pts_ms = np.delete(np.arange(10_000) * 40, [5000, 5001])
+    assert frame_rate(pts_ms, Fraction(25)) == (Fraction(25), True)
 
 
 def test_millisecond_containers_at_60_fps_are_constant():

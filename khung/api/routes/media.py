@@ -73,7 +73,9 @@ def _served(service: Service, video_id: str, original: bool) -> Served:
     copy = None if original or video.playable else service.ledger.get(video_id).get("playable_copies")
     if copy and copy.state == "done":
         return Served(playable_key(video_id), "video/mp4", copy.fingerprint, REVALIDATE)
-    return Served(video.media_key, content_type(video.media_key), video.sha256, REVALIDATE)
+    playable = "video/webm" if video.media_key.endswith(".webm") else "video/mp4"  # whatever the file's name ends with
+    kind = playable if video.playable else content_type(video.media_key)
+    return Served(video.media_key, kind, video.sha256, REVALIDATE)
 
 
 async def _small(request: Request, service: Service, key: str, cache: str) -> Response:

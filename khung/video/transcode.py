@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 TICK = Fraction(1, 90_000)
 MAX_SIDE = 1920
 SECONDS_A_KEYFRAME = 2  # a seek decodes no more than so much
+SOUND_HZ = 48_000
+BEGUN_AGAIN_S = 1  # so far back is no jitter
 SMALL_GAP_S = Fraction(1, 10)  # between two pieces of sound: jitter, closed up
 REPORT_EVERY_S = 1.0
 SOUND_CODECS = frozenset(
@@ -92,10 +94,12 @@ class Copying:
         if source.stream.sample_aspect_ratio:
             context.sample_aspect_ratio = source.stream.sample_aspect_ratio
         self.sound: av.AudioStream | None = None
+        self._tuned: av.AudioResampler | None = None
+        self._form: tuple[str, str, int] | None = None
         self._last_tick, self._heard_to = -1, Fraction(0)
 
     def add_sound(self) -> None:
-        self.sound = self.out.add_stream("aac", rate=48_000, layout="stereo")
+        self.sound = self.out.add_stream("aac", rate=SOUND_HZ, layout="stereo")
         self.sound.bit_rate = 128_000
 
     def show(self, seconds: Fraction, frame: "av.VideoFrame") -> None:
@@ -112,13 +116,30 @@ class Copying:
         begins = self._heard_to if self.heard and seconds - self._heard_to < SMALL_GAP_S else seconds
         frame.pts, frame.time_base = round(begins * frame.sample_rate), Fraction(1, frame.sample_rate)
         self._heard_to = begins + Fraction(frame.samples, frame.sample_rate)
-        self.out.mux(self.sound.encode(frame))
+        self._tune_to(frame)
+        self._encode(frame)
         self.heard = True
+
+    def _tune_to(self, frame: "av.AudioFrame") -> None:
+        """Broadcasts go from stereo to 5.1 and back: a resampler takes only frames of one form."""
+        from av import AudioResampler
+
+        form = (frame.format.name, frame.layout.name, frame.sample_rate)
+        if form != self._form:
+            if self._tuned:
+                self._encode(None)
+            self._form, self._tuned = form, AudioResampler("fltp", "stereo", SOUND_HZ)
+
+    def _encode(self, frame: "av.AudioFrame | None") -> None:
+        """None: what the resampler still holds."""
+        for piece in self._tuned.resample(frame):
+            self.out.mux(self.sound.encode(piece))
 
     def finish(self) -> None:
         """What the encoders still hold."""
         self.out.mux(self.pictures.encode())
         if self.heard:
+            self._encode(None)
             self.out.mux(self.sound.encode())
 
     def _fitting(self, frame: "av.VideoFrame") -> "av.VideoFrame":
@@ -140,9 +161,11 @@ def _pictures(source: Source) -> Iterator[Timed]:
 
 
 def _sounds(source: Source, begin_s: Fraction) -> Iterator[Timed]:
-    """Pieces of sound with times from the first picture on; what is damaged is stepped over."""
+    """Pieces of sound with times from the first picture on; what is damaged is stepped over. Where the times begin again, as in recordings
+    put end to end, they go on, as those of the pictures do."""
     import av
 
+    shift_s, last_s = -begin_s, None
     try:
         for packet in source.container.demux(_sound_of(source)):
             try:
@@ -152,8 +175,13 @@ def _sounds(source: Source, begin_s: Fraction) -> Iterator[Timed]:
             except av.error.FFmpegError:
                 continue
             for frame in decoded:
-                if frame.pts is not None:
-                    yield frame.pts * frame.time_base - begin_s, 1, frame
+                if frame.pts is None:
+                    continue
+                at = frame.pts * frame.time_base + shift_s
+                if last_s is not None and at < last_s - BEGUN_AGAIN_S:
+                    shift_s, at = shift_s + last_s - at, last_s
+                last_s = at + Fraction(frame.samples, frame.sample_rate)
+                yield at, 1, frame
     except av.error.MemoryError:
         raise
     except av.error.FFmpegError:

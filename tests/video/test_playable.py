@@ -89,6 +89,38 @@ def test_sound_before_the_first_picture_is_left_out(clips):
     assert told.sound
 
 
+def recorded(path: Path, layout: str = "stereo", rate: int = 48_000, seconds: int = 3) -> bytes:
+    """A broadcast as it is recorded: MPEG-2 and AC-3 in a transport stream."""
+    with av.open(str(path), "w", format="mpegts") as out:
+        pictures, sound = out.add_stream("mpeg2video", rate=25), out.add_stream("ac3", rate=rate, layout=layout)
+        pictures.width, pictures.height, pictures.pix_fmt = 64, 48, "yuv420p"
+        for n in range(25 * seconds):
+            picture = av.VideoFrame.from_ndarray(np.full((48, 64, 3), 3 * n % 255, np.uint8), "rgb24")
+            picture.pts, picture.time_base = n, Fraction(1, 25)
+            out.mux(pictures.encode(picture))
+            channels = len(sound.codec_context.layout.channels)
+            tone = np.sin(np.arange(rate // 25) / 20)[None].repeat(channels, 0).astype(np.float32)
+            heard = av.AudioFrame.from_ndarray(tone, "fltp", layout)
+            heard.sample_rate, heard.pts, heard.time_base = rate, n * (rate // 25), Fraction(1, rate)
+            out.mux(sound.encode(heard))
+        out.mux(pictures.encode())
+        out.mux(sound.encode())
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("second", [{"layout": "5.1"}, {"rate": 44_100}, {}], ids=["5.1", "another rate", "the same"])
+def test_recordings_put_end_to_end_keep_their_sound(tmp_path, second):
+    """Stereo goes over into 5.1; the times begin again."""
+    film = tmp_path / "film.ts"
+    film.write_bytes(recorded(tmp_path / "1.ts") + recorded(tmp_path / "2.ts", **second))
+    with playable_copy(film, LIMITS, 6) as (copy, told), av.open(str(copy)) as made:
+        sound = [(float(f.pts * f.time_base), f.to_ndarray()) for f in made.decode(audio=0)]
+    assert told.sound and told.frames == 150
+    assert sum(piece.shape[1] for _, piece in sound) / 48_000 == pytest.approx(6, abs=0.2)
+    assert sound[-1][0] == pytest.approx(6, abs=0.2)
+    assert all(np.abs(piece).max() > 0.05 for _, piece in sound[5:-5:20])
+
+
 def test_large_pictures_are_made_smaller_and_even():
     assert copy_size(3840, 2160) == (1920, 1080)
     assert copy_size(2160, 3840) == (1080, 1920)

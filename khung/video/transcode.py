@@ -89,24 +89,30 @@ class Copying:
             self.pictures.set_display_rotation(first.rotation)
         context, like = self.pictures.codec_context, self._fitting(first)
         context.time_base, context.thread_count, context.max_b_frames = TICK, 1, 0
-        context.gop_size = max(1, round(rate * SECONDS_A_KEYFRAME))
+        context.gop_size = max(1, round(rate * SECONDS_A_KEYFRAME) * 2)
         context.color_range, context.colorspace = like.color_range, like.colorspace
         if source.stream.sample_aspect_ratio:
             context.sample_aspect_ratio = source.stream.sample_aspect_ratio
         self.sound: av.AudioStream | None = None
         self._tuned: av.AudioResampler | None = None
         self._form: tuple[str, str, int] | None = None
-        self._last_tick, self._heard_to = -1, Fraction(0)
+        self._last_tick, self._heard_to, self._key_s = -1, Fraction(0), Fraction(0)
 
     def add_sound(self) -> None:
         self.sound = self.out.add_stream("aac", rate=SOUND_HZ, layout="stereo")
         self.sound.bit_rate = 128_000
 
     def show(self, seconds: Fraction, frame: "av.VideoFrame") -> None:
+        from av.video.frame import PictureType
+
         picture = self._fitting(frame)
         self._last_tick = max(round(seconds / TICK), self._last_tick + 1)
         picture.pts, picture.time_base = self._last_tick, TICK
-        picture.pict_type = 0  # the encoder's choice, not the source's
+        keyframe = (
+            seconds >= self._key_s + SECONDS_A_KEYFRAME
+        )  # counted in time: the rate that a file names may be a thousand
+        picture.pict_type = PictureType.I if keyframe else PictureType.NONE  # not the source's
+        self._key_s = seconds if keyframe or not self.shown else self._key_s
         self.out.mux(self.pictures.encode(picture))
         self.shown += 1
 

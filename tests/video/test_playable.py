@@ -121,6 +121,15 @@ def test_recordings_put_end_to_end_keep_their_sound(tmp_path, second):
     assert all(np.abs(piece).max() > 0.05 for _, piece in sound[5:-5:20])
 
 
+def test_a_seek_decodes_two_seconds_at_most(make_video):
+    """Also of a file whose rate is told as a thousand."""
+    uneven = {"times": [40 * n + n * n * 31 % 37 for n in range(300)], "time_base": Fraction(1, 1000), "rate": 1000}
+    film = make_video("film.mkv", 300, pixel_format="yuv444p", **uneven)
+    with playable_copy(film, LIMITS, 12) as (copy, _), av.open(str(copy)) as made:
+        keys = [float(p.pts * p.time_base) for p in made.demux(video=0) if p.is_keyframe and p.pts is not None]
+    assert len(keys) >= 6 and np.diff(keys).max() <= 2.1
+
+
 def test_large_pictures_are_made_smaller_and_even():
     assert copy_size(3840, 2160) == (1920, 1080)
     assert copy_size(2160, 3840) == (1080, 1920)

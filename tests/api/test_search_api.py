@@ -99,7 +99,7 @@ def test_an_unknown_frame_is_not_found(client):
         {},
         {"q": ""},
         {"q": "  \n "},
-        {"q": "x" * 513},
+        {"q": "x" * 1001},
         {"q": "x", "limit": 0},
         {"q": "x", "limit": 201},
         {"q": "x", "limit": "NaN"},

@@ -370,7 +370,7 @@ def test_a_problem_is_a_page(page: Page):
     assert answer.status == 404
     expect(page.locator(".problem")).to_contain_text("404")
     expect(page.locator(".problem h1")).to_have_text("Không có ở đây")
-    assert page.goto("/?q=" + "x" * 600).status == 422
+    assert page.goto("/?q=" + "x" * 1200).status == 422
     expect(page.locator(".problem")).to_be_visible()
     assert page.goto("/?q=phố&then=văn phòng&more=nobody/1").status == 404
     expect(page.locator("#ask input[name=q]")).to_have_value("phố")  # nothing typed is lost

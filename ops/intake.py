@@ -4,13 +4,14 @@ The sensor, `khung ingest` and the `register_files` job all come through `regist
 """
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import dagster as dg
 from pydantic import Field
 
-from khung.errors import MediaError
+from khung.errors import CorruptError, MediaError, NotFound
 from khung.stores import Ledger, LedgerEntry
 from khung.stores.library import Library
 from khung.stores.sources import SourceFile, get_source, put_source
@@ -42,7 +43,9 @@ def register(path: Path, ledger: Ledger, library: Library) -> Registered:
     owner = linked_to or video_id
     copied = ledger.get(owner).get("videos")
     if copied is None or copied.state != "done":
-        source = get_source(library.archive, owner) if copied else SourceFile("", name, sha256)
+        source = SourceFile("", name, sha256)
+        with suppress(NotFound, CorruptError):  # else it keeps the name that it was claimed under
+            source = get_source(library.archive, owner)
         put_source(library.archive, owner, replace(source, path=str(path.absolute())))
     if copied is None:
         ledger.put([LedgerEntry(owner, "videos", "waiting", detail=f"from {name}")])

@@ -32,6 +32,8 @@ class Source:
     limits: dict
     warnings: set[str] = field(default_factory=set)
     clock: Clock | None = None  # of `frames`: it knows the last one's exact time
+    _last_tick: int = -(2**63)
+    _last_ticks: int = 0  # how long the packet of that time is shown
 
     @property
     def codec(self) -> str:
@@ -47,9 +49,18 @@ class Source:
         import av
 
         try:
-            yield from self.container.demux(self.stream)
+            for packet in self.container.demux(self.stream):
+                if packet.pts is not None and packet.pts > self._last_tick and packet.size and not packet.is_discard:
+                    self._last_tick, self._last_ticks = packet.pts, packet.duration or 0
+                yield packet
         except av.error.FFmpegError as error:
             self._step_over(error, "truncated_tail")
+
+    @property
+    def last_ms(self) -> float:
+        """How long the file says that its last picture is shown, of the packets read so far; 0 when it says nothing. A lecture's last slide
+        may stand for minutes."""
+        return float(self._last_ticks * self.stream.time_base * 1000)
 
     def frames(self) -> Iterator[tuple[int, "av.VideoFrame"]]:
         """`(pts_ms, frame)` in display order. Raises MediaError `too_many_pixels` and `too_long`, and MemoryError."""

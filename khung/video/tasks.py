@@ -123,8 +123,12 @@ def _packet_times(source: Source) -> np.ndarray:
 def _length(source: Source, pts_ms: np.ndarray) -> dict:
     """Count, rate and duration of the frames at these times; warns when the header promised more."""
     rate, vfr = frame_rate(pts_ms, source.stream.guessed_rate)
-    length_ms = duration_ms(pts_ms, rate)
-    if length_ms < _promised_ms(source) - TAIL_MS:
+    promised_ms = _promised_ms(source)
+    # No longer than the header promises: what a damaged packet says of itself is worth nothing.
+    most_ms = promised_ms or (source.container.duration or 0) / 1000
+    last_ms = min(source.last_ms, most_ms - float(pts_ms[-1])) if len(pts_ms) else 0.0
+    length_ms = duration_ms(pts_ms, rate, last_ms)
+    if length_ms < promised_ms - TAIL_MS:
         source.warnings.add("truncated_tail")
     return {
         "frame_count": len(pts_ms),

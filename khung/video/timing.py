@@ -58,14 +58,15 @@ def frame_rate(pts_ms: np.ndarray, promised: Fraction | None) -> tuple[Fraction,
     uneven = bool(off.mean() > 1 / 200)
     agrees = promised and abs(promised / measured - 1) < Fraction(1, 1000)
     follows = promised and not uneven and abs(median - float(1000 / promised)) <= 1
-    rate = promised if promised and (agrees or follows) else measured.limit_denominator(1001)
+    slowest = Fraction(1, 1001)  # a frame in a quarter of an hour: what is slower has no rate
+    rate = promised if promised and (agrees or follows) else max(measured.limit_denominator(1001), slowest)
     apart = np.abs(pts_ms - pts_ms[0] - np.arange(len(pts_ms)) * float(1000 / rate))
     return rate, uneven or bool(apart.max() > 1.5 * max(median, 1.0))
 
 
-def duration_ms(pts_ms: np.ndarray, rate: Fraction) -> int:
-    """To the end of the last frame, which is shown as long as a frame usually is."""
+def duration_ms(pts_ms: np.ndarray, rate: Fraction, last_ms: float = 0.0) -> int:
+    """To the end of the last frame, which is shown as long as a frame usually is, or for `last_ms` when that is longer."""
     if not len(pts_ms):
         return 0
     usual = float(np.median(np.diff(pts_ms))) if len(pts_ms) > 1 else float(1000 / rate)
-    return int(pts_ms[-1] + round(max(usual, 1.0)))
+    return int(pts_ms[-1] + round(max(usual, last_ms, 1.0)))

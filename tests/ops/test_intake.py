@@ -63,6 +63,18 @@ def test_a_file_that_moved_before_it_was_copied_is_found_where_it_is_now(stores,
     assert ledger.get("a")["videos"].state == state
 
 
+@pytest.mark.parametrize("left", [None, b"{half"])
+def test_where_a_waiting_file_lay_may_be_lost(stores, tmp_path, left):
+    ledger, library = stores
+    path = put(tmp_path, "a.mp4", b"abc")
+    register(path, ledger, library)
+    library.archive.delete("videos/a/source.json")
+    if left is not None:
+        library.archive.put_bytes("videos/a/source.json", left)
+    register(path, ledger, library)
+    assert get_source(library.archive, "a").path == str(path)
+
+
 def test_a_pipe_is_not_waited_for(stores, tmp_path):
     os.mkfifo(tmp_path / "pipe.mp4")
     with pytest.raises(MediaError, match="no file"):

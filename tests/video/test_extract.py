@@ -273,3 +273,31 @@ def test_frames_and_times_of_the_extra_clips_agree_with_ffprobe(extra_clips):
     for path in known:
         with open_source(path, sniff(path), LIMITS.model_dump()) as source:
             assert summary([pts_ms for pts_ms, _ in source.frames()]) == EXPECTED_TIMES[path.name], path.name
+
+
+def slides(path: Path, shown_s: list[int]) -> Path:
+    """A lecture: each slide is one frame, shown so long."""
+    import av
+
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("libx264", rate=25, options={"bf": "0"})
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 1000)
+        packets = []
+        for n in range(len(shown_s)):
+            frame = av.VideoFrame.from_ndarray(np.full((64, 96, 3), 40 * n, np.uint8), "rgb24")
+            frame.pts, frame.time_base = 1000 * sum(shown_s[:n]), Fraction(1, 1000)
+            packets += stream.encode(frame)
+        packets += stream.encode()
+        for packet, seconds in zip(packets, shown_s, strict=True):
+            packet.duration = round(seconds / packet.time_base)
+            out.mux(packet)
+    return path
+
+
+@pytest.mark.parametrize("name", ["slides.mp4", "slides.mkv"])
+def test_the_last_slide_stands_as_long_as_it_stands(tmp_path, extracted, name):
+    path = slides(tmp_path / name, [5, 7, 3, 60])
+    for found in (probe(path, LIMITS), extracted(path)):
+        assert found.duration_ms == pytest.approx(75_000, abs=50)
+        assert "truncated_tail" not in found.warnings

@@ -80,6 +80,10 @@ def test_one_pause_makes_the_rate_variable_and_lets_it_stand(promised):
     assert rate == Fraction(25) or promised != Fraction(25)
 
 
+def test_a_frame_an_hour_has_a_rate():
+    assert frame_rate(np.arange(9) * 3_600_000, Fraction(25)) == (Fraction(1, 1001), True)
+
+
 def test_one_dropped_frame_moves_those_after_it():
     pts_ms = np.delete(np.arange(10_000) * 40, [5000, 5001])
     assert frame_rate(pts_ms, Fraction(25)) == (Fraction(25), True)

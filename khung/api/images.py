@@ -7,6 +7,7 @@ added to the library.
 import hashlib
 import io
 import os
+import struct
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -88,24 +89,25 @@ def decoded(data: bytes, max_pixels: int) -> "Image":
 
 
 def _upright(image: "Image") -> "Image":
-    """Turned as the camera's mark says. Pillow's own `exif_transpose` writes all marks again, and breaks off at those that it can only read."""
+    """Turned as the camera's mark says (EXIF 2.3, tag 274). Pillow's own `exif_transpose` writes all marks again, and breaks off at those
+    that it can only read."""
     from PIL import ExifTags, Image
 
     try:
         mark = image.getexif().get(ExifTags.Base.Orientation)
-    except Exception:  # noqa: BLE001 - of any kind, when they are broken: then the picture stands as it lies
+    except (SyntaxError, ValueError, struct.error):  # broken marks: the picture stands as it lies
         return image
     how = Image.Transpose
-    turns = (
-        how.FLIP_LEFT_RIGHT,
-        how.ROTATE_180,
-        how.FLIP_TOP_BOTTOM,
-        how.TRANSPOSE,
-        how.ROTATE_270,
-        how.TRANSVERSE,
-        how.ROTATE_90,
-    )
-    return image.transpose(turns[mark - 2]) if mark in range(2, 9) else image
+    turns = {
+        2: how.FLIP_LEFT_RIGHT,
+        3: how.ROTATE_180,
+        4: how.FLIP_TOP_BOTTOM,
+        5: how.TRANSPOSE,
+        6: how.ROTATE_270,
+        7: how.TRANSVERSE,
+        8: how.ROTATE_90,
+    }
+    return image.transpose(turns[mark]) if mark in turns else image
 
 
 def _too_large() -> MediaError:

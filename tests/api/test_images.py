@@ -58,6 +58,40 @@ def test_marks_of_a_camera_that_cannot_be_written_again_spoil_no_picture(images,
     assert sorted(images.put(out.getvalue())[1:]) == [40, 80]
 
 
+@pytest.mark.parametrize(
+    ("kind", "inline"), [(3, True), (4, True), (5, False), (10, False), (12, False), (2, True), (7, True)]
+)
+def test_a_mark_of_whatever_type_is_no_error(images, kind, inline):
+    """As a fraction six is six; what is no number turns nothing."""
+    value = b"\6\0\0\0" if inline else struct.pack("<I", 26)
+    marks = b"Exif\0\0II*\0\x08\0\0\0" + struct.pack("<HHHI", 1, 0x0112, kind, 1) + value + bytes(4)
+    out = io.BytesIO()
+    Image.new("RGB", (80, 40)).save(out, "JPEG", exif=marks + struct.pack("<II", 6, 1))
+    assert images.put(out.getvalue())[1:] == ((40, 80) if kind in (3, 4, 5, 10) else (80, 40))
+
+
+@pytest.mark.parametrize(
+    "chunk",
+    [
+        (b"eXIf", b"no TIFF at all"),
+        (b"eXIf", b"II*\0\xff"),
+        (b"tEXt", b"Raw profile type exif\0\nexif\n       4\nzzzz\n"),
+    ],
+    ids=["another header", "cut off", "no hexadecimal"],
+)
+def test_marks_of_a_png_that_are_broken_turn_nothing(images, chunk):
+    kind, data = chunk
+    whole = encoded(size=(80, 40))
+    broken = struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    assert images.put(whole[:33] + broken + whole[33:])[1:] == (80, 40)  # behind the header's chunk
+
+
+def test_a_lack_of_memory_is_no_broken_mark(images, monkeypatch):
+    monkeypatch.setattr(Image.Image, "getexif", lambda _: (_ for _ in ()).throw(MemoryError()))
+    with pytest.raises(MemoryError):
+        images.put(encoded())
+
+
 def header_bomb(side=60_000):
     """A PNG of `side` × `side` pixels in a hundred bytes."""
 
